@@ -1,0 +1,49 @@
+# Everything builds its own .venv from the hashed locks in requirements/; nothing else on the machine is touched.
+PYTHON ?= python3
+BIN := .venv/bin
+# Bytecode is written at installation: without it every start compiles, and costs memory.
+PIP := env -u PYTHONDONTWRITEBYTECODE $(BIN)/python -m pip --disable-pip-version-check --quiet
+
+.PHONY: demo test check fmt bench reference lock clean
+
+demo: .venv/demo ## two services, sidecars and a collector, until Ctrl-C
+	@$(BIN)/outrider demo
+
+test: .venv/dev ## all tests; those that need a part which is not installed say so
+	$(BIN)/python -m pytest
+
+check: .venv/dev ## formatting, lint, types, generated files
+	$(BIN)/ruff format --check .
+	$(BIN)/ruff check .
+	$(BIN)/mypy
+	$(BIN)/python -m dashboards --check
+
+fmt: .venv/dev
+	$(BIN)/ruff format .
+	$(BIN)/ruff check --fix .
+
+bench: .venv/dev ## idle memory, start and CPU at rest, beside bare Python
+	$(BIN)/python -m bench
+
+reference: .venv/dev ## writes docs/reference/ and dashboards/generated/ anew
+	$(BIN)/python docs/generate.py
+	$(BIN)/python -m dashboards
+
+lock: ## writes requirements/*.txt anew (needs uv)
+	requirements/lock.sh
+
+clean:
+	rm -rf .venv build *.egg-info .mypy_cache .ruff_cache .pytest_cache
+
+.venv/bin/python:
+	$(PYTHON) -m venv .venv
+
+.venv/demo: .venv/bin/python requirements/demo.txt pyproject.toml
+	$(PIP) install --require-hashes -r requirements/demo.txt
+	$(PIP) install --no-deps --no-build-isolation --editable .
+	@touch $@
+
+.venv/dev: .venv/bin/python requirements/dev.txt pyproject.toml
+	$(PIP) install --require-hashes -r requirements/dev.txt
+	$(PIP) install --no-deps --no-build-isolation --editable .
+	@touch $@ .venv/demo

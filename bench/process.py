@@ -1,0 +1,68 @@
+"""A process under measurement: memory by smaps_rollup, CPU by stat, time until it answers."""
+
+from __future__ import annotations
+
+import http.client
+import os
+import subprocess
+import time
+from collections.abc import Sequence
+from typing import NamedTuple
+
+TICK = os.sysconf("SC_CLK_TCK")
+
+
+class Memory(NamedTuple):
+    """MB (10^6 bytes): resident, of that anonymous, and of that unique to the process."""
+
+    rss: float
+    anonymous: float
+    uss: float
+
+
+def start(command: Sequence[str], environ: dict[str, str] | None = None) -> subprocess.Popen[bytes]:
+    """Bytecode is written and read as it is once installed."""
+    environ = {**os.environ, **(environ or {})}
+    environ.pop("PYTHONDONTWRITEBYTECODE", None)
+    return subprocess.Popen(command, env=environ, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
+
+
+def stop(process: subprocess.Popen[bytes]) -> None:
+    process.terminate()
+    try:
+        process.wait(10)
+    except subprocess.TimeoutExpired:
+        process.kill()
+        process.wait()
+
+
+def memory(pid: int) -> Memory:
+    values: dict[str, int] = {}
+    with open(f"/proc/{pid}/smaps_rollup", encoding="ascii") as rollup:
+        for line in rollup:
+            key, _, rest = line.partition(":")
+            if rest.strip().endswith("kB"):
+                values[key] = int(rest.split()[0])
+    unique = values["Private_Clean"] + values["Private_Dirty"]
+    return Memory(*(round(kb * 1024 / 1e6, 1) for kb in (values["Rss"], values["Anonymous"], unique)))
+
+
+def cpu_seconds(pid: int) -> float:
+    with open(f"/proc/{pid}/stat", encoding="utf-8") as stat:
+        rest = stat.read().rpartition(")")[2].split()
+    return (int(rest[11]) + int(rest[12])) / TICK
+
+
+def until_200(port: int, method: str, path: str, headers: dict[str, str], since: float, limit: float = 15) -> float:
+    """Milliseconds from `since` (perf_counter) until a request is answered 200; asks every millisecond."""
+    while time.perf_counter() - since < limit:
+        connection = http.client.HTTPConnection("127.0.0.1", port, timeout=2)
+        try:
+            connection.request(method, path, body=b"" if method == "POST" else None, headers=headers)
+            if connection.getresponse().status == 200:
+                return (time.perf_counter() - since) * 1e3
+        except OSError:
+            time.sleep(0.001)
+        finally:
+            connection.close()
+    raise TimeoutError(f"{method} {path} on port {port} was not answered 200 within {limit} s")

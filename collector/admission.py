@@ -1,0 +1,70 @@
+"""Which heartbeats are taken, and cut to what. Pure.
+
+A name that is too long is refused and not cut, because the hash of the state is over names. What is only read by people
+is cut, and loses control characters, because it will be printed on a terminal.
+"""
+
+from __future__ import annotations
+
+import msgspec
+
+from sidecar.model.health import Check
+from sidecar.model.heartbeat import HEARTBEAT_VERSION, Heartbeat
+
+MAX_BODY = 1 << 20
+MAX_CHECKS = 200
+MAX_OBSERVED = 20
+MAX_NAME = 256
+MAX_TEXT = 1024
+MAX_ATTRIBUTES = 128
+
+
+class Refused(msgspec.Struct, frozen=True):
+    """A heartbeat that is not taken: the HTTP status and why."""
+
+    status: int
+    why: str
+
+
+def refusal(beat: Heartbeat) -> Refused | None:
+    """What is wrong with a heartbeat that decoded, or None."""
+    names = [beat.instance, beat.resource.get("service.name", "-"), *(check.name for check in beat.checks)]
+    if beat.v != HEARTBEAT_VERSION:
+        return Refused(400, f"v is {beat.v}, expected {HEARTBEAT_VERSION}")
+    if not all(0 < len(name) <= MAX_NAME for name in names):
+        return Refused(400, f"instance, service.name and check names: expected 1 to {MAX_NAME} characters each")
+    if not all(name.isprintable() for name in names):
+        return Refused(400, "instance, service.name and check names: expected printable characters")
+    if not 0.05 <= beat.interval_s <= 3600:
+        return Refused(400, f"interval_s is {beat.interval_s:g}, expected 0.05 to 3600")
+    if beat.epoch < 0 or beat.seq < 0:
+        return Refused(400, "epoch or seq is negative")
+    if len(beat.checks) > MAX_CHECKS:
+        return too_many_checks(len(beat.checks))
+    return None
+
+
+def too_many_checks(count: int) -> Refused:
+    return Refused(400, f"{count} checks, expected at most {MAX_CHECKS} in an instance")
+
+
+def cut(beat: Heartbeat) -> Heartbeat:
+    attributes = list(beat.resource.items())[:MAX_ATTRIBUTES]
+    return msgspec.structs.replace(
+        beat,
+        resource={clean(key, MAX_NAME): clean(value) for key, value in attributes},
+        checks=tuple(_cut_check(check) for check in beat.checks),
+    )
+
+
+def clean(text: str, limit: int = MAX_TEXT) -> str:
+    """At most `limit` characters, on one line, without control characters."""
+    if len(text) > limit:
+        text = text[: limit - 1] + "…"
+    return text if text.isprintable() else "".join(c if c.isprintable() else " " for c in text)
+
+
+def _cut_check(check: Check) -> Check:
+    return msgspec.structs.replace(
+        check, kind=clean(check.kind, MAX_NAME), output=clean(check.output), observed=check.observed[:MAX_OBSERVED]
+    )

@@ -1,0 +1,178 @@
+"""`outrider collector`: the assembly, and its command line."""
+
+from __future__ import annotations
+
+import argparse
+import asyncio
+import os
+import signal
+import sys
+from collections.abc import AsyncIterator, Mapping, Sequence
+from contextlib import asynccontextmanager
+from typing import cast
+
+import msgspec
+import uvloop
+from aiohttp import web
+from structlog.typing import FilteringBoundLogger
+
+from sidecar.io import log as logging
+from sidecar.io.clock import Clock, SystemClock
+from sidecar.io.listener import Listener
+from sidecar.logic.schema import Address, Invalid, Problem, parse_address
+from sidecar.model.counters import ReceiverCounters
+from sidecar.otlp.http import Config as OtlpConfig
+from sidecar.otlp.http import Receiver, claims
+
+from .api import ROUTES, Api
+from .events import Moment
+from .http import application
+from .registry import Fleet
+from .store import Store, StoreError
+from .switch import Switch
+from .traces import Traces
+
+EX_CONFIG = 78
+TICK = 1.0
+PRUNE_EVERY = 600
+"""Ticks between two looks at the age of the history."""
+LISTEN = "127.0.0.1:4320"
+DB = ":memory:"
+
+
+class Settings(msgspec.Struct, frozen=True):
+    listen: Address
+    db: str
+
+
+class Running(msgspec.Struct, frozen=True):
+    """A collector that serves. `port` is the real one where 0 was asked for."""
+
+    port: int
+    fleet: Fleet
+    traces: Traces
+
+
+@asynccontextmanager
+async def build(settings: Settings, clock: Clock, log: FilteringBoundLogger) -> AsyncIterator[Running]:
+    """Sidecars -> fleet -> store, with the API over it; OTLP -> receiver -> traces; both behind one port.
+
+    Raises `StoreError` where the file can't be used and `OSError` where the port can't. Stops in reverse: no new
+    connections, then those that are open, then what happened goes to the store.
+    """
+
+    def now() -> Moment:
+        return Moment(clock.now(), clock.monotonic())
+
+    store = await asyncio.to_thread(Store, settings.db)
+    try:
+        # In milliseconds of its start the revision is greater than in any life before.
+        fleet = Fleet(now(), revision=int(clock.now() * 1000), known=await store.standings())
+        traces = Traces()
+        api = Api(fleet, store, traces, now, log)
+        receiver = Receiver(OtlpConfig(), traces.take, ReceiverCounters())
+        runner = web.AppRunner(application(api, ROUTES, log), access_log=None, shutdown_timeout=2.0)
+        await runner.setup()
+        server = cast("web.Server", runner.server)
+        listener = Listener(settings.listen, lambda: Switch(receiver.protocol, server, claims), clock)
+        await listener.start()
+        if not listener.up:
+            why = listener.why
+            await listener.stop()
+            await runner.cleanup()
+            raise OSError(why)
+        async with asyncio.TaskGroup() as tasks:
+            ticking = tasks.create_task(_tick(api, store, clock, log), name="tick")
+            try:
+                yield Running(listener.ports[0], fleet, traces)
+            finally:
+                ticking.cancel()
+                await listener.stop()
+                await runner.cleanup()
+                await receiver.drain(1.0)
+                await receiver.close()
+                fleet.settle(now())
+                api.record()
+    finally:
+        await store.close()
+
+
+async def _tick(api: Api, store: Store, clock: Clock, log: FilteringBoundLogger) -> None:
+    ticks = dropped = 0
+    while True:
+        api.fleet.tick(api.now())
+        api.record()
+        if store.dropped > dropped:
+            log.error("events were not written", events=store.dropped - dropped, why=store.last_error)
+            dropped = store.dropped
+        if ticks % PRUNE_EVERY == 0:
+            try:
+                await store.prune(clock.now())
+            except StoreError as error:
+                log.error("the history was not pruned", why=str(error))
+        ticks += 1
+        await clock.sleep(TICK)
+
+
+def settings_from(argv: Sequence[str], environ: Mapping[str, str]) -> Settings | Problem:
+    """Flags before environment before defaults."""
+    parser = argparse.ArgumentParser(
+        prog="outrider collector",
+        description="The health of a fleet: takes heartbeats and OTLP from sidecars, answers for all of them.",
+    )
+    parser.add_argument(
+        "--listen", metavar="HOST:PORT", help=f"default {LISTEN}; environment OUTRIDER_COLLECTOR_LISTEN"
+    )
+    parser.add_argument(
+        "--db", metavar="FILE", help=f"where events are kept; default {DB}; environment OUTRIDER_COLLECTOR_DB"
+    )
+    flags = vars(parser.parse_args(argv))
+
+    def setting(name: str, default: str) -> tuple[str, str]:
+        variable = f"OUTRIDER_COLLECTOR_{name.upper()}"
+        if flags[name] is not None:
+            return flags[name], f"flag --{name}"
+        found = environ.get(variable, "")
+        # Kubernetes sets OUTRIDER_COLLECTOR_… for a Service named outrider-collector.
+        if found and not found.startswith(("tcp://", "udp://")):
+            return found, f"environment {variable}"
+        return default, "default"
+
+    listen, place = setting("listen", LISTEN)
+    db, db_place = setting("db", DB)
+    if not db:
+        return Problem(db_place, "", '"" is not a file', "a path, or :memory:")
+    try:
+        return Settings(parse_address(listen), db)
+    except Invalid as error:
+        return Problem(place, "", error.problem, f"host:port such as {LISTEN}", error.meant)
+
+
+def main(argv: Sequence[str] | None = None) -> int:
+    """Serves until SIGTERM or SIGINT. Exit 78 for a setting or a file that can't be used, 1 for a port that can't."""
+    settings = settings_from(sys.argv[1:] if argv is None else argv, os.environ)
+    if isinstance(settings, Problem):
+        sys.stderr.write(f"outrider collector: {settings}\n")
+        return EX_CONFIG
+    try:
+        uvloop.run(_serve(settings))
+    except StoreError as error:
+        sys.stderr.write(f"outrider collector: --db: {error}\n")
+        return EX_CONFIG
+    except OSError as error:
+        sys.stderr.write(f"outrider collector: {error}\n")
+        return 1
+    return 0
+
+
+async def _serve(settings: Settings) -> None:
+    stopping = asyncio.Event()
+    loop = asyncio.get_running_loop()
+    for number in (signal.SIGTERM, signal.SIGINT):
+        loop.add_signal_handler(number, stopping.set)
+    log = logging.configure("info")
+    async with build(settings, SystemClock(), log) as running:
+        url = f"http://{Address(settings.listen.host or '127.0.0.1', running.port)}"
+        log.info("collector listens", url=url, db=settings.db)
+        await stopping.wait()
+        log.info("collector stops")

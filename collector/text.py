@@ -1,0 +1,78 @@
+"""The fleet for a person at a terminal: a table, the worst first, with since and why. Pure."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from datetime import UTC, datetime
+
+from sidecar.model.health import State, Verdict
+
+from .registry import Service
+
+MAX_ROWS = 100
+
+Row = tuple[str, ...]
+
+
+def fleet_text(status: State, services: Sequence[Service], now: float) -> str:
+    """`services` come in the order to show."""
+    unwell = sum(service.verdict.status is not State.PASS for service in services)
+    head = f"{status.value}: " + (
+        "no service has been heard of"
+        if not services
+        else f"{unwell} of {len(services)} services not well"
+        if unwell
+        else f"all {len(services)} services well"
+    )
+    rows: list[Row] = [("STATUS", "SERVICE", "SINCE (UTC)", "FOR", "WELL", "REASON")]
+    for service in services[:MAX_ROWS]:
+        well = sum(member.verdict.status is State.PASS for member in service.members)
+        rows.append(
+            (*_standing(service.name, service.verdict, now), f"{well}/{len(service.members)}", _reason(service.verdict))
+        )
+    if len(services) > MAX_ROWS:
+        rows.append((f"and {len(services) - MAX_ROWS} more",))
+    return _table(head, rows if services else [])
+
+
+def service_text(state: State, service: Service, now: float) -> str:
+    """One service, a row for each of its instances."""
+    since = _since(service.verdict.since)
+    head = f"{state.value}: {service.name}, {service.verdict.status.value} since {since} UTC"
+    rows: list[Row] = [("STATUS", "INSTANCE", "SINCE (UTC)", "FOR", "REASON")]
+    rows += [
+        (*_standing(member.name, member.verdict, now), _reason(member.verdict)) for member in service.members[:MAX_ROWS]
+    ]
+    return _table(head, rows)
+
+
+def ago(seconds: float) -> str:
+    """`42s`, `3m12s`, `5h07m`, `12d`."""
+    whole = max(0, int(seconds))
+    if whole < 60:
+        return f"{whole}s"
+    if whole < 3600:
+        return f"{whole // 60}m{whole % 60:02}s"
+    if whole < 86400:
+        return f"{whole // 3600}h{whole % 3600 // 60:02}m"
+    return f"{whole // 86400}d"
+
+
+def _standing(name: str, verdict: Verdict, now: float) -> Row:
+    return verdict.status.value, name, _since(verdict.since), ago(now - verdict.since)
+
+
+def _since(unix: float) -> str:
+    return datetime.fromtimestamp(int(unix), UTC).strftime("%Y-%m-%d %H:%M:%S")
+
+
+def _reason(verdict: Verdict) -> str:
+    first, *more = verdict.reasons or ("",)
+    return f"{first} (+{len(more)} more)" if more else first
+
+
+def _table(head: str, rows: Sequence[Row]) -> str:
+    columns = max((len(row) for row in rows), default=0)
+    widths = [max(len(row[i]) for row in rows if len(row) == columns) for i in range(columns)]
+    lines = ["  ".join(cell.ljust(width) for cell, width in zip(row, widths, strict=False)).rstrip() for row in rows]
+    return "\n".join([head, *([""] if lines else []), *lines]) + "\n"

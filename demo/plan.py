@@ -1,0 +1,90 @@
+"""Who runs where: the services, their sidecars and the collector, with DESIGN's ports where they are free."""
+
+from __future__ import annotations
+
+import socket
+from collections.abc import Callable
+
+import msgspec
+
+HOST = "127.0.0.1"
+
+# instance -> service, its port, its sidecar's OTLP port and API port; the first has a sidecar's default ports
+WANTED = {
+    "fastjson-api-1": ("fastjson-api", 8080, 4318, 4319),
+    "fastjson-api-2": ("fastjson-api", 8081, 4328, 4329),
+    "cache-server-1": ("cache-server", 6400, 4338, 4339),
+}
+COLLECTOR_PORT = 4320
+
+
+class Instance(msgspec.Struct, frozen=True, kw_only=True):
+    """One service process and the sidecar next to it."""
+
+    name: str
+    service: str
+    port: int
+    otlp_port: int
+    api_port: int
+
+    @property
+    def url(self) -> str:
+        return f"http://{HOST}:{self.port}"
+
+    @property
+    def sidecar(self) -> str:
+        return f"http://{HOST}:{self.api_port}"
+
+
+class Plan(msgspec.Struct, frozen=True, kw_only=True):
+    collector_port: int
+    instances: tuple[Instance, ...]
+
+    @property
+    def collector(self) -> str:
+        return f"http://{HOST}:{self.collector_port}"
+
+    @property
+    def apis(self) -> tuple[Instance, ...]:
+        return tuple(i for i in self.instances if i.service == "fastjson-api")
+
+    @property
+    def cache(self) -> Instance:
+        return next(i for i in self.instances if i.service == "cache-server")
+
+
+def plan(port: Callable[[int], int]) -> Plan:
+    """`port` answers the port to use for the one wanted."""
+    collector = port(COLLECTOR_PORT)
+    instances = [
+        Instance(name=name, service=service, port=port(app), otlp_port=port(otlp), api_port=port(api))
+        for name, (service, app, otlp, api) in WANTED.items()
+    ]
+    return Plan(collector_port=collector, instances=tuple(instances))
+
+
+class FreePorts:
+    """The port wanted while nobody listens on it, else one that the kernel gives; no port twice."""
+
+    def __init__(self, *, any_port: bool = False) -> None:
+        self.any_port = any_port
+        self.taken: set[int] = set()
+
+    def __call__(self, wanted: int) -> int:
+        chosen = None if self.any_port or wanted in self.taken else bound(wanted)
+        while chosen is None or chosen in self.taken:
+            chosen = bound(0)
+        self.taken.add(chosen)
+        return chosen
+
+
+def bound(port: int) -> int | None:
+    """Binds for a moment. A connection in TIME_WAIT does not count as taken."""
+    with socket.socket(socket.AF_INET, socket.SOCK_STREAM) as probe:
+        probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        try:
+            probe.bind((HOST, port))
+        except OSError:
+            return None
+        number: int = probe.getsockname()[1]
+        return number

@@ -1,0 +1,44 @@
+"""The terminal: a log that scrolls and, on a TTY, a block below it that is redrawn in place. Plain ANSI."""
+
+from __future__ import annotations
+
+import shutil
+from collections.abc import Mapping
+from typing import TextIO
+
+ERASE_BELOW = "\x1b[J"
+
+
+class Screen:
+    """`say` adds a line to the log. `draw` replaces the block; it does nothing when `out` is not a TTY."""
+
+    def __init__(self, out: TextIO, environ: Mapping[str, str]) -> None:
+        self.out = out
+        self.live = out.isatty() and environ.get("TERM") != "dumb"
+        self.colour = self.live and not environ.get("NO_COLOR")
+        self._block: list[str] = []
+        self._height = 0
+
+    @property
+    def width(self) -> int:
+        return shutil.get_terminal_size().columns
+
+    def say(self, text: str = "") -> None:
+        self._show(text + "\n", self._block)
+
+    def draw(self, block: list[str]) -> None:
+        if self.live and block != self._block:
+            self._show("", block)
+
+    def leave(self) -> None:
+        """The block stays where it is, and the log goes on below it."""
+        self._block, self._height = [], 0
+
+    def _show(self, log: str, block: list[str]) -> None:
+        # A block higher than the screen could not be found again by moving up.
+        block = block[: max(1, shutil.get_terminal_size().lines - 1)]
+        up = f"\r\x1b[{self._height}A" if self._height else ""
+        erase = ERASE_BELOW if self.live else ""
+        self.out.write(up + erase + log + "".join(line + "\n" for line in block))
+        self.out.flush()
+        self._block, self._height = block, len(block)

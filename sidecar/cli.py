@@ -1,0 +1,286 @@
+"""The command `outrider`.
+
+Nothing heavy is imported at the top: `outrider healthcheck` runs every few seconds in every container.
+"""
+
+from __future__ import annotations
+
+import os
+import sys
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    import argparse
+    from collections.abc import Callable, Sequence
+
+    from .api import Surface
+    from .config import BadConfig, Loaded
+
+EXIT_CONFIG = 78
+"""EX_CONFIG of sysexits.h: the configuration is bad."""
+
+EXIT_BY_STATE = {"pass": 0, "warn": 1, "fail": 2, "unknown": 3}
+"""Exit codes of `outrider check`, as Nagios and Datadog number them."""
+
+
+def main(argv: Sequence[str] | None = None) -> int:
+    """Run one command; returns its exit code."""
+    args = list(sys.argv[1:] if argv is None else argv)
+    match args[:1]:
+        case ["healthcheck"]:
+            return healthcheck(args[1:], os.environ)
+        case ["collector"]:
+            return _extra("collector", "collector.app", args[1:])
+        case ["demo"]:
+            return _extra("demo", "demo.run", args[1:])
+    options = parser().parse_args(args)
+    code: int = options.run(options)
+    return code
+
+
+def parser() -> argparse.ArgumentParser:
+    import argparse
+
+    from .version import VERSION
+
+    top = argparse.ArgumentParser(
+        prog="outrider",
+        description="An observability sidecar: is the service beside it healthy, since when and why.",
+    )
+    top.add_argument("--version", action="version", version=f"outrider {VERSION}")
+    commands = top.add_subparsers(title="commands", metavar="COMMAND", required=True)
+
+    def command(name: str, run: object, text: str) -> argparse.ArgumentParser:
+        made = commands.add_parser(name, help=text, description=text[0].upper() + text[1:] + ".")
+        made.set_defaults(run=run)
+        return made
+
+    def configured(made: argparse.ArgumentParser) -> argparse.ArgumentParser:
+        made.add_argument("--config", metavar="FILE", help="YAML file (or OUTRIDER_CONFIG)")
+        made.add_argument("--target", metavar="URL", help="the service: http://…, https://… or tcp://host:port")
+        made.add_argument("--collector", metavar="URL", help="the collector that takes heartbeats and telemetry")
+        return made
+
+    run = configured(command("run", _run, "run the sidecar until SIGTERM"))
+    run.add_argument(
+        "--on-bad-config",
+        choices=["exit", "idle"],
+        default="exit",
+        help="exit: code 78; idle: stay alive without telemetry and show why",
+    )
+    configured(command("check", _check, "look at the service once; exit 0 pass, 1 warn, 2 fail, 3 unknown"))
+    configured(command("config", _config, "show the effective configuration and where each value comes from"))
+    configured(command("validate", _validate, "check the configuration; exit 78 when it is bad"))
+    for name, text in (
+        ("healthcheck", "ask a running sidecar whether it lives (for a container's HEALTHCHECK)"),
+        ("collector", "run the fleet's health aggregation API"),
+        ("demo", "run two services, sidecars and a collector here, until Ctrl-C"),
+    ):
+        commands.add_parser(name, help=text, add_help=False)
+    return top
+
+
+def _flags(options: argparse.Namespace) -> dict[str, str]:
+    given = {"target.url": options.target, "collector.url": options.collector}
+    return {path: value for path, value in given.items() if value is not None}
+
+
+def _load(options: argparse.Namespace) -> Loaded:
+    from .config import load
+
+    return load(_flags(options), os.environ, options.config)
+
+
+def _bad(error: Exception) -> int:
+    count = len(str(error).splitlines())
+    print(error, file=sys.stderr)
+    print(f"outrider: {count} problem{'s' * (count != 1)} in the configuration", file=sys.stderr)
+    return EXIT_CONFIG
+
+
+def _run(options: argparse.Namespace) -> int:
+    import uvloop
+
+    from .config import BadConfig
+
+    try:
+        loaded = _load(options)
+    except BadConfig as error:
+        if options.on_bad_config == "exit":
+            return _bad(error)
+        return uvloop.run(_idle(error))
+    return uvloop.run(_serve(loaded))
+
+
+async def _serve(loaded: Loaded) -> int:
+    """The sidecar until SIGTERM or Ctrl-C; a second signal ends it without draining."""
+    import asyncio
+    import signal
+
+    from .daemon import Daemon, build
+
+    async def surface(daemon: Daemon) -> Surface:
+        from .api import application, open_surface
+
+        return await open_surface(application(daemon), loaded.config.api.listen, daemon.clock)
+
+    daemon = build(loaded)
+    # Somebody at a keyboard does not wait for the service to end.
+    _on_signals(lambda number: daemon.stop(patient=number == signal.SIGTERM))
+    try:
+        await daemon.run(surface)
+    except asyncio.CancelledError:
+        return 1
+    return 0
+
+
+async def _idle(error: BadConfig) -> int:
+    """Live without telemetry: a sidecar that exits would hold its application in Init."""
+    import asyncio
+
+    from .api import idle_application, open_surface
+    from .config import Api
+    from .io.clock import SystemClock
+    from .io.log import configure
+    from .logic.schema import Invalid, parse_address
+
+    problems = [str(problem) for problem in error.problems]
+    log = configure("info")
+    for problem in problems:
+        log.error("bad configuration", problem=problem)
+    try:
+        address = parse_address(_listen(os.environ.get("OUTRIDER_API_LISTEN", "")))
+    except Invalid:
+        address = Api().listen
+    surface = await open_surface(idle_application(problems), address, SystemClock())
+    stopped = asyncio.Event()
+    _on_signals(lambda _: stopped.set())
+    await stopped.wait()
+    await surface.close()
+    return 0
+
+
+def _on_signals(stop: Callable[[int], None]) -> None:
+    """Call `stop` on the first SIGTERM or SIGINT; the second cancels the task that runs now."""
+    import asyncio
+    import signal
+
+    loop, running = asyncio.get_running_loop(), asyncio.current_task()
+    stopping = False
+
+    def arrived(number: int) -> None:
+        nonlocal stopping
+        if stopping and running is not None:
+            running.cancel()
+        stopping = True
+        stop(number)
+
+    for number in (signal.SIGTERM, signal.SIGINT):
+        loop.add_signal_handler(number, arrived, number)
+
+
+def _check(options: argparse.Namespace) -> int:
+    import uvloop
+
+    from .config import BadConfig
+    from .daemon import check_once
+
+    try:
+        loaded = _load(options)
+    except BadConfig as error:
+        return _bad(error)
+    verdict, text = uvloop.run(check_once(loaded))
+    print(text, end="")
+    return EXIT_BY_STATE[verdict.status]
+
+
+def _config(options: argparse.Namespace) -> int:
+    from .config import BadConfig, show
+
+    try:
+        loaded = _load(options)
+    except BadConfig as error:
+        return _bad(error)
+    rows = show(loaded)
+    left = max(len(path) + len(value) for path, value, _ in rows) + 2
+    for path, value, place in rows:
+        print(f"{path}: {value}".ljust(min(left, 72)) + f"  # {place}")
+    for warning in loaded.warnings:
+        print(f"warning: {warning}", file=sys.stderr)
+    return 0
+
+
+def _validate(options: argparse.Namespace) -> int:
+    from .config import BadConfig
+
+    try:
+        loaded = _load(options)
+    except BadConfig as error:
+        return _bad(error)
+    for warning in loaded.warnings:
+        print(f"warning: {warning}", file=sys.stderr)
+    checks, exports = len(loaded.config.probes), len(loaded.config.export)
+    print(f"ok: {checks} check{'s' * (checks != 1)}, {exports} upstream{'s' * (exports != 1)}")
+    return 0
+
+
+HEALTHCHECK_USAGE = """usage: outrider healthcheck [URL]
+
+Ask a running sidecar (or collector) whether it lives; exit 0 when it answers 2xx, else 1.
+URL is http://host:port/path; by default /livez at OUTRIDER_API_LISTEN, or at 127.0.0.1:4319.
+"""
+
+
+def healthcheck(args: Sequence[str], environ: os._Environ[str] | dict[str, str]) -> int:
+    """One GET by socket: no HTTP library, so that a container's HEALTHCHECK costs next to nothing."""
+    import socket
+
+    if args[:1] in (["-h"], ["--help"]):
+        print(HEALTHCHECK_USAGE, end="")
+        return 0
+    host, port = _listen(environ.get("OUTRIDER_API_LISTEN", "")), "4319"
+    if host:
+        host, _, port = host.rpartition(":")
+    path = "/livez"
+    if args:
+        scheme, _, rest = args[0].rpartition("://")
+        address, slash, tail = rest.partition("/")
+        host, _, port = address.rpartition(":")
+        path = slash + tail or "/livez"
+        if scheme not in ("", "http") or not port.isdigit():
+            print(f'healthcheck: "{args[0]}" is not a URL, expected http://host:port/path', file=sys.stderr)
+            return 2
+    host = host.strip("[]")
+    host = {"": "127.0.0.1", "0.0.0.0": "127.0.0.1", "::": "::1"}.get(host, host)
+    try:
+        with socket.create_connection((host, int(port)), timeout=2) as connection:
+            connection.settimeout(2)
+            connection.sendall(f"GET {path} HTTP/1.0\r\nHost: {host}\r\n\r\n".encode())
+            answer = connection.recv(512)
+    except OSError as error:
+        print(f"healthcheck: http://{host}:{port}{path}: {error.strerror or error}", file=sys.stderr)
+        return 1
+    status = answer.split(b" ", 2)[1:2]
+    if status and status[0].startswith(b"2"):
+        return 0
+    first = answer.partition(b"\r\n")[0].decode(errors="replace")
+    print(f"healthcheck: http://{host}:{port}{path}: {first or 'no answer'}", file=sys.stderr)
+    return 1
+
+
+def _listen(text: str) -> str:
+    """`host:port` where it is one; a Kubernetes service link (`tcp://…`) is not."""
+    return text if text and "://" not in text and text.rpartition(":")[2].isdigit() else ""
+
+
+def _extra(name: str, module: str, args: Sequence[str]) -> int:
+    """Another program of the same distribution, behind an extra."""
+    import importlib
+
+    try:
+        run = importlib.import_module(module).main
+    except ModuleNotFoundError as error:
+        print(f"outrider {name}: {error.name} is not installed; pip install 'outrider[{name}]'", file=sys.stderr)
+        return 1
+    code: int = run(list(args))
+    return code

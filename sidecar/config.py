@@ -1,0 +1,300 @@
+"""The whole configuration: the schema, assembled from the components' own, and how it is loaded.
+
+`load` never prints and never exits: it returns a `Loaded` or raises `BadConfig` with every problem in it.
+"""
+
+from __future__ import annotations
+
+import socket
+from collections.abc import Iterable, Mapping
+from enum import StrEnum
+from typing import Annotated, Any
+from urllib.parse import urlsplit
+
+import msgspec
+import yaml
+
+from .export.otlp_http import Config as OtlpHttpConfig
+from .logic.layers import Layer, leaves, merge, otel_environment, own_environment
+from .logic.schema import (
+    Address,
+    Duration,
+    HttpUrl,
+    ListenAddress,
+    Problem,
+    Scalar,
+    SecretText,
+    Table,
+    TargetUrl,
+    hints,
+    join,
+    optional_of,
+    scalar_of,
+    show_duration,
+)
+from .logic.schema import (
+    load as load_tree,
+)
+from .metrics.process import Config as ProcessConfig
+from .otlp.http import Config as ReceiverLimits
+from .probes import PROBES
+from .probes.base import CheckConfig
+
+DEFAULT_FILE = "/etc/outrider/outrider.yaml"
+# Read by other commands of the same image, so not ours to warn about.
+KNOWN_ELSEWHERE = frozenset({"OUTRIDER_CONFIG", "OUTRIDER_COLLECTOR_LISTEN", "OUTRIDER_COLLECTOR_DB"})
+
+CheckConfigs = Annotated[CheckConfig, Table("kind", {kind: made.config for kind, made in PROBES.items()})]
+
+
+class Service(msgspec.Struct, frozen=True, kw_only=True):
+    """Who the telemetry is about. Environment variables `OTEL_SERVICE_NAME`, `OTEL_RESOURCE_ATTRIBUTES` say it too."""
+
+    name: str = ""
+    namespace: str = ""
+    version: str = ""
+    environment: str = ""
+    instance: str = ""
+    attributes: dict[str, str] = {}
+
+    def problems(self) -> Iterable[tuple[str, str, str]]:
+        if len(self.name) > 255:
+            yield "name", f"{len(self.name)} characters long", "at most 255"
+
+
+class Target(msgspec.Struct, frozen=True, kw_only=True):
+    """The neighbour: where it answers, and which process it is (by the URL's port, when that is on this host)."""
+
+    url: TargetUrl | None = None
+    process: ProcessConfig | None = None
+
+
+class Otlp(ReceiverLimits, frozen=True, kw_only=True):
+    """Where applications send their telemetry, and how much of it at once."""
+
+    http: ListenAddress = Address("localhost", 4318)
+
+
+class Export(msgspec.Struct, frozen=True, kw_only=True):
+    """An upstream. A producer is answered OK when every required one has accepted."""
+
+    otlp_http: OtlpHttpConfig
+    required: bool = True
+
+
+class Collector(msgspec.Struct, frozen=True, kw_only=True):
+    """Where heartbeats go and, unless an export is configured, telemetry too."""
+
+    url: HttpUrl
+    interval: Duration = 10.0
+    token: SecretText | None = None
+
+    def problems(self) -> Iterable[tuple[str, str, str]]:
+        if not 0.5 <= self.interval <= 3600:
+            yield "interval", f"{show_duration(self.interval)} is out of range", "500ms to 1h"
+
+
+class Api(msgspec.Struct, frozen=True, kw_only=True):
+    listen: ListenAddress = Address("localhost", 4319)
+
+
+class Metrics(msgspec.Struct, frozen=True, kw_only=True):
+    """How often the neighbour's process and the sidecar itself are measured and exported."""
+
+    interval: Duration = 15.0
+
+    def problems(self) -> Iterable[tuple[str, str, str]]:
+        if self.interval < 1:
+            yield "interval", f"{show_duration(self.interval)} is too short", "at least 1s"
+
+
+class Level(StrEnum):
+    DEBUG = "debug"
+    INFO = "info"
+    WARNING = "warning"
+    ERROR = "error"
+
+
+class Log(msgspec.Struct, frozen=True, kw_only=True):
+    """The sidecar's own log, on standard error."""
+
+    level: Level = Level.INFO
+
+
+class Config(msgspec.Struct, frozen=True, kw_only=True):
+    service: Service = Service()
+    target: Target = Target()
+    probes: dict[str, CheckConfigs] = {}
+    otlp: Otlp = Otlp()
+    export: tuple[Export, ...] = ()
+    collector: Collector | None = None
+    api: Api = Api()
+    metrics: Metrics = Metrics()
+    drain: Duration = 5.0
+    log: Log = Log()
+
+    def problems(self) -> Iterable[tuple[str, str, str]]:
+        for name, check in self.probes.items():
+            for key, problem, expected in PROBES[kind_of(check)].misses(check, self.target.url):
+                yield join(f"probes.{name}", key), problem, expected
+        listen = self.otlp.http
+        for index, export in enumerate(self.export):
+            for key, endpoint in export.otlp_http.urls():
+                if _is_our_own(endpoint, listen):
+                    path = f"export.{index}.otlp_http.{key}"
+                    yield path, f'"{endpoint}" is this sidecar\'s own listener', "another host or port"
+
+
+def kind_of(check: CheckConfig) -> str:
+    return next(kind for kind, made in PROBES.items() if made.config is type(check))
+
+
+def _is_our_own(endpoint: str, listen: Address) -> bool:
+    parts = urlsplit(endpoint)
+    port = parts.port or (443 if parts.scheme == "https" else 80)
+    return port == listen.port != 0 and _is_loopback(parts.hostname or "")
+
+
+def _is_loopback(host: str) -> bool:
+    return host == "localhost" or host == "::1" or host.startswith("127.")
+
+
+class BadConfig(Exception):
+    """Every problem, in the order found. `str()` is what is printed: one line each."""
+
+    def __init__(self, problems: list[Problem]) -> None:
+        super().__init__("\n".join(map(str, problems)))
+        self.problems = problems
+
+
+class Loaded(msgspec.Struct, frozen=True):
+    """A configuration that holds, where each given value came from (by dotted path), and what is worth a warning."""
+
+    config: Config
+    places: dict[str, str]
+    warnings: list[str]
+
+
+def load(flags: Mapping[str, str], environ: Mapping[str, str], file: str | None) -> Loaded:
+    """Merge the layers and type them. `flags` maps dotted paths to what was given on the command line.
+
+    `file` must be readable when it is named (by flag or `OUTRIDER_CONFIG`); the default one need not exist.
+    Raises `BadConfig`.
+    """
+    named = file or environ.get("OUTRIDER_CONFIG")
+    from_file = read(named or DEFAULT_FILE, must_exist=named is not None)
+    given = Layer()
+    for path, value in flags.items():
+        given.put(path, value, f"flag --{path.split('.')[0]}")
+    layers = [from_file, otel_environment(environ), own_environment(Config, environ, KNOWN_ELSEWHERE), given]
+    merged = merge([detected(environ), *layers])
+    _derive(merged)
+    config, problems = load_tree(Config, merged.tree, merged.places, named or "default")
+    problems = merged.problems + problems
+    if config is None or problems:
+        raise BadConfig(problems)
+    return Loaded(config, merged.places, merged.warnings)
+
+
+def detected(environ: Mapping[str, str]) -> Layer:
+    """What this machine tells: the instance is the host name (a container's id, a Pod's name)."""
+    layer = Layer()
+    layer.put("service.instance", environ.get("HOSTNAME") or socket.gethostname(), "detected")
+    return layer
+
+
+def _derive(merged: Layer) -> None:
+    """Defaults that follow from other values, so that one URL alone makes a working sidecar."""
+    target, collector = merged.tree.get("target"), merged.tree.get("collector")
+    url = target.get("url") if isinstance(target, dict) else None
+    if not merged.tree.get("probes") and isinstance(url, str):
+        kind = "tcp" if url.startswith("tcp://") else "http"
+        merged.put("probes", {kind: {"kind": kind, "role": "readiness"}}, "default for target.url")
+    if not merged.tree.get("export") and isinstance(collector, dict) and collector.get("url"):
+        merged.put("export", [{"otlp_http": {"endpoint": collector["url"]}}], "default for collector.url")
+
+
+class _OnceOnly(yaml.SafeLoader):
+    """YAML that refuses a key given twice: the usual parser keeps the last in silence."""
+
+    def construct_mapping(self, node: yaml.MappingNode, deep: bool = False) -> dict[Any, Any]:
+        seen: dict[str, int] = {}
+        for key_node, _ in node.value:
+            line = key_node.start_mark.line + 1
+            if key_node.value in seen and isinstance(key_node, yaml.ScalarNode):
+                raise yaml.constructor.ConstructorError(
+                    None,
+                    None,
+                    f'key "{key_node.value}" given twice (first in line {seen[key_node.value]})',
+                    key_node.start_mark,
+                )
+            if isinstance(key_node, yaml.ScalarNode):
+                seen[key_node.value] = line
+        return super().construct_mapping(node, deep)
+
+
+def read(file: str, *, must_exist: bool) -> Layer:
+    """The layer of one YAML file."""
+    layer = Layer()
+    try:
+        with open(file, encoding="utf-8") as handle:
+            tree = yaml.load(handle, _OnceOnly)  # noqa: S506 - a SafeLoader
+    except FileNotFoundError:
+        if must_exist:
+            layer.problems.append(Problem(file, "", "no such file", "a YAML file"))
+        return layer
+    except (OSError, UnicodeDecodeError) as error:
+        why = error.strerror if isinstance(error, OSError) else "not UTF-8"
+        layer.problems.append(Problem(file, "", f"cannot be read ({why})", "a YAML file"))
+        return layer
+    except yaml.YAMLError as error:
+        mark = getattr(error, "problem_mark", None)
+        where = f"line {mark.line + 1}, column {mark.column + 1}: " if mark else ""
+        layer.problems.append(Problem(file, "", f"{where}{getattr(error, 'problem', error)}", "valid YAML"))
+        return layer
+    if tree is not None and not isinstance(tree, dict):
+        layer.problems.append(Problem(file, "", "the file is not a mapping", "keys such as target: and probes:"))
+    elif tree:
+        layer.tree = tree
+        layer.places = {path: file for path, _ in leaves(tree)} | dict.fromkeys(tree, file)
+    return layer
+
+
+def show(loaded: Loaded) -> list[tuple[str, str, str]]:
+    """The effective configuration: (path, value as it would be written, where from), in the schema's order."""
+    return list(_rows(Config, loaded.config, "", loaded.places))
+
+
+def _rows(kind: Any, value: Any, path: str, places: Mapping[str, str]) -> Iterable[tuple[str, str, str]]:
+    kind = optional_of(kind) or kind
+    scalar: Scalar | None = scalar_of(kind)
+    if isinstance(value, msgspec.Struct) and scalar is None:
+        if isinstance(value, CheckConfig):
+            yield f"{path}.kind", kind_of(value), _origin(path, places)
+        for name, annotation in hints(type(value)).items():
+            below = getattr(value, name)
+            if below is not None and below not in ((), {}):
+                yield from _rows(annotation, below, join(path, name), places)
+    elif isinstance(value, dict) and scalar is None:
+        for name, below in value.items():
+            yield from _rows(kind.__args__[1], below, join(path, name), places)
+    elif isinstance(value, tuple) and scalar is None:
+        for index, below in enumerate(value):
+            yield from _rows(kind.__args__[0], below, f"{path}.{index}", places)
+    else:
+        yield path, scalar.show(value) if scalar else _plain(value), _origin(path, places)
+
+
+def _plain(value: Any) -> str:
+    return str(value).lower() if isinstance(value, bool) else str(value)
+
+
+def _origin(path: str, places: Mapping[str, str]) -> str:
+    while path:
+        if path in places:
+            return places[path]
+        path = path.rpartition(".")[0]
+    return "default"
+
+
+__all__ = ["BadConfig", "Config", "Loaded", "load", "read", "show", "show_duration"]

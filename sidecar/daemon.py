@@ -1,0 +1,445 @@
+"""The sidecar, assembled: `build` reads as the architecture's diagram, `run` starts it and stops it in order.
+
+Start: OTLP listeners first (applications begin to send at once), then probes, then the API with its large import, then
+what reports to others. Stop, on SIGTERM: every listener stays open while the neighbour still runs or sends, until
+`drain` has passed; what is in flight is sent; the collector is told; then all is closed. In Kubernetes a native sidecar
+gets SIGTERM only after its application has gone.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import random
+from collections.abc import Awaitable, Callable, Sequence
+from typing import Protocol
+from urllib.parse import urlsplit
+
+import structlog
+
+from . import telemetry
+from .config import Config, Loaded, kind_of
+from .export.heartbeat import Heartbeats
+from .export.otlp_http import OtlpHttp
+from .io.clock import Clock, SystemClock
+from .io.http_client import HttpClient
+from .io.listener import Listener
+from .io.log import configure
+from .io.resolver import Resolver
+from .io.secrets import SecretValue
+from .logic import status
+from .logic.beats import Beats
+from .logic.once import once_text
+from .logic.otlp_metrics import encode
+from .logic.retry import UpstreamState
+from .logic.schema import Address
+from .metrics.process import ProcessMetrics
+from .model.counters import HeartbeatCounters, ReceiverCounters
+from .model.health import CheckReport, State, Transition, Verdict
+from .model.process import ProcessSample
+from .model.resource import Resource
+from .model.signals import Batch, Metric, Signal
+from .model.status import ListenerStatus, Status, UpstreamStatus
+from .monitor import Monitor, Watched, verdict_of
+from .otlp.http import Receiver
+from .probes import PROBES
+from .probes.base import Context
+from .relay import Relay, Upstream, UpstreamView
+from .version import VERSION
+
+USER_AGENT = f"outrider/{VERSION}"
+SAMPLING = 5.0
+"""Seconds between looks at the neighbour's process; less where an export or a check of kind process asks for less."""
+WATCH = 1.0
+QUIET = 0.5
+"""While stopping: the drain ends early after so many seconds in which nothing came in and nothing is in flight."""
+
+Logger = structlog.typing.FilteringBoundLogger
+
+
+class Closing(Protocol):
+    """A surface that is open."""
+
+    listener: Listener
+
+    async def close(self) -> None: ...
+
+
+class Daemon:
+    """One sidecar. Everything may be asked before, during and after `run`."""
+
+    def __init__(self, loaded: Loaded, clock: Clock, rng: random.Random, log: Logger) -> None:
+        config = loaded.config
+        self.config = config
+        self.warnings = tuple(loaded.warnings)
+        self.log = log
+        self.clock = clock
+        self.started = clock.now()
+        self.loop_lag = 0.0
+        self._rng = rng
+        self._resolver = Resolver()
+
+        self._processes = ProcessMetrics(config.target.process, config.target.url)
+        self.process = self._processes.sample(clock.now())
+        self.resource = resource_of(config, self.process)
+
+        self.monitor = monitor_of(config, clock, rng, self._resolver, lambda: self.process, [self._changed])
+        self.upstreams = upstreams_of(config, self._resolver)
+        self.relay = Relay(self.upstreams, self.resource.attributes, clock, rng)
+        self.received = ReceiverCounters()
+        self.receiver = Receiver(config.otlp, self.relay.take, self.received)
+        self.listeners = [Listener(config.otlp.http, self.receiver.protocol, clock)] if self.upstreams else []
+        self.heartbeats = self._heartbeats_of(config)
+        self._surface: Closing | None = None
+        self._stop = asyncio.Event()
+        self._patient = True
+
+    def _heartbeats_of(self, config: Config) -> Heartbeats | None:
+        if config.collector is None:
+            return None
+        token = SecretValue(config.collector.token) if config.collector.token else None
+        beats = Beats(
+            self.resource.instance,
+            int(self.clock.now() * 1e9),
+            config.collector.interval,
+            self.resource.attributes,
+        )
+        return Heartbeats(
+            HttpClient(config.collector.url, self._resolver),
+            beats,
+            self.monitor.checks,
+            lambda: {"user-agent": USER_AGENT, **({"authorization": f"Bearer {token.read()}"} if token else {})},
+            self.clock,
+            self._rng,
+            HeartbeatCounters(),
+        )
+
+    # What the surface asks
+
+    def now(self) -> float:
+        return self.clock.now()
+
+    def verdict(self) -> Verdict:
+        return self.monitor.verdict()
+
+    def checks(self) -> Sequence[CheckReport]:
+        return self.monitor.checks()
+
+    def unready(self) -> Sequence[str]:
+        """What keeps us from being ready: listeners, never an upstream and never the neighbour."""
+        return [listener.why for listener in self.listeners if not listener.up]
+
+    def metrics(self) -> Sequence[Metric]:
+        """Everything, the neighbour's and our own."""
+        return [*self._neighbours(), *self._own()]
+
+    def _neighbours(self) -> Sequence[Metric]:
+        return list(telemetry.target(self.process, self.started))
+
+    def _own(self) -> Sequence[Metric]:
+        monitor, start = self.monitor, self.started
+        views = self.relay.status()
+        own = [
+            *telemetry.ourselves(self.loop_lag, start),
+            *telemetry.health(monitor.verdict(), monitor.checks(), monitor.runs(), monitor.transitions(), start),
+            *telemetry.receiver(self.received, start),
+            *telemetry.relay(
+                {view.name: (view.counters, view.state is UpstreamState.OK) for view in views},
+                self.relay.in_flight,
+                start,
+            ),
+        ]
+        if self.heartbeats is not None:
+            own.append(telemetry.heartbeats(self.heartbeats.counters, start))
+        return own
+
+    # Running
+
+    def stop(self, *, patient: bool) -> None:
+        """End `run` with a drain: `patient` waits for the neighbour to end first, as long as `drain` allows."""
+        self._patient = patient
+        self._stop.set()
+
+    async def run(self, surface: Callable[[Daemon], Awaitable[Closing]]) -> None:
+        """Run until `stop`, then drain. Cancelling it closes everything at once."""
+        tasks: list[asyncio.Task[None]] = []
+        try:
+            for listener in self.listeners:
+                await listener.start()
+            tasks = [
+                asyncio.create_task(work, name=name)
+                for name, work in (
+                    ("monitor", self.monitor.run()),
+                    ("process", self._sampling()),
+                    ("watch", self._watch()),
+                    ("metrics", self._exporting()),
+                )
+            ]
+            self._surface = await surface(self)
+            self._announce()
+            beating = None
+            if self.heartbeats is not None:
+                beating = asyncio.create_task(self.heartbeats.run(), name="heartbeats")
+                tasks.append(beating)
+            await self._until_stopped(tasks)
+            await self._drain()
+            if beating is not None and self.heartbeats is not None:
+                await _cancel([beating])
+                await self.heartbeats.leave()
+        finally:
+            await _cancel(tasks)
+            for listener in self.listeners:
+                await listener.stop()
+            await self.receiver.close()
+            await self.relay.close()
+            if self._surface is not None:
+                await self._surface.close()
+            self.log.info("stopped")
+
+    async def _until_stopped(self, tasks: Sequence[asyncio.Task[None]]) -> None:
+        """Wait for `stop`. None of our tasks ends by itself: one that does has broken, and that is said loudly."""
+        stopping = asyncio.create_task(self._stop.wait())
+        try:
+            done, _ = await asyncio.wait([stopping, *tasks], return_when=asyncio.FIRST_COMPLETED)
+            for task in done - {stopping}:
+                task.result()
+                raise RuntimeError(f"the task {task.get_name()!r} ended by itself")
+        finally:
+            stopping.cancel()
+
+    async def _drain(self) -> None:
+        deadline = self.clock.monotonic() + self.config.drain
+        self.log.info("draining", for_s=self.config.drain, in_flight_bytes=self.relay.in_flight)
+        self._submit(self.metrics())
+        seen, since = -1, self.clock.monotonic()
+        while (now := self.clock.monotonic()) < deadline:
+            taken = sum(self.received.requests.values())
+            if taken != seen or self.relay.in_flight:
+                seen, since = taken, now
+            elif now - since >= QUIET and not self._neighbour_runs():
+                break
+            await self.clock.sleep(min(0.1, deadline - now))
+        await self.relay.drain(max(0.0, deadline - self.clock.monotonic()))
+
+    def _neighbour_runs(self) -> bool:
+        return self._patient and self._processes.sample(self.clock.now()).found
+
+    async def _sampling(self) -> None:
+        """Look at the neighbour's process; the search of a large /proc is slow, so it leaves the loop."""
+        kinds = [check.period for check in self.config.probes.values() if kind_of(check) == "process"]
+        pause = min([SAMPLING, self.config.metrics.interval, *kinds])
+        while True:
+            before, now = self.process, self.clock.now()
+            self.process = await asyncio.to_thread(self._processes.sample, now)
+            self._note(before, self.process)
+            await self.clock.sleep(pause)
+
+    def _note(self, before: ProcessSample, after: ProcessSample) -> None:
+        """Say once what changed about the process."""
+        if after.restarts > before.restarts:
+            self.log.warning("the service has started anew", pid=after.pid, restarts=after.restarts)
+            self.monitor.service_restarted()
+        if after.found != before.found:
+            log = self.log.info if after.found else self.log.warning
+            log("process found" if after.found else "process gone", pid=after.pid or before.pid, why=after.why)
+        for missing in set(after.missing) - set(before.missing):
+            self.log.warning("cannot be measured", field=missing.field, reason=missing.reason, remedy=missing.remedy)
+
+    async def _watch(self) -> None:
+        """Once a second: how late our loop is, and what changed about those that we report to; each change is said once."""
+        failing: dict[str, str] = {}
+        while True:
+            before = self.clock.monotonic()
+            await self.clock.sleep(WATCH)
+            self.loop_lag = max(0.0, self.clock.monotonic() - before - WATCH)
+            now = {f"upstream {v.name}": v.why or v.state.value for v in self.relay.status() if v.state != "ok"}
+            if self.heartbeats is not None and self.heartbeats.counters.failing:
+                now["collector"] = self.heartbeats.counters.last_error
+            for name in now.keys() - failing.keys():
+                self.log.warning("cannot deliver", to=name, why=now[name])
+            for name in failing.keys() - now.keys():
+                self.log.info("delivers again", to=name)
+            failing = now
+
+    async def _exporting(self) -> None:
+        while True:
+            await self.clock.sleep(self.config.metrics.interval)
+            self._submit(self.metrics())
+
+    def _submit(self, metrics: Sequence[Metric]) -> None:
+        if not self.upstreams:
+            return
+        body, points = encode(self.resource.attributes, [("outrider", VERSION, metrics)], self.clock.now())
+        self.relay.submit(Batch(Signal.METRICS, body, points))
+
+    def _changed(self, transition: Transition) -> None:
+        log = self.log.info if transition.after is State.PASS else self.log.warning
+        log(
+            "check changed",
+            check=transition.check,
+            before=transition.before.value,
+            after=transition.after.value,
+            output=transition.output,
+        )
+        if self.heartbeats is not None:
+            self.heartbeats.changed()
+
+    def _announce(self) -> None:
+        """What we found, and what we did not find and why: once, within the first second."""
+        config = self.config
+        for warning in self.warnings:
+            self.log.warning("configuration", warning=warning)
+        self.log.info(
+            "outrider runs",
+            version=VERSION,
+            service=self.resource.service,
+            instance=self.resource.instance,
+            target=config.target.url or "none",
+            checks=len(config.probes),
+            api=_address(self._surface.listener) if self._surface else "none",
+        )
+        if not config.probes:
+            self.log.warning("no checks", remedy="give --target URL, or probes in a file")
+        process = self.process
+        if process.found:
+            self.log.info("process found", pid=process.pid, name=process.name, processes=process.pids, why=process.why)
+        else:
+            self.log.info("process not found", why=process.why)
+        for missing in process.missing:
+            self.log.warning("cannot be measured", field=missing.field, reason=missing.reason, remedy=missing.remedy)
+        if not self.upstreams:
+            self.log.info(
+                "otlp closed", why="no upstream", remedy="give --collector URL or OTEL_EXPORTER_OTLP_ENDPOINT"
+            )
+        for listener in self.listeners:
+            if listener.up:
+                names = ", ".join(upstream.name for upstream in self.upstreams)
+                self.log.info("otlp open", address=_address(listener), upstreams=names)
+            else:
+                self.log.warning("otlp not open yet", why=listener.why)
+
+    # Status
+
+    def status(self) -> Status:
+        now = self.clock.now()
+        listeners = [("otlp http", listener) for listener in self.listeners]
+        if self._surface is not None:
+            listeners.append(("api", self._surface.listener))
+        return Status(
+            version=VERSION,
+            as_of=status.time_of(now),
+            uptime_s=round(now - self.started, 3),
+            resource=self.resource.attributes,
+            health=status.health(self.monitor.verdict()),
+            checks=tuple(status.check(check, now) for check in self.monitor.checks()),
+            process=status.process(self.process),
+            listeners=tuple(
+                ListenerStatus(name=name, address=_address(listener), up=listener.up, why=listener.why)
+                for name, listener in listeners
+            ),
+            otlp=status.receiver(self.received),
+            relay=tuple(_upstream_status(view, now) for view in self.relay.status()),
+            collector=status.heartbeats(self.config.collector.url, self.heartbeats.counters, now)
+            if self.heartbeats is not None and self.config.collector is not None
+            else None,
+            loop_lag_s=round(self.loop_lag, 6),
+            warnings=self.warnings,
+        )
+
+
+def build(
+    loaded: Loaded, log: Logger | None = None, clock: Clock | None = None, rng: random.Random | None = None
+) -> Daemon:
+    """The sidecar of a configuration, not yet started. Must be called inside the event loop."""
+    return Daemon(
+        loaded, clock or SystemClock(), rng or random.Random(), log or configure(loaded.config.log.level.value)
+    )
+
+
+def resource_of(config: Config, process: ProcessSample) -> Resource:
+    """Who the telemetry is about: as configured, else by the process, else by the target's address.
+
+    https://opentelemetry.io/docs/specs/semconv/resource/service/
+    """
+    service, url = config.service, urlsplit(config.target.url or "")
+    local = url.hostname in ("localhost", "127.0.0.1", "::1")
+    name = service.name or (process.name if process.found else "" if local else url.hostname) or "unknown_service"
+    attributes = {
+        **service.attributes,
+        "service.name": name,
+        "service.namespace": service.namespace,
+        "service.version": service.version,
+        "service.instance.id": service.instance,
+        "deployment.environment.name": service.environment,
+    }
+    return Resource({key: value for key, value in attributes.items() if value})
+
+
+def monitor_of(
+    config: Config,
+    clock: Clock,
+    rng: random.Random,
+    resolver: Resolver,
+    process: Callable[[], ProcessSample],
+    listeners: Sequence[Callable[[Transition], None]],
+) -> Monitor:
+    """Every configured check with its probe."""
+    context = Context(USER_AGENT, resolver, config.target.url, process, rng)
+    watched = {
+        name: Watched(kind_of(check), check, PROBES[kind_of(check)].probe(check, context))
+        for name, check in config.probes.items()
+    }
+    return Monitor(watched, clock, rng, listeners)
+
+
+def upstreams_of(config: Config, resolver: Resolver) -> list[Upstream]:
+    """One for each configured export; names are for people, so they are the endpoint's host and port."""
+    return [
+        Upstream(
+            urlsplit(next(iter(export.otlp_http.urls()))[1]).netloc.rpartition("@")[2],
+            OtlpHttp(export.otlp_http, resolver),
+            export.required,
+        )
+        for export in config.export
+    ]
+
+
+async def check_once(loaded: Loaded) -> tuple[Verdict, str]:
+    """One look at everything, as a table for a person."""
+    clock = SystemClock()
+    processes = ProcessMetrics(loaded.config.target.process, loaded.config.target.url)
+    process = processes.sample(clock.now())
+    monitor = monitor_of(loaded.config, clock, random.Random(), Resolver(), lambda: process, [])
+    results = await monitor.once()
+    checks, verdict = verdict_of(results, monitor.checks(), clock.now())
+    return verdict, once_text(checks, verdict, process)
+
+
+def _upstream_status(view: UpstreamView, now: float) -> UpstreamStatus:
+    items: dict[str, int] = {}
+    for (_, outcome), count in view.counters.items.items():
+        items[outcome] = items.get(outcome, 0) + count
+    return UpstreamStatus(
+        name=view.name,
+        state=view.state.value,
+        why=view.why,
+        required=view.required,
+        in_flight_bytes=view.in_flight_bytes,
+        items=items,
+        last_success=status.time_of(view.counters.last_success_at),
+        last_success_age_s=status.age_of(view.counters.last_success_at, now),
+        last_error=view.counters.last_error,
+        last_error_at=status.time_of(view.counters.last_error_at),
+        retry_in_s=None if view.retry_in is None else round(view.retry_in, 3),
+    )
+
+
+async def _cancel(tasks: Sequence[asyncio.Task[None]]) -> None:
+    for task in tasks:
+        task.cancel()
+    await asyncio.gather(*tasks, return_exceptions=True)
+
+
+def _address(listener: Listener) -> str:
+    """Where it listens, with the port that the system chose where it was asked to."""
+    port = listener.ports[0] if listener.ports else listener.address.port
+    return str(Address(listener.address.host, port))

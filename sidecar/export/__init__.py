@@ -1,0 +1,1 @@
+"""Floor 3: where things are sent, one kind per file."""

@@ -1,0 +1,93 @@
+"""A listening socket that may be taken: that degrades this listener, not the sidecar, and is tried again."""
+
+from __future__ import annotations
+
+import asyncio
+import errno
+from collections.abc import Callable
+
+from ..logic.schema import Address
+from .clock import Clock
+
+RETRY = 5.0
+BACKLOG = 1024
+
+
+class Listener:
+    """Listens at `address` for the protocols that `factory` makes.
+
+    `localhost` is both 127.0.0.1 and ::1, an empty host is all addresses; where the machine has no IPv6, IPv4 is enough.
+    With port 0 the system chooses, one port for all of them.
+    """
+
+    def __init__(self, address: Address, factory: Callable[[], asyncio.Protocol], clock: Clock) -> None:
+        self.address = address
+        self.why = "not started"
+        """What keeps it from listening; empty while it listens."""
+        self._factory = factory
+        self._clock = clock
+        self._servers: list[asyncio.Server] = []
+        self._retrying: asyncio.Task[None] | None = None
+
+    @property
+    def up(self) -> bool:
+        return bool(self._servers)
+
+    @property
+    def ports(self) -> tuple[int, ...]:
+        """Where it listens now, each port once."""
+        return tuple(dict.fromkeys(s.getsockname()[1] for server in self._servers for s in server.sockets))
+
+    async def start(self) -> None:
+        """Returns after the first attempt; while the address is taken, a task of this listener goes on trying."""
+        if not await self._open():
+            self._retrying = asyncio.create_task(self._retry(), name=f"listen on {self.address}")
+
+    async def stop(self) -> None:
+        """Takes no more connections; those that are open are their protocols' business."""
+        if self._retrying is not None:
+            self._retrying.cancel()
+            await asyncio.wait([self._retrying])
+            self._retrying = None
+        for server in self._servers:
+            server.close()
+        self._servers = []
+        self.why = "stopped"
+
+    async def _retry(self) -> None:
+        opened = False
+        while not opened:
+            await self._clock.sleep(RETRY)
+            opened = await self._open()
+
+    async def _open(self) -> bool:
+        loop = asyncio.get_running_loop()
+        opened: list[asyncio.Server] = []
+        port = self.address.port
+        for host in _hosts(self.address.host):
+            try:
+                server = await loop.create_server(self._factory, host, port, backlog=BACKLOG)
+            except OSError as error:
+                if opened and error.errno in (errno.EADDRNOTAVAIL, errno.EAFNOSUPPORT):
+                    continue  # a machine without IPv6
+                for server in opened:
+                    server.close()
+                self.why = f"cannot listen on {Address(host, port)}: {_reason(error)}"
+                return False
+            opened.append(server)
+            port = server.sockets[0].getsockname()[1]
+        self._servers = opened
+        self.why = ""
+        return True
+
+
+def _hosts(host: str) -> list[str]:
+    return {"localhost": ["127.0.0.1", "::1"], "": ["0.0.0.0", "::"]}.get(host, [host])
+
+
+def _reason(error: OSError) -> str:
+    if error.errno == errno.EADDRINUSE:
+        return "the port is taken by another process"
+    if error.errno == errno.EACCES:
+        return "not permitted (ports below 1024 need a privilege)"
+    return error.strerror or str(error)

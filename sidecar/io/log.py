@@ -1,0 +1,36 @@
+"""The sidecar's own log on standard error: JSON lines, or key=value where a person reads along."""
+
+from __future__ import annotations
+
+import logging
+import sys
+from typing import TextIO
+
+import structlog
+
+
+def configure(level: str, stream: TextIO | None = None) -> structlog.typing.FilteringBoundLogger:
+    """The logger for everything that we say about ourselves. Levels: debug, info, warning, error."""
+    out = stream or sys.stderr
+    renderer: structlog.typing.Processor
+    if out.isatty():
+        renderer = structlog.processors.LogfmtRenderer(bool_as_flag=False)
+    else:
+        renderer = structlog.processors.JSONRenderer()
+    return structlog.wrap_logger(  # type: ignore[no-any-return]
+        structlog.PrintLogger(out),
+        processors=[
+            structlog.processors.add_log_level,
+            structlog.processors.TimeStamper(fmt="iso", utc=True),
+            structlog.processors.format_exc_info,
+            _what_first,
+            renderer,
+        ],
+        wrapper_class=structlog.make_filtering_bound_logger(logging.getLevelNamesMapping()[level.upper()]),
+        cache_logger_on_first_use=True,
+    )
+
+
+def _what_first(_: object, __: str, event: structlog.typing.EventDict) -> structlog.typing.EventDict:
+    """When, how grave and what stand first in each line, then the details in the order given."""
+    return {key: event.pop(key) for key in ("timestamp", "level", "event")} | dict(event)

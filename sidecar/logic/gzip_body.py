@@ -1,0 +1,84 @@
+"""Inflate a gzip body without ever holding much more than an honest one needs.
+
+A gzip member ends with its own length (ISIZE, modulo 2^32). So a bomb that tells the truth is refused unread, and what
+runs past the length that it told is only counted, not kept, until it is known to be within the limit (that is legal: several
+members in a row). A body that inflates more than `RATIO` times is refused as well: telemetry reaches 20, deflate 1,030.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from io import BytesIO
+
+from isal import isal_zlib
+
+GZIP = 31
+"""zlib's `wbits` for the gzip format."""
+RATIO = 200
+ANY_RATIO = 1 << 20
+"""Up to so many bytes any ratio is fine."""
+SLICE = 64 << 10
+
+
+class NotGzip(ValueError):
+    """Broken, cut short, or something else."""
+
+
+class TooLarge(ValueError):
+    """More than the limit after inflating."""
+
+
+def announced(body: bytes) -> int:
+    """What the (last) member claims to inflate to."""
+    return int.from_bytes(body[-4:], "little")
+
+
+def inflate(body: bytes, limit: int) -> bytes:
+    """The content, at most `limit` bytes. Raises `NotGzip` or `TooLarge`; what is held is then `ANY_RATIO` or less for
+    a body that lies about its length, and at most `RATIO` times the body for one that does not."""
+    claim = announced(body)
+    if claim > limit:
+        raise TooLarge(f"inflates to {claim} bytes, more than {limit}")
+    kept: BytesIO | None = BytesIO()
+    total = 0
+    for piece in _pieces(body, limit):
+        total += len(piece)
+        if kept is not None:
+            kept.write(piece)
+            if total > claim:
+                kept = None
+    if kept is None:
+        kept = BytesIO()
+        for piece in _pieces(body, limit):
+            kept.write(piece)
+    return kept.getvalue()  # no copy: the buffer itself
+
+
+def _pieces(body: bytes, limit: int) -> Iterator[bytes]:
+    bound = min(limit, max(ANY_RATIO, RATIO * len(body)))
+    view = memoryview(body)
+    total = at = 0
+    member = isal_zlib.decompressobj(GZIP)
+    try:
+        while at < len(body):
+            waiting: bytes | memoryview = view[at : at + SLICE]
+            at += len(waiting)
+            while True:
+                piece = member.decompress(waiting, SLICE)
+                total += len(piece)
+                if total > bound:
+                    why = f"more than {limit} bytes" if bound == limit else f"more than {RATIO} times its length"
+                    raise TooLarge(f"inflates to {why}")
+                yield piece
+                waiting = member.unconsumed_tail
+                if member.eof:
+                    at -= len(member.unused_data)
+                    if at < len(body):
+                        member = isal_zlib.decompressobj(GZIP)
+                    break
+                if not waiting and len(piece) < SLICE:
+                    break
+    except isal_zlib.error as error:  # type: ignore[misc]  # its stub calls the class an instance
+        raise NotGzip(str(error)) from None
+    if not member.eof:
+        raise NotGzip("the gzip stream is cut short")

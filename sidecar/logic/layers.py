@@ -1,0 +1,209 @@
+"""Where values come from: layers of mappings, merged so that the later wins and each value keeps its place.
+
+The order is default < detected < file < environment < flags. A layer is a tree of plain values and, for every leaf in it,
+the place it was written at. The names of environment variables follow from the schema: `OUTRIDER_` and the path in
+capitals, for every scalar that stands at a fixed path (`OUTRIDER_TARGET_PROCESS_PORT`).
+"""
+
+from __future__ import annotations
+
+import difflib
+import re
+from collections.abc import Iterator, Mapping
+from typing import Any
+from urllib.parse import unquote
+
+import msgspec
+
+from .schema import Problem, hints, join, optional_of, quoted, scalar_of, table_of
+
+PREFIX = "OUTRIDER_"
+
+# Kubernetes and Docker links put these beside every container for a Service that happens to be named `outrider-…`.
+_SERVICE_LINK = re.compile(r"_(SERVICE_HOST|SERVICE_PORT(_\w+)?|PORT(_\d+_(TCP|UDP|SCTP)(_(PROTO|PORT|ADDR))?)?)$")
+_LINK_VALUE = re.compile(r"(tcp|udp|sctp)://")
+
+
+class Layer(msgspec.Struct):
+    """Values and their places; `problems` and `warnings` are what was wrong on the way."""
+
+    tree: dict[str, Any] = msgspec.field(default_factory=dict)
+    places: dict[str, str] = msgspec.field(default_factory=dict)
+    problems: list[Problem] = msgspec.field(default_factory=list)
+    warnings: list[str] = msgspec.field(default_factory=list)
+
+    def put(self, path: str, value: Any, place: str) -> None:
+        """Set `path`, and with it everything below: a value laid over another hides all of it."""
+        *parents, last = path.split(".")
+        at = self.tree
+        for key in parents:
+            below = at.get(key)
+            if not isinstance(below, dict):
+                below = at[key] = {}
+            at = below
+        at[last] = value
+        self.places[path] = place
+
+
+def leaves(tree: Any, path: str = "") -> Iterator[tuple[str, Any]]:
+    """Every value that is not a mapping, with its path; an empty mapping is a leaf."""
+    if isinstance(tree, Mapping) and tree:
+        for key, value in tree.items():
+            yield from leaves(value, join(path, str(key)))
+    else:
+        yield path, tree
+
+
+def merge(layers: list[Layer]) -> Layer:
+    """Later layers win, mapping by mapping; lists are replaced whole."""
+    merged = Layer()
+    for layer in layers:
+        merged.tree = _overlay(merged.tree, layer.tree)
+        merged.places |= layer.places
+        merged.problems += layer.problems
+        merged.warnings += layer.warnings
+    return merged
+
+
+def _overlay(below: Any, above: Any) -> Any:
+    if isinstance(below, dict) and isinstance(above, dict):
+        return below | {key: _overlay(below[key], value) if key in below else value for key, value in above.items()}
+    return above
+
+
+def scalar_paths(kind: type, path: str = "") -> Iterator[str]:
+    """Paths of the scalars that one environment variable can hold, in the schema's order."""
+    for name, annotation in hints(kind).items():
+        inner = optional_of(annotation) or annotation
+        at = join(path, name)
+        if scalar_of(inner) is not None:
+            yield at
+        elif isinstance(inner, type) and issubclass(inner, msgspec.Struct):
+            yield from scalar_paths(inner, at)
+        elif isinstance(inner, type) and not hasattr(inner, "__args__") and table_of(annotation) is None:
+            yield at
+
+
+def variable(path: str) -> str:
+    return PREFIX + path.replace(".", "_").upper()
+
+
+def own_environment(kind: type, environ: Mapping[str, str], known_elsewhere: frozenset[str]) -> Layer:
+    """The layer of `OUTRIDER_*`. An unknown one warns: it may be meant for a newer version."""
+    layer = Layer()
+    paths = {variable(path): path for path in scalar_paths(kind)}
+    for name in sorted(environ):
+        if not name.startswith(PREFIX) or name in known_elsewhere:
+            continue
+        linked = _LINK_VALUE.match(environ[name]) and not paths.get(name, "").endswith("url")
+        if linked or (name not in paths and _SERVICE_LINK.search(name)):
+            continue
+        if name in paths:
+            if environ[name] != "":  # an unset value in Compose arrives as an empty one
+                layer.put(paths[name], environ[name], f"environment {name}")
+            continue
+        near = difflib.get_close_matches(name, [*paths, *known_elsewhere], 1)
+        layer.warnings.append(
+            f"environment {name}: unknown variable" + (f', did you mean "{near[0]}"?' if near else "")
+        )
+    return layer
+
+
+RESOURCE_KEYS = {
+    "service.name": "name",
+    "service.namespace": "namespace",
+    "service.version": "version",
+    "service.instance.id": "instance",
+    "deployment.environment.name": "environment",
+    "deployment.environment": "environment",
+}
+
+
+def otel_environment(environ: Mapping[str, str]) -> Layer:
+    """The layer of `OTEL_*` as the OpenTelemetry specification means them, for our own resource and export.
+
+    https://opentelemetry.io/docs/specs/otel/configuration/sdk-environment-variables/
+    """
+    layer = Layer()
+    _resource(layer, environ)
+    _exporter(layer, environ)
+    if interval := environ.get("OTEL_METRIC_EXPORT_INTERVAL"):
+        _milliseconds(layer, "metrics.interval", interval, "OTEL_METRIC_EXPORT_INTERVAL")
+    return layer
+
+
+def _resource(layer: Layer, environ: Mapping[str, str]) -> None:
+    place = "environment OTEL_RESOURCE_ATTRIBUTES"
+    for pair in filter(None, (p.strip() for p in environ.get("OTEL_RESOURCE_ATTRIBUTES", "").split(","))):
+        key, equals, value = pair.partition("=")
+        key, value = unquote(key.strip()), unquote(value.strip())
+        if not equals or not key:
+            layer.problems.append(Problem(place, "", f"{quoted(pair)} is not an attribute", "key=value,key=value"))
+        elif key in RESOURCE_KEYS:
+            layer.put(f"service.{RESOURCE_KEYS[key]}", value, place)
+        else:
+            layer.tree.setdefault("service", {}).setdefault("attributes", {})[key] = value
+            layer.places["service.attributes"] = place
+    if name := environ.get("OTEL_SERVICE_NAME"):
+        layer.put("service.name", name, "environment OTEL_SERVICE_NAME")
+
+
+_EXPORTER = "OTEL_EXPORTER_OTLP_"
+
+
+def _exporter(layer: Layer, environ: Mapping[str, str]) -> None:
+    endpoints = {
+        "ENDPOINT": "endpoint",
+        "TRACES_ENDPOINT": "traces_endpoint",
+        "METRICS_ENDPOINT": "metrics_endpoint",
+        "LOGS_ENDPOINT": "logs_endpoint",
+    }
+    sink: dict[str, Any] = {}
+    at = "export.0.otlp_http"
+
+    def take(suffix: str, key: str, value: Any) -> None:
+        sink[key] = value
+        layer.places[f"{at}.{key}"] = f"environment {_EXPORTER}{suffix}"
+
+    for suffix, key in endpoints.items():
+        if value := environ.get(_EXPORTER + suffix):
+            take(suffix, key, value)
+    if not sink:
+        return
+    protocol = environ.get(_EXPORTER + "PROTOCOL", "http/protobuf")
+    if protocol != "http/protobuf":
+        layer.problems.append(
+            Problem(f"environment {_EXPORTER}PROTOCOL", "", f"{quoted(protocol)} is not spoken", "http/protobuf")
+        )
+    if value := environ.get(_EXPORTER + "COMPRESSION"):
+        take("COMPRESSION", "compression", value)
+    if value := environ.get(_EXPORTER + "HEADERS"):
+        take("HEADERS", "headers", dict(_headers(layer, value)))
+    layer.tree["export"] = [{"otlp_http": sink}]
+    layer.places["export"] = f"environment {_EXPORTER}ENDPOINT"
+    if value := environ.get(_EXPORTER + "TIMEOUT"):
+        if re.fullmatch(r"\d+", value):
+            take("TIMEOUT", "timeout", f"{value}ms")
+        else:
+            layer.problems.append(
+                Problem(f"environment {_EXPORTER}TIMEOUT", "", f"{quoted(value)} is not a number", "milliseconds")
+            )
+
+
+def _headers(layer: Layer, text: str) -> Iterator[tuple[str, str]]:
+    for pair in filter(None, (p.strip() for p in text.split(","))):
+        key, equals, value = pair.partition("=")
+        if equals and key.strip():
+            yield unquote(key.strip()), unquote(value.strip())
+        else:
+            # The pair is not shown: headers carry tokens.
+            layer.problems.append(
+                Problem(f"environment {_EXPORTER}HEADERS", "", "a pair has no name or no =", "key=value,key=value")
+            )
+
+
+def _milliseconds(layer: Layer, path: str, value: str, name: str) -> None:
+    if re.fullmatch(r"\d+", value):
+        layer.put(path, f"{value}ms", f"environment {name}")
+    else:
+        layer.problems.append(Problem(f"environment {name}", "", f"{quoted(value)} is not a number", "milliseconds"))

@@ -1,0 +1,55 @@
+"""When to try an upstream again: one frozen value per upstream that steps with each outcome.
+
+`ok` sends everything. After a failure it is `retrying`, and after a refusal that only a person can lift it is `held`: until
+`until` nothing is sent and new requests are refused at once instead of each waiting for its own timeout. Then a single
+trial may pass; its outcome is the next step. The wait is full jitter, uniform in 0 .. min(30 s, 1 s * 2^(failures - 1)), which
+keeps many sidecars from returning together; a time that the upstream named is waited in full.
+"""
+
+from __future__ import annotations
+
+from enum import StrEnum
+from typing import assert_never
+
+import msgspec
+
+from ..model.signals import Accepted, Hold, Outcome, PartlyAccepted, Rejected, RetryLater, Split
+
+FIRST = 1.0
+LONGEST = 30.0
+HELD = 60.0
+
+
+class UpstreamState(StrEnum):
+    OK = "ok"
+    RETRYING = "retrying"
+    HELD = "held"
+
+
+class Retry(msgspec.Struct, frozen=True):
+    """`until` is on the clock that `step` is given; `why` is the last failure in a row, empty when all is well."""
+
+    state: UpstreamState = UpstreamState.OK
+    failures: int = 0
+    until: float = 0.0
+    why: str = ""
+
+    def step(self, outcome: Outcome, now: float, jitter: float) -> Retry:
+        """`jitter` is uniform in 0..1. Anything that shows the upstream reading our requests is a success here."""
+        match outcome:
+            case Accepted() | PartlyAccepted() | Rejected() | Split():
+                return HEALTHY
+            case RetryLater(after, why):
+                wait = after if after is not None else jitter * min(LONGEST, FIRST * 2 ** min(self.failures, 16))
+                return Retry(UpstreamState.RETRYING, self.failures + 1, now + wait, why)
+            case Hold(why):
+                return Retry(UpstreamState.HELD, self.failures + 1, now + HELD, why)
+            case _:
+                assert_never(outcome)
+
+    def admits(self, now: float, flights: int) -> bool:
+        """May a send start, `flights` being in the air already?"""
+        return self.state is UpstreamState.OK or (flights == 0 and now >= self.until)
+
+
+HEALTHY = Retry()

@@ -1,0 +1,1 @@
+"""Floor 3: what is measured, and how it is shown to Prometheus."""

@@ -1,0 +1,1 @@
+"""Floor 0: frozen values. Nothing here decides, reads or waits."""

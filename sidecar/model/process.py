@@ -1,0 +1,39 @@
+"""The neighbour's process as one sample: what it is, what it uses, and what could not be read."""
+
+from __future__ import annotations
+
+import msgspec
+
+from .signals import Metric
+
+
+class Missing(msgspec.Struct, frozen=True):
+    """Something that cannot be read: why, and what to change. `field` is a metric's name, or `process`."""
+
+    field: str
+    reason: str
+    remedy: str
+
+    def __str__(self) -> str:
+        return f"{self.field}: {self.reason}; {self.remedy}"
+
+
+class ProcessSample(msgspec.Struct, frozen=True, kw_only=True):
+    """The neighbour's process tree now.
+
+    `why` says how it was found, or why it was not. Not found with `process` among `missing` means that we cannot see
+    it; not found without means that it is not there. `state` is psutil's word (`sleeping`, `stopped`, `zombie`, …) for
+    the root of the tree, `started` its start in unix seconds, `pids` the size of the tree. `cmdline` is redacted.
+    """
+
+    found: bool
+    why: str
+    pid: int = 0
+    name: str = ""
+    cmdline: str = ""
+    state: str = ""
+    started: float = 0.0
+    restarts: int = 0
+    pids: int = 0
+    metrics: tuple[Metric, ...] = ()
+    missing: tuple[Missing, ...] = ()

@@ -1,0 +1,148 @@
+"""`/status`: everything that a sidecar knows about its neighbour and itself, as one document.
+
+Times are RFC 3339 in UTC; durations end in `_s` (seconds), sizes in `_bytes`.
+"""
+
+from __future__ import annotations
+
+from datetime import datetime
+
+import msgspec
+
+from .health import Flag, Observed, Role, Severity, State
+from .resource import Attributes
+
+
+class CheckStatus(msgspec.Struct, frozen=True, kw_only=True):
+    """One check: `raw` is what the last look saw, `state` what it means after the thresholds."""
+
+    name: str
+    kind: str
+    role: Role
+    severity: Severity
+    state: State
+    raw: State
+    since: datetime
+    flags: tuple[Flag, ...]
+    output: str
+    observed: tuple[Observed, ...]
+    period_s: float
+    timeout_s: float
+    success_threshold: int
+    failure_threshold: int
+    runs: int
+    last_run: datetime | None
+    last_success: datetime | None
+    last_success_age_s: float | None
+    duration_s: float | None
+
+
+class Health(msgspec.Struct, frozen=True, kw_only=True):
+    """The verdict over all checks, and the three gates of Kubernetes."""
+
+    status: State
+    since: datetime
+    live: State
+    ready: State
+    started: State
+    flags: tuple[Flag, ...]
+    reasons: tuple[str, ...]
+
+
+class Series(msgspec.Struct, frozen=True, kw_only=True):
+    """One value under its OpenTelemetry name."""
+
+    name: str
+    unit: str
+    value: float
+    attributes: Attributes
+
+
+class MissingField(msgspec.Struct, frozen=True, kw_only=True):
+    """What cannot be measured, why, and what would help."""
+
+    field: str
+    reason: str
+    remedy: str
+
+
+class ProcessStatus(msgspec.Struct, frozen=True, kw_only=True):
+    """The neighbour's process and its whole tree; `why` says how it was found, or why not."""
+
+    found: bool
+    why: str
+    pid: int | None
+    name: str
+    command_line: str
+    state: str
+    started: datetime | None
+    restarts: int
+    processes: int
+    metrics: tuple[Series, ...]
+    missing: tuple[MissingField, ...]
+
+
+class ListenerStatus(msgspec.Struct, frozen=True, kw_only=True):
+    """One port of ours: `why` says what keeps it from listening."""
+
+    name: str
+    address: str
+    up: bool
+    why: str
+
+
+class ReceiverStatus(msgspec.Struct, frozen=True, kw_only=True):
+    """What applications have sent us; items are spans, data points and log records; refusals by HTTP status."""
+
+    connections: int
+    requests: dict[str, int]
+    items: dict[str, int]
+    bytes: dict[str, int]
+    refused: dict[str, int]
+
+
+class UpstreamStatus(msgspec.Struct, frozen=True, kw_only=True):
+    """Where telemetry goes. `state` is ok, retrying or held (it refuses us until somebody acts), `why` the reason.
+
+    `items` by outcome: accepted, rejected (never retried), failed (the producer was told).
+    """
+
+    name: str
+    state: str
+    why: str
+    required: bool
+    in_flight_bytes: int
+    items: dict[str, int]
+    last_success: datetime | None
+    last_success_age_s: float | None
+    last_error: str
+    last_error_at: datetime | None
+    retry_in_s: float | None
+
+
+class HeartbeatStatus(msgspec.Struct, frozen=True, kw_only=True):
+    """Our reports to the collector."""
+
+    url: str
+    sent: int
+    failed: int
+    resyncs: int
+    last_success: datetime | None
+    last_success_age_s: float | None
+    last_error: str
+
+
+class Status(msgspec.Struct, frozen=True, kw_only=True):
+    version: str
+    as_of: datetime
+    uptime_s: float
+    resource: Attributes
+    health: Health
+    checks: tuple[CheckStatus, ...]
+    process: ProcessStatus
+    listeners: tuple[ListenerStatus, ...]
+    otlp: ReceiverStatus
+    relay: tuple[UpstreamStatus, ...]
+    collector: HeartbeatStatus | None
+    loop_lag_s: float
+    warnings: tuple[str, ...]

@@ -1,0 +1,285 @@
+"""The OTLP/HTTP receiver: what is shared by all its connections. One connection's HTTP is in `connection`.
+
+A request is counted and its framing checked, nothing more, and its batch is handed to `take`; the answer to that is the
+answer to the client. Every refusal carries a `google.rpc.Status`.
+
+What is bounded, and what happens there:
+
+- a body, also after inflating: 413, at the headers where Content-Length tells. A body of undeclared length (chunked)
+  may have `MAX_CHUNKED` bytes, since all of it must be kept until it shows its size.
+- bytes in flight over all connections, from their arrival until their answer: reading pauses. When no answer is due that
+  could make room, the largest unfinished request is refused with 503, so that unfinished ones cannot block each other.
+- connections: 503 and closed. Header bytes: 431. Headers and bodies that take too long: 408. Unused connections: closed.
+- work on a body over 256 KiB leaves the event loop, for one thread of its own.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Awaitable, Callable, Iterable
+from concurrent.futures import ThreadPoolExecutor
+
+import msgspec
+
+from ..io import memory
+from ..logic import gzip_body
+from ..logic.gzip_body import NotGzip
+from ..logic.otlp_http import OK, PATHS, Reply, refusal
+from ..logic.otlp_wire import count
+from ..logic.protobuf import Malformed
+from ..logic.schema import Address, Bytes, Duration, ListenAddress, show_bytes, show_duration
+from ..model.counters import ReceiverCounters
+from ..model.signals import Batch
+from .connection import Connection, Request
+
+LARGE = 256 << 10
+"""Bytes from which work leaves the event loop."""
+RELEASE_ABOVE = 1 << 20
+"""After a request of this size the allocator is asked for its memory back, `RELEASE_AFTER` seconds later."""
+RELEASE_AFTER = 1.0
+MANY_CONNECTIONS = 100
+SWEEP = 1.0
+
+Take = Callable[[Batch], Awaitable[Reply]]
+
+_CLAIMED = tuple(b"POST " + path + end for path in PATHS for end in (b" ", b"?"))
+
+
+def claims(first: bytes) -> bool:
+    """Are these the first bytes of a connection for this receiver? For a port that also serves other HTTP: its protocol
+    hands the transport over (`set_protocol`), then calls `connection_made` and `data_received` with what it has read."""
+    return first.startswith(_CLAIMED)
+
+
+class Config(msgspec.Struct, frozen=True, kw_only=True):
+    """Where applications send OTLP over HTTP, and how much of it at once."""
+
+    listen: ListenAddress = Address("127.0.0.1", 4318)
+    max_body_bytes: Bytes = 20 << 20
+    max_in_flight_bytes: Bytes = 32 << 20
+    max_connections: int = 4096
+    header_timeout: Duration = 10.0
+    body_timeout: Duration = 10.0
+    idle_timeout: Duration = 120.0
+
+    def problems(self) -> Iterable[tuple[str, str, str]]:
+        if not 1 << 10 <= self.max_body_bytes <= 1 << 30:
+            yield "max_body_bytes", f"{show_bytes(self.max_body_bytes)} is out of range", "1KiB to 1GiB"
+        if self.max_in_flight_bytes < self.max_body_bytes:
+            yield "max_in_flight_bytes", "smaller than max_body_bytes", show_bytes(self.max_body_bytes) + " or more"
+        if self.max_connections < 1:
+            yield "max_connections", f"{self.max_connections} is out of range", "1 or more"
+        for key in ("header_timeout", "body_timeout", "idle_timeout"):
+            if not 0 < getattr(self, key) <= 3600:
+                yield key, f"{show_duration(getattr(self, key))} is out of range", "more than 0s and at most 1h"
+
+
+class Receiver:
+    """Give `protocol` to a listener, or one of its results to a transport; in the end `drain`, then `close`."""
+
+    def __init__(self, config: Config, take: Take, counters: ReceiverCounters) -> None:
+        self.config = config
+        self.counters = counters
+        self.in_flight = 0
+        """Bytes of bodies from arrival to answer, those still arriving included."""
+        self.draining = False
+        self._take = take
+        self._due = 0  # of in_flight: what waits for its answer
+        self._connections: set[Connection] = set()
+        self._paused: set[Connection] = set()
+        self._answers: set[asyncio.Future[Reply]] = set()
+        self._timers: dict[Callable[[], None], asyncio.TimerHandle] = {}
+        self._worker: ThreadPoolExecutor | None = None
+        self._empty: asyncio.Event | None = None
+
+    def protocol(self) -> Connection:
+        """A connection's protocol; the factory for `Listener` and `create_server`."""
+        return Connection(self)
+
+    # What connections call
+
+    def joined(self, connection: Connection) -> bool:
+        """False: one too many."""
+        self._connections.add(connection)
+        self.counters.connections = len(self._connections)
+        self._later(SWEEP, self._sweep)
+        return len(self._connections) <= self.config.max_connections
+
+    def left(self, connection: Connection) -> None:
+        self._connections.discard(connection)
+        self._paused.discard(connection)
+        if self.counters.connections > MANY_CONNECTIONS > len(self._connections):
+            self._later(RELEASE_AFTER, self._release)
+        self.counters.connections = len(self._connections)
+        if self._empty is not None and not self._connections:
+            self._empty.set()
+
+    def arrived(self, connection: Connection, size: int) -> bool:
+        """Bytes of a body have come in. May pause or refuse this connection or another; False: it was this one."""
+        self.in_flight += size
+        while self.in_flight > self.config.max_in_flight_bytes and not self._due:
+            largest = max(self._connections, key=lambda c: c.held)
+            if not largest.held:
+                break
+            largest.refuse(refusal(503, "too many unfinished requests at once", 1))
+            if largest is connection:
+                return False
+        if self.in_flight > self.config.max_in_flight_bytes:
+            self._paused.add(connection)
+            connection.pause(connection.MEMORY)
+        return True
+
+    def freed(self, size: int) -> None:
+        self.in_flight -= size
+        if self._paused and self.in_flight <= self.config.max_in_flight_bytes * 3 // 4:
+            paused, self._paused = self._paused, set()
+            for connection in paused:
+                connection.resume(connection.MEMORY)
+        if size > RELEASE_ABOVE:
+            self._later(RELEASE_AFTER, self._release)
+
+    def handle(self, request: Request, body: bytes) -> None:
+        """A whole body: `request.answer(reply)` follows, now or later. Its bytes have `arrived`."""
+        size = len(body)
+        inflated = gzip_body.announced(body) if request.gzip else 0
+        request.size = size
+        self._due += size
+        if size + inflated > LARGE:
+            pending = asyncio.ensure_future(self._handle_large(request, body, inflated))
+        else:
+            try:
+                batch = self._batch(request, body, self.config.max_body_bytes)
+            except ValueError as error:
+                self._answer(request, refused(error))
+                return
+            self._decoded(request, batch)
+            if not batch.items:
+                self._answer(request, OK)
+                return
+            pending = asyncio.ensure_future(self._take(batch))
+        self._answers.add(pending)
+        pending.add_done_callback(lambda done: self._answered(request, done))
+
+    async def _handle_large(self, request: Request, body: bytes, inflated: int) -> Reply:
+        limit = self.config.max_body_bytes
+        if inflated <= limit and self.in_flight + inflated > self.config.max_in_flight_bytes:
+            return refusal(503, "no room for the inflated body now", 1)
+        if self._worker is None:
+            self._worker = ThreadPoolExecutor(1, thread_name_prefix="otlp")
+        work = asyncio.get_running_loop().run_in_executor(self._worker, self._batch, request, body, limit)
+        del body  # and nothing else here keeps it: the batch has what is needed
+        try:
+            batch = await work
+        except ValueError as error:
+            return refused(error)
+        del work
+        self._decoded(request, batch)
+        if not batch.items:
+            return OK
+        answer = self._take(batch)
+        del batch
+        return await answer
+
+    @staticmethod
+    def _batch(request: Request, body: bytes, limit: int) -> Batch:
+        """Raises what `refused` knows. Runs in the worker too."""
+        if request.gzip:
+            body = gzip_body.inflate(body, limit)
+        return Batch(request.signal, body, count(request.signal, body), request.hops)
+
+    def _decoded(self, request: Request, batch: Batch) -> None:
+        request.items = batch.items
+        more = len(batch.body) - request.size
+        request.size += more
+        self.in_flight += more
+        self._due += more
+
+    def _answered(self, request: Request, done: asyncio.Future[Reply]) -> None:
+        self._answers.discard(done)
+        if done.cancelled():
+            reply = refusal(503, "stopping", 1)
+        elif error := done.exception():
+            asyncio.get_running_loop().call_exception_handler(
+                {"message": "an OTLP request failed on a bug", "exception": error}
+            )
+            reply = refusal(500, "internal error")
+        else:
+            reply = done.result()
+            if reply.status == 200:
+                self.counters.requests[request.signal] += 1
+                self.counters.items[request.signal] += request.items
+                self.counters.bytes[request.signal] += request.size
+        self._answer(request, reply)
+
+    def _answer(self, request: Request, reply: Reply) -> None:
+        size, request.size = request.size, 0
+        self._due -= size
+        self.freed(size)
+        request.answer(reply)
+
+    # Timers
+
+    def _later(self, delay: float, action: Callable[[], None]) -> None:
+        """Once, however often it is asked for."""
+        if action not in self._timers:
+            self._timers[action] = asyncio.get_running_loop().call_later(delay, self._fire, action)
+
+    def _fire(self, action: Callable[[], None]) -> None:
+        del self._timers[action]
+        action()
+
+    def _sweep(self) -> None:
+        now = asyncio.get_running_loop().time()
+        for connection in list(self._connections):
+            if connection.deadline < now:
+                connection.expire()
+        if self._connections:
+            self._later(SWEEP, self._sweep)
+
+    def _release(self) -> None:
+        if self._worker is None:
+            self._worker = ThreadPoolExecutor(1, thread_name_prefix="otlp")
+        self._worker.submit(memory.release)
+
+    # The end
+
+    async def drain(self, timeout: float) -> None:
+        """Answer what is in flight, for at most `timeout` seconds, each with `Connection: close`; close the rest."""
+        self.draining = True
+        for connection in list(self._connections):
+            connection.drain()
+        if self._connections:
+            self._empty = asyncio.Event()
+            try:
+                async with asyncio.timeout(timeout):
+                    await self._empty.wait()
+            except TimeoutError:
+                pass  # `close` cuts them
+
+    async def close(self) -> None:
+        """Cut whatever is open."""
+        self.draining = True
+        for answer in list(self._answers):
+            answer.cancel()
+        if self._answers:
+            await asyncio.wait(self._answers)
+        for connection in list(self._connections):
+            connection.abort()
+        for timer in self._timers.values():
+            timer.cancel()
+        self._timers.clear()
+        if self._worker is not None:
+            self._worker.shutdown(wait=False, cancel_futures=True)
+
+
+def refused(error: ValueError) -> Reply:
+    """A body that cannot be taken."""
+    match error:
+        case gzip_body.TooLarge():
+            return refusal(413, f"the body {error}")
+        case NotGzip():
+            return refusal(400, f"the body is not gzip: {error}")
+        case Malformed():
+            return refusal(400, f"the body is not an OTLP request: {error}")
+        case _:
+            raise error

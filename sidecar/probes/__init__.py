@@ -1,0 +1,16 @@
+"""Floor 3: probes, one kind per file.
+
+A kind is a frozen `Config`, a class with one method, and a line in `PROBES`. The caller owns schedule, deadline,
+thresholds and exceptions; a probe looks once and says what it saw.
+"""
+
+from __future__ import annotations
+
+from . import http, process, tcp
+from .base import ProbeKind
+
+PROBES = {
+    http.KIND: ProbeKind(http.Config, http.HttpProbe, http.misses),
+    tcp.KIND: ProbeKind(tcp.Config, tcp.TcpProbe, tcp.misses),
+    process.KIND: ProbeKind(process.Config, process.ProcessProbe, process.misses),
+}

@@ -1,0 +1,213 @@
+"""kind: http. One request, and conditions on its answer.
+
+As in a Kubernetes httpGet probe a redirect is not followed but counts by its own status. Each look opens a new
+connection, because a connection that is kept open proves nothing about the listener. At most `MOST_BODY` bytes of the
+answer are read.
+"""
+
+from __future__ import annotations
+
+import re
+import ssl
+from collections.abc import AsyncIterator, Iterable
+from contextlib import asynccontextmanager
+from time import perf_counter
+from typing import TYPE_CHECKING, Annotated, Any
+from urllib.parse import urljoin, urlsplit
+
+import msgspec
+
+from ..io.secrets import SecretValue
+from ..logic.conditions import DEFAULT_STATUS, Answer, Expect, judge
+from ..logic.schema import Invalid, Scalar, SecretText, StatusRanges, quoted, url
+from ..model.health import Observed, Result, State
+from . import reach
+from .base import CheckConfig, Context
+
+if TYPE_CHECKING:
+    from aiohttp import ClientSession
+
+KIND = "http"
+MOST_BODY = 1 << 20
+
+# Where services answer for their health, most telling first. Tried only when neither the check nor the target's URL
+# names a path.
+ENDPOINTS = ("/readyz", "/healthz", "/health", "/-/ready", "/")
+# These say that there is no such endpoint for us.
+_NOT_HERE = frozenset({401, 403, 404, 405, 501})
+# Without any endpoint, every answer that is not a server's error means that it serves.
+_SERVES = StatusRanges(((100, 499),))
+
+
+def parse_url_or_path(raw: Any) -> str:
+    if isinstance(raw, str) and re.fullmatch(r"/\S*", raw.strip()):
+        return raw.strip()
+    if isinstance(raw, str) and "://" not in raw and re.fullmatch(r"[\w.\-/]+", raw.strip()):
+        raise Invalid(f"{quoted(raw)} is not a URL", meant=f"/{raw.strip()}")
+    return url("http", "https")(raw)
+
+
+def parse_method(raw: Any) -> str:
+    if isinstance(raw, str) and raw.upper() in ("GET", "HEAD", "POST", "OPTIONS"):
+        return raw.upper()
+    raise Invalid(f"{quoted(raw)} is not known")
+
+
+UrlOrPath = Annotated[
+    str, Scalar("a URL such as http://127.0.0.1:8080/readyz, or a path such as /readyz", parse_url_or_path)
+]
+Method = Annotated[str, Scalar("GET, HEAD, POST or OPTIONS", parse_method)]
+
+
+class Tls(msgspec.Struct, frozen=True, kw_only=True):
+    """Certificates are verified by the system's authorities, or by those in the file `ca` (PEM)."""
+
+    verify: bool = True
+    ca: str | None = None
+
+
+class Config(CheckConfig, frozen=True, kw_only=True):
+    """`url` is a URL, or a path on the target's host; by default the endpoint is found."""
+
+    url: UrlOrPath | None = None
+    method: Method = "GET"
+    headers: dict[str, SecretText] = {}
+    expect: Expect = Expect()
+    tls: Tls = Tls()
+
+
+def misses(config: Config, target_url: str | None) -> Iterable[tuple[str, str, str]]:
+    if config.url is not None and "://" in config.url:
+        return
+    if target_url is None:
+        yield "url", "no host: target.url is not configured", "a URL such as http://127.0.0.1:8080/readyz"
+    elif not target_url.startswith("http"):
+        yield "url", f'no HTTP host: target.url is "{target_url}"', "a URL such as http://127.0.0.1:8080/readyz"
+
+
+class HttpProbe:
+    def __init__(self, config: Config, context: Context) -> None:
+        self.config = config
+        self._context = context
+        self._base = urljoin(context.target_url or "", config.url or "")
+        self._finds = config.url is None and urlsplit(self._base).path in ("", "/")
+        self._theirs = {name: SecretValue(secret) for name, secret in config.headers.items()}
+        self._next = 0
+        self._found: str | None = None if self._finds else self._base
+        self._serves = False
+        """No endpoint was found: any answer below 500 will do."""
+
+    async def check(self) -> Result:
+        if problem := next(iter(misses(self.config, self._context.target_url)), None):
+            return Result(State.UNKNOWN, f"{problem[1]}, expected {problem[2]}")
+        parts = urlsplit(self._base)
+        peer = reach.authority(parts.hostname or "", parts.port or (443 if parts.scheme == "https" else 80))
+        try:
+            headers = self._headers()
+            tls = self._tls()
+        except OSError as error:  # also ssl.SSLError
+            return Result(State.UNKNOWN, f"not asked: {error}")
+        try:
+            async with self._session(parts.hostname or "", tls) as session:
+                return await self._look(session, headers)
+        except ssl.SSLCertVerificationError as error:
+            return Result(State.FAIL, f"certificate of {peer} not accepted: {error.verify_message or error.reason}")
+        except ssl.SSLError as error:
+            return Result(State.FAIL, f"no TLS with {peer}: {error.reason or error}")
+        except OSError as error:
+            return reach.failure(error, peer)
+
+    async def _look(self, session: ClientSession, headers: dict[str, str]) -> Result:
+        if self._found is None:
+            return await self._find(session, headers)
+        answer = await self._ask(session, self._found, headers)
+        if self._finds and not self._serves and answer.status == 404:
+            self._found = None
+            return await self._find(session, headers)
+        return self._result(self._found, answer)
+
+    async def _find(self, session: ClientSession, headers: dict[str, str]) -> Result:
+        """Try the endpoints in turn. Where the deadline cuts this short, the next look goes on from there."""
+        while True:
+            address = urljoin(self._base, ENDPOINTS[self._next])
+            answer = await self._ask(session, address, headers)
+            self._next = (self._next + 1) % len(ENDPOINTS)
+            self._serves = self._next == 0 and answer.status in _NOT_HERE
+            if self._serves or answer.status not in _NOT_HERE:
+                self._found, self._next = address, 0
+                return self._result(address, answer)
+
+    def _result(self, address: str, answer: Answer) -> Result:
+        expect = self.config.expect
+        if self._serves and expect.status == DEFAULT_STATUS:
+            expect = msgspec.structs.replace(expect, status=_SERVES)
+        state, text = judge(expect, answer)
+        observed = (Observed("responseTime", answer.seconds, "s"), Observed("status", answer.status, "1"))
+        note = " (no health endpoint found: any answer below 500 counts)" if self._serves else ""
+        return Result(state, f"{self.config.method} {shown(address)}: {text}{note}", observed)
+
+    async def _ask(self, session: ClientSession, address: str, headers: dict[str, str]) -> Answer:
+        """One request. Raises `OSError`, also for what aiohttp wraps and for answers that are not HTTP."""
+        import aiohttp
+
+        started = perf_counter()
+        random = self._context.random
+        trace = f"00-{random.randrange(1, 1 << 128):032x}-{random.randrange(1, 1 << 64):016x}-00"
+        try:
+            async with session.request(
+                self.config.method, address, headers={"traceparent": trace, **headers}, allow_redirects=False
+            ) as response:
+                body = bytearray()
+                while len(body) <= MOST_BODY and (chunk := await response.content.read(MOST_BODY + 1 - len(body))):
+                    body += chunk
+                return Answer(
+                    response.status, bytes(body[:MOST_BODY]), len(body) <= MOST_BODY, perf_counter() - started
+                )
+        except aiohttp.ClientConnectorCertificateError as error:
+            raise error.certificate_error from None
+        except aiohttp.ClientConnectorError as error:
+            raise error.os_error from None
+        except aiohttp.ServerDisconnectedError:
+            raise OSError("the connection was closed without an answer") from None
+        except aiohttp.ClientPayloadError:
+            raise OSError("the connection was closed in the middle of the answer") from None
+        except aiohttp.ClientResponseError as error:
+            raise OSError(f"the answer is not HTTP ({error.message.splitlines()[0]})") from None
+        except aiohttp.ClientError as error:
+            if isinstance(error, OSError):
+                raise
+            raise OSError(str(error)) from None
+
+    @asynccontextmanager
+    async def _session(self, host: str, tls: ssl.SSLContext | bool) -> AsyncIterator[ClientSession]:
+        import aiohttp
+
+        from .pinned import Pinned
+
+        addresses = await reach.addresses(self._context.resolver, host, self.config.timeout)
+        connector = aiohttp.TCPConnector(ssl=tls, force_close=True, use_dns_cache=False, resolver=Pinned(addresses))
+        async with aiohttp.ClientSession(
+            connector=connector,
+            cookie_jar=aiohttp.DummyCookieJar(),
+            timeout=aiohttp.ClientTimeout(),
+            # A body is read as it comes: bounded, so that nothing can unfold in memory.
+            auto_decompress=False,
+        ) as session:
+            yield session
+
+    def _headers(self) -> dict[str, str]:
+        """The caller's, over ours. Secrets in files are read each time, because they rotate."""
+        ours = {"User-Agent": self._context.user_agent, "Accept": "*/*", "Accept-Encoding": "identity"}
+        theirs = {name: value.read() for name, value in self._theirs.items()}
+        names = {name.lower() for name in theirs}
+        return {name: value for name, value in ours.items() if name.lower() not in names} | theirs
+
+    def _tls(self) -> ssl.SSLContext | bool:
+        tls = self.config.tls
+        return ssl.create_default_context(cafile=tls.ca) if tls.verify and tls.ca else tls.verify
+
+
+def shown(address: str) -> str:
+    """A URL without credentials and query, which may hold tokens."""
+    parts = urlsplit(address)
+    return f"{parts.scheme}://{parts.netloc.rpartition('@')[2]}{parts.path or '/'}"

@@ -1,0 +1,44 @@
+"""kind: process. The neighbour's process is there, and is neither stopped nor a zombie."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+
+from ..model.health import Result, State
+from .base import CheckConfig, Context
+
+KIND = "process"
+_DOWN = {
+    "stopped": "stopped (SIGSTOP or SIGTSTP)",
+    "tracing-stop": "stopped by a debugger",
+    "zombie": "a zombie: it has ended and its parent has not asked why",
+    "dead": "dead",
+}
+
+
+class Config(CheckConfig, frozen=True, kw_only=True):
+    """Which process that is, `target.process` says."""
+
+
+def misses(config: Config, target_url: str | None) -> Iterable[tuple[str, str, str]]:
+    """Nothing that the configuration alone shows: the process is found, or not, as things run."""
+    return ()
+
+
+class ProcessProbe:
+    def __init__(self, config: Config, context: Context) -> None:
+        self.config = config
+        self._process = context.process
+
+    async def check(self) -> Result:
+        sample = self._process()
+        if not sample.found:
+            unseen = next((m for m in sample.missing if m.field == "process"), None)
+            if unseen is not None:
+                return Result(State.UNKNOWN, f"{unseen.reason}; {unseen.remedy}")
+            return Result(State.FAIL, sample.why)
+        who = f"{sample.name} (pid {sample.pid})"
+        if sample.state in _DOWN:
+            return Result(State.FAIL, f"{who} is {_DOWN[sample.state]}")
+        others = f" and {sample.pids - 1} below it" if sample.pids > 1 else ""
+        return Result(State.PASS, f"{who}{others}: {sample.state}")

@@ -1,0 +1,224 @@
+"""Doubles: small real classes, used by many tests."""
+
+from __future__ import annotations
+
+import asyncio
+import heapq
+import itertools
+from collections.abc import Callable, Iterable, Mapping
+from typing import Any, Self
+
+from aiohttp import web
+from opentelemetry.proto.collector.logs.v1.logs_service_pb2 import ExportLogsServiceRequest
+from opentelemetry.proto.collector.metrics.v1.metrics_service_pb2 import ExportMetricsServiceRequest
+from opentelemetry.proto.collector.trace.v1.trace_service_pb2 import ExportTraceServiceRequest
+
+from sidecar.model.health import Result, State
+
+
+class FakeClock:
+    """A clock that a test turns by hand: `await clock.advance(10)` wakes every sleeper on the way, in order."""
+
+    def __init__(self, start: float = 1_000_000.0) -> None:
+        self.time = start
+        self._sleepers: list[tuple[float, int, asyncio.Future[None]]] = []
+        self._order = itertools.count()
+
+    def now(self) -> float:
+        return self.time
+
+    def monotonic(self) -> float:
+        return self.time
+
+    async def sleep(self, seconds: float) -> None:
+        woken: asyncio.Future[None] = asyncio.get_running_loop().create_future()
+        heapq.heappush(self._sleepers, (self.time + seconds, next(self._order), woken))
+        await woken
+
+    async def advance(self, seconds: float) -> None:
+        end = self.time + seconds
+        await settle()
+        while self._sleepers and self._sleepers[0][0] <= end:
+            self.time, _, woken = heapq.heappop(self._sleepers)
+            if not woken.done():
+                woken.set_result(None)
+            await settle()
+        self.time = end
+        await settle()
+
+
+async def settle() -> None:
+    """Let everything that can run now run."""
+    for _ in range(20):
+        await asyncio.sleep(0)
+
+
+class ScriptedProbe:
+    """Sees what the script says, one letter a look: `+` pass, `~` warn, `-` fail, `?` unknown, `!` raises, `h` hangs."""
+
+    def __init__(self, script: Iterable[str]) -> None:
+        self.script = iter(script)
+        self.looks = 0
+
+    async def check(self) -> Result:
+        self.looks += 1
+        letter = next(self.script)
+        if letter == "!":
+            raise ValueError("scripted")
+        if letter == "h":
+            await asyncio.Event().wait()
+        raw = {"+": State.PASS, "~": State.WARN, "-": State.FAIL, "?": State.UNKNOWN}[letter]
+        return Result(raw, f"saw {letter}")
+
+
+class HttpServer:
+    """An HTTP server on a free port of 127.0.0.1 that answers by path; other paths get 404.
+
+    An answer is a status, a status with a body, or raw bytes to send. `requests` holds (method, path, headers with
+    lower-case names). Each connection serves one request.
+    """
+
+    def __init__(self, answers: Mapping[str, int | tuple[int, bytes] | bytes]) -> None:
+        self.answers = dict(answers)
+        self.requests: list[tuple[str, str, dict[str, str]]] = []
+        self.delay = 0.0
+        self.port = 0
+
+    @property
+    def url(self) -> str:
+        return f"http://127.0.0.1:{self.port}"
+
+    async def __aenter__(self) -> Self:
+        self._server = await asyncio.start_server(self._serve, "127.0.0.1", 0)
+        self.port = self._server.sockets[0].getsockname()[1]
+        return self
+
+    async def __aexit__(self, *error: object) -> None:
+        self._server.close()
+        await self._server.wait_closed()
+
+    async def _serve(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        try:
+            head = (await reader.readuntil(b"\r\n\r\n")).decode()
+            first, *lines = head.split("\r\n")[:-2]
+            method, path, _ = first.split()
+            headers = {name.lower(): value for name, _, value in (line.partition(": ") for line in lines)}
+            self.requests.append((method, path, headers))
+            await asyncio.sleep(self.delay)
+            answer = self.answers.get(path, 404)
+            if not isinstance(answer, bytes):
+                status, body = answer if isinstance(answer, tuple) else (answer, b"")
+                answer = f"HTTP/1.1 {status} X\r\nContent-Length: {len(body)}\r\n\r\n".encode() + body
+            writer.write(answer)
+            await writer.drain()
+        except (ConnectionError, asyncio.IncompleteReadError):
+            pass  # the other side has gone, as some tests want it
+        finally:
+            writer.close()
+
+
+class DelayingProxy:
+    """A TCP proxy on a free port of 127.0.0.1 that holds everything sent to the client back for `delay` seconds."""
+
+    def __init__(self, port: int, delay: float = 0.0) -> None:
+        self.behind = port
+        self.delay = delay
+        self.port = 0
+
+    async def __aenter__(self) -> Self:
+        self._server = await asyncio.start_server(self._serve, "127.0.0.1", 0)
+        self.port = self._server.sockets[0].getsockname()[1]
+        return self
+
+    async def __aexit__(self, *error: object) -> None:
+        self._server.close()
+        await self._server.wait_closed()
+
+    async def _serve(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        try:
+            there_reader, there_writer = await asyncio.open_connection("127.0.0.1", self.behind)
+        except OSError:
+            writer.close()
+            return
+        await asyncio.gather(self._copy(reader, there_writer, False), self._copy(there_reader, writer, True))
+
+    async def _copy(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter, slowly: bool) -> None:
+        try:
+            while data := await reader.read(1 << 16):
+                await asyncio.sleep(self.delay if slowly else 0)
+                writer.write(data)
+                await writer.drain()
+        except ConnectionError:
+            pass  # one side has gone; closing tells the other
+        finally:
+            writer.close()
+
+
+class RecordingUpstream:
+    """An OTLP/HTTP backend: keeps what it was sent, decoded, and answers as it is told.
+
+    `script` holds answers to come, (status, headers, body) each; when it is empty the answer is 200. Only requests that were
+    answered 200 are recorded. `hold` keeps answers back while it is cleared.
+    """
+
+    def __init__(self) -> None:
+        self.spans: list[tuple[dict[str, str], Any]] = []
+        """Each with its resource's attributes."""
+        self.points: list[tuple[dict[str, str], Any]] = []
+        self.records: list[tuple[dict[str, str], Any]] = []
+        self.requests: list[tuple[str, dict[str, str], int]] = []
+        """Path, headers and length of every request, also of those that were refused."""
+        self.script: list[tuple[int, dict[str, str], bytes]] = []
+        self.answer: Callable[[str, bytes], tuple[int, dict[str, str], bytes] | None] = lambda path, body: None
+        """Instead of a script: decide by path and (decoded) body."""
+        self.hold = asyncio.Event()
+        self.hold.set()
+        self.port = 0
+        self._runner: web.AppRunner | None = None
+
+    @property
+    def url(self) -> str:
+        return f"http://127.0.0.1:{self.port}"
+
+    async def __aenter__(self) -> RecordingUpstream:
+        app = web.Application(client_max_size=1 << 30)
+        app.router.add_post("/{path:.*}", self._take)
+        self._runner = web.AppRunner(app, access_log=None, shutdown_timeout=0.1)
+        await self._runner.setup()
+        site = web.TCPSite(self._runner, "127.0.0.1", self.port)
+        await site.start()
+        self.port = self._runner.addresses[0][1]
+        return self
+
+    async def __aexit__(self, *_: object) -> None:
+        assert self._runner is not None
+        self.hold.set()
+        await self._runner.cleanup()
+
+    async def _take(self, request: web.Request) -> web.Response:
+        body = await request.read()
+        headers = {name.lower(): value for name, value in request.headers.items()}
+        self.requests.append((request.path_qs, headers, len(body)))
+        await self.hold.wait()
+        told = self.script.pop(0) if self.script else self.answer(request.path, body)
+        status, more, reply = told or (200, {}, b"")
+        if status == 200:
+            self._record(request.path, body)
+        return web.Response(status=status, headers={"Content-Type": "application/x-protobuf", **more}, body=reply)
+
+    def _record(self, path: str, body: bytes) -> None:
+        if path.endswith("/v1/traces"):
+            for spans in ExportTraceServiceRequest.FromString(body).resource_spans:
+                self.spans += [(_strings(spans.resource), s) for scope in spans.scope_spans for s in scope.spans]
+        elif path.endswith("/v1/logs"):
+            for logs in ExportLogsServiceRequest.FromString(body).resource_logs:
+                self.records += [(_strings(logs.resource), r) for scope in logs.scope_logs for r in scope.log_records]
+        else:
+            for metrics in ExportMetricsServiceRequest.FromString(body).resource_metrics:
+                for metric in (metric for scope in metrics.scope_metrics for metric in scope.metrics):
+                    points = getattr(metric, metric.WhichOneof("data")).data_points
+                    self.points += [(_strings(metrics.resource), point) for point in points]
+
+
+def _strings(resource: Any) -> dict[str, str]:
+    return {attribute.key: attribute.value.string_value for attribute in resource.attributes}

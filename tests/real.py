@@ -1,0 +1,22 @@
+"""Real programs that tests run beside ours."""
+
+from __future__ import annotations
+
+import os
+import shutil
+
+import pytest
+
+# Debian keeps servers where a user's PATH does not look.
+_PLACES = os.pathsep.join([os.environ.get("PATH", ""), "/usr/sbin", "/sbin"])
+
+
+def require(binary: str) -> str:
+    """The program's path. Without it the test is skipped with the reason; in CI (`CI=true`) it fails."""
+    found = shutil.which(binary, path=_PLACES)
+    if found is None:
+        reason = f"{binary} is not installed"
+        if os.environ.get("CI") == "true":
+            pytest.fail(reason)
+        pytest.skip(reason)
+    return found

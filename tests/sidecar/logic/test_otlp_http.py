@@ -1,0 +1,107 @@
+from __future__ import annotations
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from opentelemetry.proto.collector.trace.v1.trace_service_pb2 import ExportTraceServiceResponse
+
+from sidecar.logic.otlp_http import (
+    Reply,
+    decode_partial_success,
+    decode_status,
+    encode_partial_success,
+    encode_status,
+    outcome,
+    refusal,
+    retry_after,
+    status_as_json,
+)
+from sidecar.model.signals import Accepted, Hold, Outcome, PartlyAccepted, Rejected, RetryLater, Split
+
+NOW = 784111770.0  # Sun, 06 Nov 1994 08:49:30 GMT
+SMALL, LARGE = 1000, (1 << 20) + 1
+
+
+@pytest.mark.parametrize(
+    ("value", "seconds"),
+    [
+        ("0", 0.0),
+        (" 120 ", 120.0),
+        ("Sun, 06 Nov 1994 08:49:37 GMT", 7.0),
+        ("Sunday, 06-Nov-94 08:49:37 GMT", 7.0),
+        ("Sun Nov  6 08:49:37 1994", 7.0),
+        ("Sun, 06 Nov 1994 08:49:00 GMT", 0.0),
+        ("99999999999999999999", 3600.0),
+        ("Sun, 06 Nov 2094 08:49:37 GMT", 3600.0),
+        ("-1", None),
+        ("1.5", None),
+        ("soon", None),
+        ("", None),
+        ("²", None),
+        ("Sun, 99 Nov 99999999 08:49:37 GMT", None),
+    ],
+)
+def test_retry_after_is_seconds_or_a_date(value: str, seconds: float | None) -> None:
+    assert retry_after(value, NOW) == seconds
+
+
+@pytest.mark.parametrize(
+    ("status", "sent", "meaning"),
+    [
+        (200, SMALL, Accepted()),
+        (202, SMALL, Accepted()),
+        (307, SMALL, Hold("HTTP 307")),
+        (400, SMALL, Rejected("HTTP 400")),
+        (400, LARGE, Split("HTTP 400")),
+        (401, SMALL, Hold("HTTP 401")),
+        (403, SMALL, Hold("HTTP 403")),
+        (404, SMALL, Hold("HTTP 404")),
+        (408, SMALL, Rejected("HTTP 408")),
+        (413, SMALL, Split("HTTP 413")),
+        (422, SMALL, Rejected("HTTP 422")),
+        (429, SMALL, RetryLater(None, "HTTP 429")),
+        (500, SMALL, Rejected("HTTP 500")),
+        (502, SMALL, RetryLater(None, "HTTP 502")),
+        (503, SMALL, RetryLater(None, "HTTP 503")),
+        (504, SMALL, RetryLater(None, "HTTP 504")),
+        (508, SMALL, Rejected("HTTP 508")),
+    ],
+)
+def test_only_the_four_statuses_of_the_spec_are_retried(status: int, sent: int, meaning: Outcome) -> None:
+    assert outcome(status, b"", None, sent, NOW) == meaning
+
+
+def test_an_upstreams_reason_and_wait_are_kept() -> None:
+    body = encode_status(14, "disk full\n on\x07 node 3")
+    assert outcome(503, body, "7", SMALL, NOW) == RetryLater(7.0, "HTTP 503: disk full on node 3")
+
+
+def test_a_partial_success_is_read_as_the_generated_classes_write_it() -> None:
+    response = ExportTraceServiceResponse()
+    response.partial_success.rejected_spans = 300
+    response.partial_success.error_message = "attribute too long"
+    body = response.SerializeToString()
+    assert outcome(200, body, None, SMALL, NOW) == PartlyAccepted(300, "attribute too long")
+    assert encode_partial_success(300, "attribute too long") == body
+
+
+def test_a_warning_without_rejected_items_is_kept_and_an_empty_partial_success_is_acceptance() -> None:
+    assert outcome(200, encode_partial_success(0, "deprecated"), None, SMALL, NOW) == PartlyAccepted(0, "deprecated")
+    assert outcome(200, b"\x0a\x00", None, SMALL, NOW) == Accepted()
+    assert encode_partial_success(0, "") == b""
+
+
+def test_the_status_message_is_cut_to_what_a_response_may_carry() -> None:
+    assert refusal(413, "é" * 5000) == Reply(413, encode_status(8, "é" * 1024))
+    assert decode_status(encode_status(8, "é" * 5000)) == (8, "é" * 1024)
+
+
+def test_a_status_for_a_json_request_is_json() -> None:
+    assert status_as_json(encode_status(3, "no")) == b'{"code":3,"message":"no"}'
+
+
+@given(st.binary(max_size=40))
+def test_any_response_body_is_read_without_an_exception(body: bytes) -> None:
+    decode_status(body)
+    rejected, _ = decode_partial_success(body)
+    assert 0 <= rejected < 1 << 63

@@ -1,0 +1,363 @@
+from __future__ import annotations
+
+import asyncio
+import gzip
+import re
+import socket
+import ssl
+import subprocess
+import sys
+from pathlib import Path
+from threading import Event
+from typing import Any
+
+import pytest
+
+from sidecar.io.resolver import Address, ResolverTrouble
+from sidecar.logic.schema import load
+from sidecar.model.health import State
+from sidecar.probes import PROBES
+from sidecar.probes.http import Config, HttpProbe, misses
+from tests.fakes import HttpServer
+from tests.real import require
+
+from .support import context, free_port
+
+
+def config(**tree: Any) -> Config:
+    made, problems = load(Config, tree, {}, "test")
+    assert made is not None, problems
+    return made
+
+
+async def look(settings: Config, target: str | None = None) -> str:
+    """Raw state and output, with ports and times made the same in every run."""
+    result = await HttpProbe(settings, context(target)).check()
+    return f"{result.raw}: {plain(result.output)}"
+
+
+def plain(output: str) -> str:
+    return re.sub(r"127\.0\.0\.1:\d+", "HOST", re.sub(r"in [\d.]+(us|ms|s)", "in TIME", output))
+
+
+async def trace(probe: HttpProbe, looks: int) -> list[str]:
+    return [plain((await probe.check()).output) for _ in range(looks)]
+
+
+async def test_a_good_answer_passes_with_its_time_and_status() -> None:
+    async with HttpServer({"/readyz": 200}) as server:
+        result = await HttpProbe(config(url="/readyz"), context(server.url)).check()
+    assert (result.raw, plain(result.output)) == (State.PASS, "GET http://HOST/readyz: 200 in TIME")
+    time, status = result.observed
+    assert (time.name, time.unit, status.name, status.value) == ("responseTime", "s", "status", 200)
+    assert 0 < time.value < 1
+
+
+async def test_a_wrong_status_fails_and_says_what_was_expected() -> None:
+    async with HttpServer({"/readyz": 503}) as server:
+        assert await look(config(url=server.url + "/readyz")) == "fail: GET http://HOST/readyz: 503, expected 200-399"
+
+
+async def test_a_redirect_is_not_followed_and_counts_by_its_own_status() -> None:
+    moved = b"HTTP/1.1 302 Found\r\nLocation: /gone\r\nContent-Length: 0\r\n\r\n"
+    async with HttpServer({"/": moved}) as server:
+        assert await look(config(url="/"), server.url) == "pass: GET http://HOST/: 302 in TIME"
+        assert len(server.requests) == 1
+
+
+async def test_conditions_look_at_the_body() -> None:
+    async with HttpServer({"/h": (200, b'{"status": "degraded"}')}) as server:
+        expect = {"json": [{"pointer": "/status", "equals": "ok", "severity": "warn"}], "body": {"matches": "status"}}
+        assert await look(config(url="/h", expect=expect), server.url) == (
+            'warn: GET http://HOST/h: 200; /status is "degraded", expected "ok"'
+        )
+
+
+async def test_latency_is_a_condition_of_its_own() -> None:
+    async with HttpServer({"/h": 200}) as server:
+        server.delay = 0.05
+        settings = config(url="/h", expect={"latency": {"warn": "10ms", "fail": "10s"}})
+        result = await HttpProbe(settings, context(server.url)).check()
+    assert result.raw is State.WARN
+    assert result.output.endswith(", expected at most 10ms")
+
+
+async def test_requests_say_who_asks_and_carry_an_unsampled_trace() -> None:
+    async with HttpServer({"/h": 200}) as server:
+        probe = HttpProbe(config(url="/h", headers={"X-Token": "abc", "user-agent": "mine"}), context(server.url))
+        await probe.check()
+        await HttpProbe(config(url="/h", method="head"), context(server.url)).check()
+    (method, _, first), (other_method, _, second) = server.requests
+    assert (method, first["user-agent"], first["x-token"]) == ("GET", "mine", "abc")
+    assert (other_method, second["user-agent"]) == ("HEAD", "outrider/0.0")
+    assert re.fullmatch(r"00-[0-9a-f]{32}-[0-9a-f]{16}-00", first["traceparent"])
+
+
+async def test_each_look_has_a_trace_and_a_connection_of_its_own() -> None:
+    async with HttpServer({"/h": 200}) as server:
+        probe = HttpProbe(config(url="/h"), context(server.url))
+        await probe.check()
+        await probe.check()
+    assert len({headers["traceparent"] for _, _, headers in server.requests}) == 2
+
+
+async def test_a_header_from_a_file_follows_the_file(tmp_path: Path) -> None:
+    token = tmp_path / "token"
+    async with HttpServer({"/h": 200}) as server:
+        probe = HttpProbe(config(url="/h", headers={"X-Token": {"file": str(token)}}), context(server.url))
+        missing = await probe.check()
+        token.write_text("first\n")
+        await probe.check()
+        token.write_text("second, longer\n")
+        await probe.check()
+    assert missing.raw is State.UNKNOWN
+    assert missing.output == f"not asked: [Errno 2] No such file or directory: '{token}'"
+    assert [headers["x-token"] for _, _, headers in server.requests] == ["first", "second, longer"]
+
+
+async def test_credentials_and_queries_are_sent_but_not_shown() -> None:
+    async with HttpServer({"/h?token=abc": 500}) as server:
+        address = f"http://user:hunter2@127.0.0.1:{server.port}/h?token=abc"
+        assert await look(config(url=address)) == "fail: GET http://HOST/h: 500, expected 200-399"
+        assert server.requests[0][2]["authorization"] == "Basic dXNlcjpodW50ZXIy"
+
+
+async def test_a_long_body_is_read_only_so_far() -> None:
+    long = (200, b"x" * (1 << 20) + b"ok")
+    async with HttpServer({"/h": long}) as server:
+        expect = {"body": {"contains": "ok"}, "json": [{"pointer": "", "equals": 1}]}
+        assert await look(config(url="/h", expect=expect), server.url) == (
+            'fail: GET http://HOST/h: 200; the body does not contain "ok"; the body is longer than 1048576 bytes'
+        )
+
+
+async def test_a_compressed_body_is_not_unfolded() -> None:
+    bomb = gzip.compress(b"ok" * (32 << 20))
+    head = f"HTTP/1.1 200 OK\r\nContent-Encoding: gzip\r\nContent-Length: {len(bomb)}\r\n\r\n".encode()
+    async with HttpServer({"/h": head + bomb}) as server:
+        result = await look(config(url="/h", expect={"body": {"contains": "okok"}}), server.url)
+        assert result == 'fail: GET http://HOST/h: 200; the body does not contain "okok"'
+        assert server.requests[0][2]["accept-encoding"] == "identity"
+
+
+# What goes wrong on the way
+
+
+async def test_a_refused_connection_fails() -> None:
+    assert await look(config(url=f"http://127.0.0.1:{free_port()}/")) == "fail: connection refused by HOST"
+
+
+@pytest.mark.parametrize(
+    ("answer", "said"),
+    [
+        (b"", "fail: HOST: the connection was closed without an answer"),
+        (
+            b"HTTP/1.1 200 OK\r\nContent-Length: 9\r\n\r\nx",
+            "fail: HOST: the connection was closed in the middle of the answer",
+        ),
+        (b"-ERR wrong number of arguments\r\n", "fail: HOST: the answer is not HTTP ("),
+    ],
+)
+async def test_an_answer_that_is_none_fails(answer: bytes, said: str) -> None:
+    async with HttpServer({"/h": answer}) as server:
+        assert (await look(config(url="/h"), server.url)).startswith(said)
+
+
+async def test_a_reset_connection_fails() -> None:
+    async def reset(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        await reader.readuntil(b"\r\n\r\n")
+        writer.transport.abort()
+
+    server = await asyncio.start_server(reset, "127.0.0.1", 0)
+    async with server:
+        port = server.sockets[0].getsockname()[1]
+        said = await look(config(url=f"http://127.0.0.1:{port}/"))
+    assert said in ("fail: connection reset by HOST", "fail: HOST: the connection was closed without an answer")
+
+
+def no_name(name: str) -> list[Address]:
+    return []
+
+
+def trouble(name: str) -> list[Address]:
+    raise ResolverTrouble(name, "Temporary failure in name resolution")
+
+
+async def test_a_name_that_does_not_exist_fails_and_resolver_trouble_is_unknown() -> None:
+    settings = config(url="http://cache.local/")
+    gone = await HttpProbe(settings, context(lookup=no_name)).check()
+    assert (gone.raw, gone.output) == (State.FAIL, "name not found: cache.local")
+    odd = await HttpProbe(settings, context(lookup=trouble)).check()
+    assert (odd.raw, odd.output) == (
+        State.UNKNOWN,
+        "cannot resolve cache.local: Temporary failure in name resolution",
+    )
+
+
+async def test_a_resolver_without_an_answer_is_our_trouble_before_the_deadline() -> None:
+    late = Event()
+
+    def black_hole(name: str) -> list[Address]:
+        late.wait(30)
+        return []
+
+    settings = config(url="http://cache.local/", timeout="50ms")
+    result = await HttpProbe(settings, context(lookup=black_hole)).check()
+    late.set()
+    assert (result.raw, result.output) == (State.UNKNOWN, "cannot resolve cache.local: no answer within 40ms")
+
+
+async def test_a_name_is_resolved_by_our_own_resolver() -> None:
+    def here(name: str) -> list[Address]:
+        return [Address(socket.AF_INET, "127.0.0.1")]
+
+    async with HttpServer({"/h": 200}) as server:
+        probe = HttpProbe(config(url=f"http://cache.local:{server.port}/h"), context(lookup=here))
+        assert (await probe.check()).raw is State.PASS
+        assert server.requests[0][2]["host"] == f"cache.local:{server.port}"
+
+
+# Finding the endpoint
+
+
+async def test_the_first_endpoint_that_answers_is_found_and_kept() -> None:
+    async with HttpServer({"/-/ready": 200}) as server:
+        probe = HttpProbe(config(), context(server.url))
+        assert await trace(probe, 2) == ["GET http://HOST/-/ready: 200 in TIME"] * 2
+        paths = [path for _, path, _ in server.requests]
+    assert paths == ["/readyz", "/healthz", "/health", "/-/ready", "/-/ready"]
+
+
+async def test_an_endpoint_that_says_no_is_an_endpoint() -> None:
+    async with HttpServer({"/readyz": 401, "/healthz": 503, "/": 200}) as server:
+        probe = HttpProbe(config(), context(server.url))
+        assert await trace(probe, 1) == ["GET http://HOST/healthz: 503, expected 200-399"]
+
+
+async def test_a_server_without_any_endpoint_is_up_while_it_answers() -> None:
+    async with HttpServer({}) as server:
+        probe = HttpProbe(config(), context(server.url))
+        note = " (no health endpoint found: any answer below 500 counts)"
+        assert await trace(probe, 2) == ["GET http://HOST/: 404 in TIME" + note] * 2
+        assert len(server.requests) == 6
+        server.answers["/"] = 502
+        result = await probe.check()
+        assert (result.raw, plain(result.output)) == (State.FAIL, "GET http://HOST/: 502, expected 100-499" + note)
+
+
+async def test_an_endpoint_that_vanishes_is_looked_for_again() -> None:
+    async with HttpServer({"/readyz": 200}) as server:
+        probe = HttpProbe(config(), context(server.url))
+        await probe.check()
+        server.answers = {"/health": 200}
+        assert await trace(probe, 1) == ["GET http://HOST/health: 200 in TIME"]
+
+
+async def test_a_search_that_the_deadline_cuts_short_goes_on_at_the_next_look() -> None:
+    async with HttpServer({"/health": 200}) as server:
+        server.delay = 0.05
+        probe = HttpProbe(config(), context(server.url))
+        for _ in range(3):
+            with pytest.raises(TimeoutError):
+                await asyncio.wait_for(probe.check(), 0.08)
+            if len(server.requests) >= 3:
+                break
+        server.delay = 0
+        assert await trace(probe, 1) == ["GET http://HOST/health: 200 in TIME"]
+        assert [path for _, path, _ in server.requests].count("/readyz") == 1
+
+
+async def test_a_path_in_the_targets_url_is_the_endpoint() -> None:
+    async with HttpServer({"/status": 200}) as server:
+        assert await look(config(), server.url + "/status") == "pass: GET http://HOST/status: 200 in TIME"
+
+
+# TLS
+
+
+@pytest.fixture(scope="module")
+def certificate(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, Path]:
+    folder = tmp_path_factory.mktemp("tls")
+    key, cert = folder / "key.pem", folder / "cert.pem"
+    line = "req -x509 -newkey ec -pkeyopt ec_paramgen_curve:prime256v1 -nodes -days 1 -subj /CN=test"
+    command = [
+        require("openssl"),
+        *line.split(),
+        "-addext",
+        "subjectAltName=IP:127.0.0.1",
+        "-keyout",
+        key,
+        "-out",
+        cert,
+    ]
+    subprocess.run(command, check=True, capture_output=True)
+    return cert, key
+
+
+async def test_certificates_are_verified_unless_told_otherwise(certificate: tuple[Path, Path]) -> None:
+    cert, key = certificate
+    tls = ssl.create_default_context(ssl.Purpose.CLIENT_AUTH)
+    tls.load_cert_chain(cert, key)
+
+    async def serve(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        await reader.readuntil(b"\r\n\r\n")
+        writer.write(b"HTTP/1.1 200 OK\r\nContent-Length: 0\r\n\r\n")
+        writer.close()
+
+    server = await asyncio.start_server(serve, "127.0.0.1", 0, ssl=tls)
+    async with server:
+        url = f"https://127.0.0.1:{server.sockets[0].getsockname()[1]}/"
+        refused = await look(config(url=url))
+        assert refused == "fail: certificate of HOST not accepted: self-signed certificate"
+        assert await look(config(url=url, tls={"ca": str(cert)})) == "pass: GET https://HOST/: 200 in TIME"
+        assert await look(config(url=url, tls={"verify": False})) == "pass: GET https://HOST/: 200 in TIME"
+        assert (await look(config(url=url, tls={"ca": "/nowhere"}))).startswith("unknown: not asked: [Errno 2]")
+
+
+async def test_tls_with_a_plain_server_fails() -> None:
+    async def plain_text(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        await reader.read(100)
+        writer.write(b"-ERR unknown command\r\n")
+        writer.close()
+
+    server = await asyncio.start_server(plain_text, "127.0.0.1", 0)
+    async with server:
+        url = f"https://127.0.0.1:{server.sockets[0].getsockname()[1]}/"
+        assert (await look(config(url=url))).startswith("fail: no TLS with HOST: ")
+
+
+# Configuration
+
+
+@pytest.mark.parametrize(
+    ("tree", "problem"),
+    [
+        ({"url": "readyz"}, 'test: url: "readyz" is not a URL, expected a URL such as http://127.0.0.1:8080/readyz, '
+                            'or a path such as /readyz, did you mean "/readyz"?'),
+        ({"method": "PUT"}, 'test: method: "PUT" is not known, expected GET, HEAD, POST or OPTIONS'),
+        ({"expect": {"status": "2000"}},
+         'test: expect.status: "2000" is not a status code or range, expected status codes such as 200, 200-399 or 2xx'),
+    ],
+)  # fmt: skip
+def test_bad_settings_are_explained(tree: dict[str, Any], problem: str) -> None:
+    made, problems = load(Config, tree, {}, "test")
+    assert made is None
+    assert list(map(str, problems)) == [problem]
+
+
+async def test_a_check_without_a_host_is_a_config_error_and_never_fails() -> None:
+    assert list(misses(config(url="/x"), None)) == [
+        ("url", "no host: target.url is not configured", "a URL such as http://127.0.0.1:8080/readyz")
+    ]
+    assert [key for key, _, _ in misses(config(), "tcp://127.0.0.1:1")] == ["url"]
+    assert list(misses(config(url="http://a/"), None)) == list(misses(config(), "http://a")) == []
+    assert (await HttpProbe(config(), context(None)).check()).raw is State.UNKNOWN
+
+
+def test_the_table_has_every_kind() -> None:
+    assert sorted(PROBES) == ["http", "process", "tcp"]
+
+
+def test_aiohttp_is_not_imported_before_the_first_look() -> None:
+    code = "import sys, sidecar.probes; sys.exit('aiohttp' in sys.modules)"
+    assert subprocess.run([sys.executable, "-c", code]).returncode == 0

@@ -1,0 +1,113 @@
+from __future__ import annotations
+
+import asyncio
+import re
+import socket
+from collections.abc import Iterator
+from typing import Any
+
+import pytest
+
+from sidecar.io.resolver import Address
+from sidecar.logic.schema import load
+from sidecar.model.health import State
+from sidecar.probes.tcp import Config, TcpProbe, misses
+
+from .support import context, free_port
+
+
+@pytest.fixture
+def listener() -> Iterator[socket.socket]:
+    with socket.create_server(("127.0.0.1", 0)) as sock:
+        yield sock
+
+
+def config(**tree: Any) -> Config:
+    made, problems = load(Config, tree, {}, "test")
+    assert made is not None, problems
+    return made
+
+
+async def test_an_accepted_connection_passes(listener: socket.socket) -> None:
+    peer = f"127.0.0.1:{listener.getsockname()[1]}"
+    result = await TcpProbe(config(address=peer), context()).check()
+    assert result.raw is State.PASS
+    assert re.fullmatch(rf"connected to {peer} in [\d.]+(us|ms)", result.output)
+    assert [o.name for o in result.observed] == ["responseTime"]
+
+
+async def test_the_default_is_the_targets_host_and_port(listener: socket.socket) -> None:
+    port = listener.getsockname()[1]
+    for url in (f"tcp://localhost:{port}", f"http://127.0.0.1:{port}/readyz"):
+        assert (await TcpProbe(config(), context(url)).check()).raw is State.PASS
+
+
+async def test_a_refused_connection_fails() -> None:
+    port = free_port()
+    result = await TcpProbe(config(address=f"127.0.0.1:{port}"), context()).check()
+    assert (result.raw, result.output) == (State.FAIL, f"connection refused by 127.0.0.1:{port}")
+
+
+async def test_latency_warns(listener: socket.socket) -> None:
+    peer = f"127.0.0.1:{listener.getsockname()[1]}"
+    result = await TcpProbe(config(address=peer, latency={"warn": "1us"}), context()).check()
+    assert result.raw is State.WARN
+    assert re.fullmatch(rf"{peer} answered in [\d.]+(us|ms), expected at most 1us", result.output)
+
+
+async def test_the_first_address_that_accepts_wins(listener: socket.socket) -> None:
+    def two(name: str) -> list[Address]:
+        return [Address(socket.AF_INET, "127.0.0.2"), Address(socket.AF_INET, "127.0.0.1")]
+
+    port = listener.getsockname()[1]
+    result = await TcpProbe(config(address=f"cache:{port}"), context(lookup=two)).check()
+    assert result.raw is State.PASS
+
+
+async def test_one_refusal_says_more_than_a_network_that_we_do_not_have() -> None:
+    def two(name: str) -> list[Address]:
+        return [Address(socket.AF_INET, "255.255.255.255"), Address(socket.AF_INET, "127.0.0.1")]
+
+    port = free_port()
+    result = await TcpProbe(config(address=f"cache:{port}"), context(lookup=two)).check()
+    assert (result.raw, result.output) == (State.FAIL, f"connection refused by cache:{port}")
+    alone = await TcpProbe(config(address=f"255.255.255.255:{port}"), context()).check()
+    assert (alone.raw, alone.output) == (
+        State.UNKNOWN,
+        f"255.255.255.255:{port} was not tried: this machine has no route to it",
+    )
+
+
+async def test_a_peer_that_is_silent_leaves_it_to_the_callers_deadline() -> None:
+    """A full backlog drops what comes: the probe waits, and is cancelled without a trace."""
+    with socket.socket() as full:
+        full.bind(("127.0.0.1", 0))
+        full.listen(0)
+        port = full.getsockname()[1]
+        crowd = [socket.socket() for _ in range(4)]
+        for sock in crowd:
+            sock.setblocking(False)
+            sock.connect_ex(("127.0.0.1", port))
+        with pytest.raises(TimeoutError):
+            await asyncio.wait_for(TcpProbe(config(address=f"127.0.0.1:{port}"), context()).check(), 0.1)
+        for sock in crowd:
+            sock.close()
+    assert len(asyncio.all_tasks()) == 1
+
+
+@pytest.mark.parametrize(
+    ("address", "problem"),
+    [
+        (":6379", '":6379" has no host'),
+        ("cache:0", '"cache:0" has no port'),
+        ("cache", '"cache" is not an address'),
+    ],
+)
+def test_an_address_needs_host_and_port(address: str, problem: str) -> None:
+    _, problems = load(Config, {"address": address}, {}, "f")
+    assert [str(p) for p in problems] == [f"f: address: {problem}, expected host:port such as 127.0.0.1:6379"]
+
+
+async def test_without_an_address_it_is_a_config_error_and_never_fails() -> None:
+    assert list(misses(config(), None)) == [("address", "missing", "host:port, or target.url")]
+    assert (await TcpProbe(config(), context()).check()).raw is State.UNKNOWN

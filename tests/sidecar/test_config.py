@@ -1,0 +1,196 @@
+"""Configuration: where values come from, and what is said of bad ones."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from sidecar.config import BadConfig, Config, Loaded, load, show
+from sidecar.logic.schema import Address, Secret
+from sidecar.probes import http, tcp
+
+GOLDEN = sorted((Path(__file__).parent.parent / "golden" / "config").glob("*.txt"))
+LINE = "----------\n"
+ENVIRON = {"HOSTNAME": "pod-1"}
+
+ENDPOINT = "export.0.otlp_http.endpoint"
+EXPECTED_TARGET = "expected a URL such as http://127.0.0.1:8080 or tcp://127.0.0.1:6379"
+EXPECTED_URL = "expected a URL such as http://127.0.0.1:8080"
+EXPECTED_ADDRESS = "expected host:port such as 127.0.0.1:4318"
+EXPECTED_DURATION = "expected a number with a unit such as 500ms, 10s or 2m"
+
+
+@pytest.fixture(autouse=True)
+def _in_tmp(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
+
+
+def loaded(text: str = "", environ: dict[str, str] | None = None, flags: dict[str, str] | None = None) -> Loaded:
+    Path("outrider.yaml").write_text(text)
+    return load(flags or {}, {**ENVIRON, **(environ or {})}, "outrider.yaml")
+
+
+def problems(text: str = "", environ: dict[str, str] | None = None, flags: dict[str, str] | None = None) -> list[str]:
+    with pytest.raises(BadConfig) as bad:
+        loaded(text, environ, flags)
+    return str(bad.value).splitlines()
+
+
+def test_there_are_enough_of_them() -> None:
+    assert len(GOLDEN) >= 25
+
+
+@pytest.mark.parametrize("golden", GOLDEN, ids=lambda path: path.stem)
+def test_a_bad_file_is_told_all_of_it_literally(golden: Path) -> None:
+    text, _, expected = golden.read_text().partition(LINE)
+    assert "\n".join(problems(text)) + "\n" == expected
+
+
+def rows(loaded: Loaded) -> dict[str, tuple[str, str]]:
+    return {path: (value, place) for path, value, place in show(loaded)}
+
+
+def test_flags_win_over_environment_over_file_over_detected_over_default() -> None:
+    text = "target: {url: 'http://file:1'}\ndrain: 1s\nservice: {name: from-file}\n"
+    environ = {"OUTRIDER_TARGET_URL": "http://env:2", "OUTRIDER_DRAIN": "2s"}
+    shown = rows(loaded(text, environ, {"target.url": "http://flag:3"}))
+    assert shown["target.url"] == ("http://flag:3", "flag --target")
+    assert shown["drain"] == ("2s", "environment OUTRIDER_DRAIN")
+    assert shown["service.name"] == ("from-file", "outrider.yaml")
+    assert shown["service.instance"] == ("pod-1", "detected")
+    assert shown["metrics.interval"] == ("15s", "default")
+
+
+def test_one_url_makes_a_working_sidecar() -> None:
+    config = load({"target.url": "http://127.0.0.1:8080"}, ENVIRON, None).config
+    (check,) = config.probes.values()
+    assert isinstance(check, http.Config)
+    assert check.role == "readiness"
+    config = load({"target.url": "tcp://127.0.0.1:6379"}, ENVIRON, None).config
+    assert isinstance(config.probes["tcp"], tcp.Config)
+
+
+def test_the_collector_is_the_upstream_unless_an_export_is_configured() -> None:
+    config = loaded("collector: {url: 'http://c:4320'}\n").config
+    assert [e.otlp_http.endpoint for e in config.export] == ["http://c:4320"]
+    config = loaded("collector: {url: 'http://c:4320'}\nexport: [{otlp_http: {endpoint: 'http://gw:4318'}}]\n").config
+    assert [e.otlp_http.endpoint for e in config.export] == ["http://gw:4318"]
+
+
+def test_nothing_at_all_is_a_valid_configuration() -> None:
+    config = load({}, {"HOSTNAME": "h"}, None).config
+    assert (config.probes, config.export, config.collector) == ({}, (), None)
+    assert config.api.listen == Address("localhost", 4319)
+
+
+def test_a_named_file_must_exist() -> None:
+    with pytest.raises(BadConfig) as bad:
+        load({}, ENVIRON, "missing.yaml")
+    assert str(bad.value) == "missing.yaml: no such file, expected a YAML file"
+    with pytest.raises(BadConfig):
+        load({}, {"OUTRIDER_CONFIG": "missing.yaml"}, None)
+
+
+def test_bad_environment_and_flags_name_their_place() -> None:
+    environ = {
+        "OUTRIDER_DRAIN": "soon",
+        "OUTRIDER_API_LISTEN": "4319",
+        "OTEL_RESOURCE_ATTRIBUTES": "team",
+        "OTEL_EXPORTER_OTLP_ENDPOINT": "gateway:4317",
+        "OTEL_EXPORTER_OTLP_PROTOCOL": "grpc",
+        "OTEL_EXPORTER_OTLP_HEADERS": "secret-without-equals",
+    }
+    told = problems("", environ, {"target.url": "localhost"})
+    assert told == [
+        'environment OTEL_RESOURCE_ATTRIBUTES: "team" is not an attribute, expected key=value,key=value',
+        'environment OTEL_EXPORTER_OTLP_PROTOCOL: "grpc" is not spoken, expected http/protobuf',
+        "environment OTEL_EXPORTER_OTLP_HEADERS: a pair has no name or no =, expected key=value,key=value",
+        f'flag --target: target.url: "localhost" has no scheme, {EXPECTED_TARGET}, did you mean "http://localhost"?',
+        f'environment OTEL_EXPORTER_OTLP_ENDPOINT: {ENDPOINT}: "gateway:4317" has no scheme, {EXPECTED_URL}, did you mean "http://gateway:4317"?',
+        f'environment OUTRIDER_API_LISTEN: api.listen: "4319" has no host, {EXPECTED_ADDRESS}, did you mean "127.0.0.1:4319"?',
+        f'environment OUTRIDER_DRAIN: drain: "soon" is not a duration, {EXPECTED_DURATION}',
+    ]
+
+
+def test_otel_variables_keep_their_meaning() -> None:
+    environ = {
+        "OTEL_SERVICE_NAME": "api",
+        "OTEL_RESOURCE_ATTRIBUTES": "service.name=other,service.version=1.2,k8s.pod.name=api-0,team=a%2Cb",
+        "OTEL_EXPORTER_OTLP_ENDPOINT": "http://gw:4318",
+        "OTEL_EXPORTER_OTLP_TRACES_ENDPOINT": "http://traces:4318/in",
+        "OTEL_EXPORTER_OTLP_HEADERS": "authorization=Bearer%20x,x-tenant=a",
+        "OTEL_EXPORTER_OTLP_COMPRESSION": "gzip",
+        "OTEL_EXPORTER_OTLP_TIMEOUT": "2500",
+        "OTEL_METRIC_EXPORT_INTERVAL": "30000",
+    }
+    config = loaded("", environ).config
+    assert (config.service.name, config.service.version) == ("api", "1.2")
+    assert config.service.attributes == {"k8s.pod.name": "api-0", "team": "a,b"}
+    (export,) = config.export
+    assert export.otlp_http.headers == {"authorization": Secret("Bearer x"), "x-tenant": Secret("a")}
+    assert export.otlp_http.timeout == 2.5
+    assert str(export.otlp_http.compression) == "gzip"
+    assert export.otlp_http.traces_endpoint == "http://traces:4318/in"
+    assert config.metrics.interval == 30
+
+
+def test_an_unknown_variable_warns_and_kubernetes_service_links_are_ignored() -> None:
+    environ = {
+        "OUTRIDER_TARGT_URL": "http://x:1",
+        "OUTRIDER_COLLECTOR_PORT": "tcp://10.0.0.1:4320",
+        "OUTRIDER_COLLECTOR_PORT_4320_TCP": "tcp://10.0.0.1:4320",
+        "OUTRIDER_COLLECTOR_PORT_4320_TCP_ADDR": "10.0.0.1",
+        "OUTRIDER_COLLECTOR_SERVICE_HOST": "10.0.0.1",
+        "OUTRIDER_COLLECTOR_SERVICE_PORT": "4320",
+        "OUTRIDER_COLLECTOR_SERVICE_PORT_HTTP": "4320",
+        "OUTRIDER_DRAIN": "",
+        "OUTRIDER_COLLECTOR_DB": "/data/fleet.db",
+    }
+    found = loaded("", environ)
+    assert found.warnings == ['environment OUTRIDER_TARGT_URL: unknown variable, did you mean "OUTRIDER_TARGET_URL"?']
+    assert found.config == loaded("").config
+
+
+def test_a_tcp_target_is_no_service_link() -> None:
+    assert loaded("", {"OUTRIDER_TARGET_URL": "tcp://127.0.0.1:6379"}).config.target.url == "tcp://127.0.0.1:6379"
+
+
+def test_secrets_are_masked_and_their_files_are_named() -> None:
+    text = (
+        "export: [{otlp_http: {endpoint: 'http://gw:4318', headers: {authorization: Bearer hunter2, "
+        "x-key: {file: /run/secrets/key}}}}]\ncollector: {url: 'http://c:4320', token: hunter3}\n"
+    )
+    shown = rows(loaded(text))
+    assert shown["export.0.otlp_http.headers.authorization"] == ("**********", "outrider.yaml")
+    assert shown["export.0.otlp_http.headers.x-key"][0] == "{file: /run/secrets/key}"
+    assert shown["collector.token"][0] == "**********"
+    assert "hunter" not in repr(loaded(text).config)
+
+
+def test_what_is_shown_can_be_loaded_again() -> None:
+    """Values are shown as they are written: the whole default configuration survives the way round."""
+    first = loaded("target: {url: 'http://127.0.0.1:8080'}\n")
+    flags = {path: value for path, value, place in show(first) if not path.startswith("probes.")}
+    assert load(flags, {}, None).config == first.config
+
+
+def test_every_scalar_key_has_an_environment_variable() -> None:
+    from sidecar.logic.layers import scalar_paths, variable
+
+    names = [variable(path) for path in scalar_paths(Config)]
+    for name in (
+        "OUTRIDER_TARGET_URL",
+        "OUTRIDER_TARGET_PROCESS_PORT",
+        "OUTRIDER_TARGET_PROCESS_CMDLINE",
+        "OUTRIDER_COLLECTOR_URL",
+        "OUTRIDER_COLLECTOR_TOKEN",
+        "OUTRIDER_API_LISTEN",
+        "OUTRIDER_OTLP_HTTP",
+        "OUTRIDER_OTLP_MAX_BODY_BYTES",
+        "OUTRIDER_LOG_LEVEL",
+        "OUTRIDER_SERVICE_NAME",
+        "OUTRIDER_DRAIN",
+    ):
+        assert name in names
+    assert len(names) == len(set(names))
