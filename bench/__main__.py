@@ -7,7 +7,6 @@ scrape yet, so they are not in it.
 
 from __future__ import annotations
 
-import signal
 import socket
 import statistics
 import sys
@@ -101,8 +100,7 @@ def main() -> int:
             rows["outrider"] = rest(command, [f"{base}{path}" for path in ("/health", "/status", "/metrics")])
             first_otlp, first_livez = starts(str(config), api, otlp)
     finally:
-        neighbour.send_signal(signal.SIGINT)
-        neighbour.wait(10)
+        stop(neighbour)
 
     print("| at rest | RSS MB | anonymous MB | USS MB | CPU, % of a core |\n|---|---|---|---|---|")
     for name, (used, cpu) in rows.items():

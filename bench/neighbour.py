@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import http.server
+import signal
 import subprocess
 import sys
 
@@ -25,6 +26,7 @@ class Handler(http.server.BaseHTTPRequestHandler):
 
 
 def main() -> None:
+    signal.signal(signal.SIGTERM, lambda *_: sys.exit())
     children = [subprocess.Popen(["sleep", "3600"]) for _ in range(CHILDREN)]
     try:
         http.server.ThreadingHTTPServer(("127.0.0.1", int(sys.argv[1])), Handler).serve_forever()

@@ -189,8 +189,11 @@ class Api:
             links={route.path: route.summary for route in ROUTES if route.method == "GET" and route.path != "/"},
         )
 
-    async def ok(self, _: web.Request, __: shown.NoQuery) -> Answer:
+    async def livez(self, _: web.Request, __: shown.NoQuery) -> Answer:
         return shown.Ok()
+
+    async def readyz(self, _: web.Request, __: shown.NoQuery) -> Answer:
+        return shown.Ok()  # the store was opened and the fleet restored before the port was
 
     async def openapi(self, _: web.Request, __: shown.NoQuery) -> Answer:
         return document(ROUTES)
@@ -276,7 +279,7 @@ ROUTES: tuple[Route, ...] = (
         summary="A sidecar's heartbeat",
         takes=Heartbeat,
     ),
-    _get("/livez", Api.ok, shown.Ok, "The collector's loop turns"),
-    _get("/readyz", Api.ok, shown.Ok, "The collector takes heartbeats"),
+    _get("/livez", Api.livez, shown.Ok, "The collector's loop turns"),
+    _get("/readyz", Api.readyz, shown.Ok, "The collector takes heartbeats"),
     _get("/openapi.json", Api.openapi, dict[str, Any], "This API, in OpenAPI 3.1"),
 )

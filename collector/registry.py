@@ -32,7 +32,10 @@ Key = tuple[str, str]
 
 
 class Service(msgspec.Struct, frozen=True, kw_only=True):
-    """`standing` is the status on record; `verdict` is shown, and differs only after the collector's restart."""
+    """`standing` is the status on record; `verdict` is shown, and differs only after the collector's restart.
+
+    `members` are there in what `services` and `service` answer, by name.
+    """
 
     name: str
     verdict: Verdict
@@ -117,11 +120,12 @@ class Fleet:
 
     def services(self, now: Moment) -> list[Service]:
         self.settle(now)
-        return list(self._services.values())
+        return [self._with_members(service) for service in self._services.values()]
 
     def service(self, name: str, now: Moment) -> Service | None:
         self.settle(now)
-        return self._services.get(name)
+        found = self._services.get(name)
+        return found and self._with_members(found)
 
     def take_events(self) -> list[Event]:
         """What happened since the last call, in order; the caller keeps it."""
@@ -137,7 +141,8 @@ class Fleet:
         key = (new.service, new.name)
         self.instances[key] = new
         self._members.setdefault(new.service, set()).add(key)
-        self._dirty.add(new.service)
+        if old is None or new.verdict != old.verdict:
+            self._dirty.add(new.service)
         if old is None or new.face != old.face:
             self.revision += 1
         if not new.stale:
@@ -183,7 +188,7 @@ class Fleet:
         self._note(kind, old, now, before=old.standing.status, output=why)
 
     def _judge(self, name: str, now: Moment) -> None:
-        members = tuple(self.instances[key] for key in sorted(self._members[name]))
+        members = [self.instances[key] for key in self._members[name]]
         old = self._services.get(name)
         if not members:
             del self._members[name]
@@ -200,7 +205,7 @@ class Fleet:
         if standing.status is not record.status and any(m.pending for m in members):
             verdict = msgspec.structs.replace(verdict, since=self._started)
             standing = record
-        self._services[name] = Service(name=name, verdict=verdict, standing=standing, members=members)
+        self._services[name] = Service(name=name, verdict=verdict, standing=standing)
         if old is None or _gates(old.verdict) != _gates(verdict):
             self.revision += 1
         if old is None or standing.status is not record.status:
@@ -215,6 +220,10 @@ class Fleet:
                     output=_why(verdict),
                 )
             )
+
+    def _with_members(self, service: Service) -> Service:
+        members = tuple(self.instances[key] for key in sorted(self._members[service.name]))
+        return msgspec.structs.replace(service, members=members)
 
     def _note(
         self,

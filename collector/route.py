@@ -11,7 +11,7 @@ from aiohttp import web
 from .resources import Health, NoQuery
 
 
-class Failure(Exception):  # noqa: N818 - it is an answer, not a fault
+class Failure(Exception):
     """Answered as a problem (RFC 9457)."""
 
     def __init__(self, status: int, detail: str, headers: dict[str, str] | None = None) -> None:

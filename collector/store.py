@@ -107,6 +107,8 @@ class Store:
         answer: Future[T] = Future()
 
         def job(db: sqlite3.Connection) -> None:
+            if not answer.set_running_or_notify_cancel():
+                return  # nobody waits any more
             try:
                 answer.set_result(question(db))
             except sqlite3.Error as error:

@@ -16,20 +16,13 @@ Row = tuple[str, ...]
 
 def fleet_text(status: State, services: Sequence[Service], now: float) -> str:
     """`services` come in the order to show."""
-    unwell = sum(service.verdict.status is not State.PASS for service in services)
-    head = f"{status.value}: " + (
-        "no service has been heard of"
-        if not services
-        else f"{unwell} of {len(services)} services not well"
-        if unwell
-        else f"all {len(services)} services well"
-    )
+    well = sum(service.verdict.status is State.PASS for service in services)
+    head = f"{status.value}: {well} of {len(services)} services well"
     rows: list[Row] = [("STATUS", "SERVICE", "SINCE (UTC)", "FOR", "WELL", "REASON")]
     for service in services[:MAX_ROWS]:
-        well = sum(member.verdict.status is State.PASS for member in service.members)
-        rows.append(
-            (*_standing(service.name, service.verdict, now), f"{well}/{len(service.members)}", _reason(service.verdict))
-        )
+        up = sum(member.verdict.status is State.PASS for member in service.members)
+        share = f"{up}/{len(service.members)}"
+        rows.append((*_standing(service.name, service.verdict, now), share, _reason(service.verdict)))
     if len(services) > MAX_ROWS:
         rows.append((f"and {len(services) - MAX_ROWS} more",))
     return _table(head, rows if services else [])

@@ -15,7 +15,7 @@ import signal
 import sys
 import tempfile
 import time
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 import aiohttp
@@ -122,24 +122,24 @@ async def start(plan: Plan, directory: Path, children: Children, rate: float) ->
         command = commands.service(plan, instance, directory / "shop.db")
         await children.start(instance.name, "service", command)
         files.write_script(directory / f"start-{instance.name}.sh", command)
-    await listening(children, [plan.collector_port, *(i.port for i in plan.instances)])
+    await listening(children, {"collector": plan.collector_port, **{i.name: i.port for i in plan.instances}})
     for instance in plan.instances:
         command = commands.sidecar(files.sidecar_config_file(directory, instance))
         await children.start(f"{instance.name}-sidecar", "sidecar", command)
-    await listening(children, [i.api_port for i in plan.instances])
+    await listening(children, {f"{i.name}-sidecar": i.api_port for i in plan.instances})
     await children.start("traffic", "traffic", commands.traffic(plan, rate))
 
 
-async def listening(children: Children, ports: Sequence[int]) -> None:
-    """Returns when every port accepts connections. Raises `StartError` when a child ends before, or none opens it."""
+async def listening(children: Children, ports: Mapping[str, int]) -> None:
+    """Returns when every port, by its child's name, takes connections. Raises `StartError` when one will not."""
     deadline = time.monotonic() + START_WITHIN
-    for port in ports:
+    for name, port in ports.items():
         while not await accepts(port):
             for child in children.all:
                 if not child.running:
                     raise StartError(child.report())
             if time.monotonic() > deadline:
-                raise StartError(f"nobody listens on {HOST}:{port} after {START_WITHIN:.0f} s")
+                raise StartError(f"{name} does not listen on {HOST}:{port} after {START_WITHIN:.0f} s")
             await asyncio.sleep(0.05)
 
 

@@ -33,6 +33,8 @@ class Screen:
     def leave(self) -> None:
         """The block stays where it is, and the log goes on below it."""
         self._block, self._height = [], 0
+        if self.live:
+            self.out.write("\r" + ERASE_BELOW)  # the terminal's own ^C
 
     def _show(self, log: str, block: list[str]) -> None:
         # A block higher than the screen could not be found again by moving up.

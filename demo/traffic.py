@@ -22,6 +22,7 @@ MAX_IN_FLIGHT = 32  # beyond it a request is dropped and counted, not queued
 MAX_CREATED = 50
 ITEMS = 200
 TIMEOUT = aiohttp.ClientTimeout(total=5)
+LAST_CALL = 1.0
 
 
 class Request(msgspec.Struct, frozen=True):
@@ -114,7 +115,7 @@ class Traffic:
         self.tally = Tally(time.monotonic())
 
     async def run(self, stop: asyncio.Event) -> None:
-        """Until `stop`; what is in flight then is awaited (at most `TIMEOUT`)."""
+        """Until `stop`; what is in flight then has `LAST_CALL` seconds left."""
         in_flight: set[asyncio.Task[None]] = set()
         async with aiohttp.ClientSession(timeout=TIMEOUT) as session, asyncio.TaskGroup() as tasks:
             report = tasks.create_task(self.report())
@@ -131,6 +132,10 @@ class Traffic:
                 except TimeoutError:
                     pass  # nobody stopped us: the next customer
             report.cancel()
+            if in_flight:
+                _, late = await asyncio.wait(in_flight, timeout=LAST_CALL)
+                for task in late:
+                    task.cancel()
 
     async def ask(self, session: aiohttp.ClientSession, replica: str, request: Request) -> None:
         began = time.monotonic()

@@ -69,6 +69,7 @@ class Monitor:
         async with asyncio.TaskGroup() as tasks:
             for name in self._board:
                 tasks.create_task(self._watch(name), name=f"check {name}")
+            await asyncio.Event().wait()  # also with no checks it runs until it is cancelled
 
     async def once(self) -> Mapping[str, Result]:
         """One look at every check, all at once, without schedule, gate and thresholds."""

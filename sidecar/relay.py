@@ -260,7 +260,7 @@ class _Lane:
         if (not admitted and not parcel.keep) or (own and self._own + size > OWN):
             self.bytes += size
             self._own += size if own else 0
-            self._settle(parcel, RetryLater(None, self._retry.why or "too much at once"), alone=True)
+            self._settle(parcel, RetryLater(None, "too much at once") if admitted else self._not_now(), alone=True)
             return
         self.bytes += size
         self._own += size if own else 0
@@ -329,7 +329,10 @@ class _Lane:
             for parcel in [parcel for parcel in queue if not parcel.keep]:
                 queue.remove(parcel)
                 self._queued -= len(parcel.batch.body)
-                self._settle(parcel, RetryLater(None, self._retry.why), alone=True)
+                self._settle(parcel, self._not_now(), alone=True)
+
+    def _not_now(self) -> RetryLater:
+        return RetryLater(max(0.0, self._retry.until - self._clock.monotonic()), self._retry.why)
 
     async def stop(self) -> None:
         """Nothing more is sent; whoever waits is told."""
@@ -379,7 +382,7 @@ class _Lane:
     async def _send(self, parcels: list[_Parcel]) -> Outcome:
         now = self._clock.monotonic()
         if self._retry.state is not UpstreamState.OK and self._retry.until > now:
-            return RetryLater(None, self._retry.why)  # the first half of a batch met a failure
+            return self._not_now()  # the first half of a batch met a failure
         first = parcels[0].batch
         if len(parcels) == 1:
             batch = first

@@ -53,6 +53,13 @@ async def settle() -> None:
         await asyncio.sleep(0)
 
 
+async def until(condition: Callable[[], object]) -> None:
+    """Wait, on the real clock, until `condition` is true; at most 10 s."""
+    async with asyncio.timeout(10):
+        while not condition():  # noqa: ASYNC110 - what is waited for has no event
+            await asyncio.sleep(0.002)
+
+
 class ScriptedProbe:
     """Sees what the script says, one letter a look: `+` pass, `~` warn, `-` fail, `?` unknown, `!` raises, `h` hangs."""
 

@@ -12,11 +12,8 @@ import structlog
 def configure(level: str, stream: TextIO | None = None) -> structlog.typing.FilteringBoundLogger:
     """The logger for everything that we say about ourselves. Levels: debug, info, warning, error."""
     out = stream or sys.stderr
-    renderer: structlog.typing.Processor
-    if out.isatty():
-        renderer = structlog.processors.LogfmtRenderer(bool_as_flag=False)
-    else:
-        renderer = structlog.processors.JSONRenderer()
+    tty = out.isatty()
+    renderer = structlog.processors.LogfmtRenderer(bool_as_flag=False) if tty else structlog.processors.JSONRenderer()
     return structlog.wrap_logger(  # type: ignore[no-any-return]
         structlog.PrintLogger(out),
         processors=[

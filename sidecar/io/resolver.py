@@ -105,6 +105,8 @@ class Resolver:
                 outcome = self._lookup(name) or NameNotFound(name)
             except OSError as error:
                 outcome = error
+            except Exception as error:  # noqa: BLE001 - those who wait must hear something
+                outcome = ResolverTrouble(name, f"{type(error).__name__}: {error}")
             try:
                 loop.call_soon_threadsafe(land, outcome)
             except RuntimeError:

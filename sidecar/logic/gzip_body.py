@@ -14,6 +14,7 @@ from isal import isal_zlib
 
 GZIP = 31
 """zlib's `wbits` for the gzip format."""
+MAGIC = b"\x1f\x8b"
 RATIO = 200
 ANY_RATIO = 1 << 20
 """Up to so many bytes any ratio is fine."""
@@ -36,6 +37,8 @@ def announced(body: bytes) -> int:
 def inflate(body: bytes, limit: int) -> bytes:
     """The content, at most `limit` bytes. Raises `NotGzip` or `TooLarge`; what is held is then `ANY_RATIO` or less for
     a body that lies about its length, and at most `RATIO` times the body for one that does not."""
+    if body[:2] != MAGIC:
+        raise NotGzip("it does not start as gzip does")
     claim = announced(body)
     if claim > limit:
         raise TooLarge(f"inflates to {claim} bytes, more than {limit}")

@@ -102,7 +102,7 @@ def own_environment(kind: type, environ: Mapping[str, str], known_elsewhere: fro
             if environ[name] != "":  # an unset value in Compose arrives as an empty one
                 layer.put(paths[name], environ[name], f"environment {name}")
             continue
-        near = difflib.get_close_matches(name, [*paths, *known_elsewhere], 1)
+        near = difflib.get_close_matches(name, [*paths, *known_elsewhere], 1, 0.8)
         layer.warnings.append(
             f"environment {name}: unknown variable" + (f', did you mean "{near[0]}"?' if near else "")
         )

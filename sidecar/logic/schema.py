@@ -110,13 +110,13 @@ def parse_duration(raw: Any) -> float:
 
 
 def show_duration(seconds: float) -> str:
-    if seconds == 0:
-        return "0s"
-    for unit in ("h", "m", "s", "ms"):
-        count = round(seconds / _UNITS[unit], 6)
-        if count >= 1 and (unit == "ms" or count == int(count)):
-            return f"{count:g}{unit}"
-    return f"{round(seconds / 1e-6, 3):g}us"
+    """As it would be written: whole hours, minutes or seconds; else seconds, or below one, milli- or microseconds."""
+    for unit in ("h", "m"):
+        if seconds >= _UNITS[unit] and seconds % _UNITS[unit] == 0:
+            return f"{seconds / _UNITS[unit]:.0f}{unit}"
+    unit = "s" if seconds >= 1 or seconds == 0 else "ms" if seconds >= 1e-3 else "us"
+    digits = f"{seconds / _UNITS[unit]:.3f}".rstrip("0").rstrip(".")
+    return digits + unit
 
 
 _SIZES = {"": 1, "B": 1, "KiB": 1 << 10, "MiB": 1 << 20, "GiB": 1 << 30, "kB": 10**3, "MB": 10**6, "GB": 10**9}

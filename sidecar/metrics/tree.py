@@ -21,7 +21,7 @@ Values = dict[str, float]
 UTILIZATION_WINDOW = 1.0
 
 
-class _Field(NamedTuple):
+class Field(NamedTuple):
     """One metric: how it is read for one process, by the value of its attribute ("" where it has none)."""
 
     name: str
@@ -53,9 +53,9 @@ def _faults(process: psutil.Process, proc: Proc) -> Values:
     return {"minor": stat.minor_faults, "major": stat.major_faults}
 
 
-_FIELDS = (
-    _Field("process.cpu.time", "counter", "s", "Processor time used.", "cpu.mode", "stat", _cpu),
-    _Field(
+FIELDS = (
+    Field("process.cpu.time", "counter", "s", "Processor time used.", "cpu.mode", "stat", _cpu),
+    Field(
         "process.memory.usage",
         "updowncounter",
         "By",
@@ -64,7 +64,7 @@ _FIELDS = (
         "statm",
         lambda process, _: {"": process.memory_info().rss},
     ),
-    _Field(
+    Field(
         "process.memory.virtual",
         "updowncounter",
         "By",
@@ -73,10 +73,10 @@ _FIELDS = (
         "statm",
         lambda process, _: {"": process.memory_info().vms},
     ),
-    _Field(
+    Field(
         "process.disk.io", "counter", "By", "Bytes read from and written to disks.", "disk.io.direction", "io", _disk
     ),
-    _Field(
+    Field(
         "process.thread.count",
         "updowncounter",
         "{thread}",
@@ -85,7 +85,7 @@ _FIELDS = (
         "status",
         lambda process, _: {"": process.num_threads()},
     ),
-    _Field(
+    Field(
         "process.unix.file_descriptor.count",
         "updowncounter",
         "{file_descriptor}",
@@ -94,7 +94,7 @@ _FIELDS = (
         "fd",
         lambda process, proc: {"": proc.fd_count(process.pid)},
     ),
-    _Field(
+    Field(
         "process.context_switches",
         "counter",
         "{context_switch}",
@@ -103,7 +103,7 @@ _FIELDS = (
         "status",
         _switches,
     ),
-    _Field("process.paging.faults", "counter", "{fault}", "Page faults.", "system.paging.fault.type", "stat", _faults),
+    Field("process.paging.faults", "counter", "{fault}", "Page faults.", "system.paging.fault.type", "stat", _faults),
 )
 
 
@@ -138,7 +138,7 @@ class Tree:
         missing: dict[str, Missing] = {}
         for member in self._members.values():
             self._measure(member, missing)
-        metrics = [self._sum(field) for field in _FIELDS if field.name not in missing]
+        metrics = [self._sum(field) for field in FIELDS if field.name not in missing]
         metrics += self._utilized(now, metrics)
         uptime = Point(max(0.0, now - self._started))
         metrics.append(Metric("process.uptime", "gauge", "s", "Time since the process started.", (uptime,)))
@@ -158,7 +158,7 @@ class Tree:
                 continue
         if self._root not in (pid for pid, _ in present):
             raise ProcessLookupError(self._root)
-        counters = {field.name for field in _FIELDS if field.kind == "counter"}
+        counters = {field.name for field in FIELDS if field.kind == "counter"}
         for key in self._members.keys() - present.keys():
             for name, value in self._members[key].values.items():
                 if name[0] in counters:
@@ -167,7 +167,7 @@ class Tree:
 
     def _measure(self, member: _Member, missing: dict[str, Missing]) -> None:
         with member.process.oneshot():
-            for field in _FIELDS:
+            for field in FIELDS:
                 try:
                     for attribute, value in field.read(member.process, self._proc).items():
                         member.values[field.name, attribute] = value
@@ -177,7 +177,7 @@ class Tree:
                 except (ProcessLookupError, psutil.NoSuchProcess):
                     return  # ended just now: its last values stay
 
-    def _denied(self, field: _Field, pid: int) -> Missing:
+    def _denied(self, field: Field, pid: int) -> Missing:
         reason = f"/proc/{pid}/{field.file}: permission denied"
         try:
             uid = self._proc.uid(pid)
@@ -188,7 +188,7 @@ class Tree:
         remedy = "the process has capabilities that the sidecar has not, or changed its uid after its start: "
         return Missing(field.name, reason, remedy + "start it under its uid and without capabilities")
 
-    def _sum(self, field: _Field) -> Metric:
+    def _sum(self, field: Field) -> Metric:
         sums = {name[1]: value for name, value in self._ended.items() if name[0] == field.name}
         for member in self._members.values():
             for (name, attribute), value in member.values.items():

@@ -12,7 +12,7 @@ from collections import deque
 from http import HTTPStatus
 from io import BytesIO
 from math import inf
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, cast
 
 import httptools
 
@@ -120,13 +120,12 @@ class Connection(asyncio.Protocol):
         self._body_until = inf
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
-        assert isinstance(transport, asyncio.Transport)  # noqa: S101 - what create_server gives
-        self._transport = transport
+        self._transport = cast("asyncio.Transport", transport)  # uvloop's is not a subclass
         if not self.receiver.joined(self):
             self.receiver.counters.refuse(503)
-            transport.write(encode(refusal(503, "too many connections", 1), json=False, close=True))
+            self._transport.write(encode(refusal(503, "too many connections", 1), json=False, close=True))
             self._deaf = True
-            transport.close()
+            self._transport.close()
         else:
             self._time()
 
@@ -148,8 +147,10 @@ class Connection(asyncio.Protocol):
             try:
                 self._parser.feed_data(rest)
                 break
-            except httptools.HttpParserUpgrade as upgrade:  # an offer, and we do not take it (RFC 9110, 7.8)
-                rest = rest[upgrade.args[0] :]
+            except httptools.HttpParserUpgrade as upgrade:
+                if self._deaf:
+                    break
+                rest = self._without_upgrade() + rest[upgrade.args[0] :]
                 self._parser = None
             except httptools.HttpParserCallbackError as error:
                 self._loop.call_exception_handler({"message": "an OTLP request failed on a bug", "exception": error})
@@ -202,8 +203,14 @@ class Connection(asyncio.Protocol):
         if self._head_bytes > MAX_HEADER:
             self.refuse(refusal(431, f"more than {show_bytes(MAX_HEADER)} of headers"))
 
+    def _without_upgrade(self) -> bytes:
+        """An offer of another protocol, which we may ignore (RFC 9110, 7.8); the parser would not read the body. So it is
+        given the same head again, as far as it matters, without the offer."""
+        lines = [b"POST " + self._url + b" HTTP/1.1", *(b": ".join(header) for header in self._headers.items())]
+        return b"\r\n".join([*lines, b"", b""])
+
     def on_headers_complete(self) -> None:
-        if self._deaf:
+        if self._deaf or self._upgrades():
             return
         self._phase = _BODY
         self._body_until = self._loop.time() + BODY_MAY_TAKE
@@ -276,8 +283,12 @@ class Connection(asyncio.Protocol):
         except Malformed as error:
             self.refuse(refusal(400, f"the body is not an OTLP request: {error}"))
 
+    def _upgrades(self) -> bool:
+        parser = self._parser
+        return parser is not None and parser.should_upgrade() and parser.get_method() == b"POST"
+
     def on_message_complete(self) -> None:
-        if self._deaf or self._parser is None:
+        if self._deaf or self._parser is None or self._upgrades():
             return
         self._phase = _IDLE
         request, body = self._request, self._body

@@ -86,7 +86,7 @@ class Receiver:
         self._take = take
         self._due = 0  # of in_flight: what waits for its answer
         self._connections: set[Connection] = set()
-        self._paused: set[Connection] = set()
+        self._full = False
         self._answers: set[asyncio.Future[Reply]] = set()
         self._timers: dict[Callable[[], None], asyncio.TimerHandle] = {}
         self._worker: ThreadPoolExecutor | None = None
@@ -103,11 +103,12 @@ class Receiver:
         self._connections.add(connection)
         self.counters.connections = len(self._connections)
         self._later(SWEEP, self._sweep)
+        if self._full:
+            connection.pause(connection.MEMORY)
         return len(self._connections) <= self.config.max_connections
 
     def left(self, connection: Connection) -> None:
         self._connections.discard(connection)
-        self._paused.discard(connection)
         if self.counters.connections > MANY_CONNECTIONS > len(self._connections):
             self._later(RELEASE_AFTER, self._release)
         self.counters.connections = len(self._connections)
@@ -124,17 +125,18 @@ class Receiver:
             largest.refuse(refusal(503, "too many unfinished requests at once", 1))
             if largest is connection:
                 return False
-        if self.in_flight > self.config.max_in_flight_bytes:
-            self._paused.add(connection)
-            connection.pause(connection.MEMORY)
+        if self.in_flight > self.config.max_in_flight_bytes and not self._full:
+            self._full = True
+            for each in self._connections:
+                each.pause(each.MEMORY)
         return True
 
     def freed(self, size: int) -> None:
         self.in_flight -= size
-        if self._paused and self.in_flight <= self.config.max_in_flight_bytes * 3 // 4:
-            paused, self._paused = self._paused, set()
-            for connection in paused:
-                connection.resume(connection.MEMORY)
+        if self._full and self.in_flight <= self.config.max_in_flight_bytes * 3 // 4:
+            self._full = False
+            for each in self._connections:
+                each.resume(each.MEMORY)
         if size > RELEASE_ABOVE:
             self._later(RELEASE_AFTER, self._release)
 
@@ -156,7 +158,12 @@ class Receiver:
             if not batch.items:
                 self._answer(request, OK)
                 return
-            pending = asyncio.ensure_future(self._take(batch))
+            try:
+                pending = asyncio.ensure_future(self._take(batch))
+            except BaseException:
+                request.close = True
+                self._answer(request, refusal(500, "internal error"))
+                raise  # to the parser, which hands it to the connection, which reports it
         self._answers.add(pending)
         pending.add_done_callback(lambda done: self._answered(request, done))
 

@@ -1,14 +1,15 @@
-"""Sidecars as the collector sees them: checks by letter, and heartbeats by the real stepping value."""
+"""Sidecars as the collector sees them: checks by letter, heartbeats by the real stepping value, and what came of it."""
 
 from __future__ import annotations
 
 from collections.abc import Iterable
 
-from collector.events import Moment
+from collector.events import Event, Moment
+from collector.registry import Fleet
 from sidecar.logic.beats import Beats
 from sidecar.logic.state_hash import state_hash
 from sidecar.model.health import Check, Role, State
-from sidecar.model.heartbeat import Heartbeat
+from sidecar.model.heartbeat import Heartbeat, HeartbeatReply
 
 START = 1_700_000_000.0
 STATES = {"+": State.PASS, "~": State.WARN, "-": State.FAIL, "?": State.UNKNOWN}
@@ -83,3 +84,28 @@ def sidecar(instance: str, epoch: int = 1, service: str = "shop") -> Beats:
         interval=10.0,
         resource={"service.name": service, "service.instance.id": instance},
     )
+
+
+def shown(fleet: Fleet, seconds: float, service: str = "shop") -> str:
+    """The service's letter, or `x` where there is none."""
+    found = fleet.service(service, at(seconds))
+    return LETTERS[found.verdict.status] if found else "x"
+
+
+def reply(fleet: Fleet, beat: Heartbeat, seconds: float) -> HeartbeatReply:
+    answered = fleet.hear(beat, at(seconds))
+    assert isinstance(answered, HeartbeatReply)
+    return answered
+
+
+def lines(events: list[Event]) -> list[str]:
+    """`at kind service/instance/check before>after since output`, times from the start of the test."""
+
+    def name(state: State | None) -> str:
+        return LETTERS[state] if state else ""
+
+    return [
+        f"{e.at - START:g} {e.kind} {e.service}/{e.instance}/{e.check} {name(e.before)}>{name(e.after)} "
+        f"{'' if e.since is None else f'{e.since - START:g}'} {e.output}".rstrip()
+        for e in events
+    ]

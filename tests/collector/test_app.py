@@ -45,14 +45,18 @@ def test_what_kubernetes_sets_for_a_service_is_not_ours() -> None:
         (
             ["--listen", "4320"],
             {},
-            'flag --listen: "4320" has no host, expected host:port such as 127.0.0.1:4320, '
-            'did you mean "127.0.0.1:4320"?',
+            (
+                'flag --listen: "4320" has no host, expected host:port such as 127.0.0.1:4320, '
+                'did you mean "127.0.0.1:4320"?'
+            ),
         ),
         (
             [],
             {"OUTRIDER_COLLECTOR_LISTEN": "here:99999"},
-            "environment OUTRIDER_COLLECTOR_LISTEN: port 99999 is above 65535, "
-            "expected host:port such as 127.0.0.1:4320",
+            (
+                "environment OUTRIDER_COLLECTOR_LISTEN: port 99999 is above 65535, "
+                "expected host:port such as 127.0.0.1:4320"
+            ),
         ),
         (["--db", ""], {}, 'flag --db: "" is not a file, expected a path, or :memory:'),
     ],

@@ -8,18 +8,12 @@ import msgspec
 import pytest
 
 from collector.admission import Refused
-from collector.events import Event, EventKind, Restored, Standing
+from collector.events import EventKind
 from collector.registry import Fleet
 from sidecar.model.health import Check, Flag, State
 from sidecar.model.heartbeat import HeartbeatReply
 
-from .sidecars import LETTERS, START, STATES, at, check, checks, delta, full, sidecar
-
-
-def shown(fleet: Fleet, seconds: float, service: str = "shop") -> str:
-    """The service's letter, or `x` where there is none."""
-    found = fleet.service(service, at(seconds))
-    return LETTERS[found.verdict.status] if found else "x"
+from .sidecars import START, STATES, at, check, checks, delta, full, lines, reply, shown
 
 
 def trace(script: str) -> str:
@@ -92,6 +86,7 @@ def test_a_gap_asks_for_everything_until_it_comes() -> None:
     assert not reply(fleet, delta("shop-1", 2, (), held), 1).resync
     assert reply(fleet, delta("shop-1", 4, (), held), 2).resync
     assert reply(fleet, delta("shop-1", 5, (), held), 3).resync, "asked again: the first answer may be lost"
+    assert reply(fleet, delta("shop-1", 5, (), held), 3).resync, "the same answer to the same heartbeat"
     assert not reply(fleet, full("shop-1", 6, held), 4).resync
 
 
@@ -123,7 +118,7 @@ def test_a_restarted_sidecar_begins_again_and_its_old_life_is_late() -> None:
     fleet.hear(full("shop-1", 2, checks(ready="-"), epoch=2), at(2))
     fleet.hear(full("shop-1", 71, checks(ready="+"), epoch=1), at(3))
     assert fleet.instances["shop", "shop-1"].verdict.status is State.FAIL
-    assert [event.kind for event in fleet.take_events()][0] is EventKind.RESTARTED
+    assert fleet.take_events()[0].kind is EventKind.RESTARTED
 
 
 def test_a_late_heartbeat_does_not_bring_back_who_left() -> None:
@@ -177,6 +172,8 @@ def test_two_services_may_use_the_same_instance_id() -> None:
     fleet.hear(full("1", 1, checks(ready="-"), epoch=20, service="bank"), at(0))
     fleet.hear(delta("1", 2, checks(ready="~"), checks(ready="~"), epoch=10), at(1))
     assert (shown(fleet, 1, "shop"), shown(fleet, 1, "bank")) == ("~", "-")
+    fleet.hear(delta("1", 2, checks(ready="+"), checks(ready="+"), epoch=20), at(2))
+    assert (shown(fleet, 2, "shop"), shown(fleet, 2, "bank")) == ("~", "+")
 
 
 @pytest.mark.parametrize(
@@ -225,17 +222,6 @@ def test_long_and_unprintable_output_is_cut() -> None:
 # What is told about it
 
 
-def lines(events: list[Event]) -> list[str]:
-    def name(state: State | None) -> str:
-        return LETTERS[state] if state else ""
-
-    return [
-        f"{e.at - START:g} {e.kind} {e.service}/{e.instance}/{e.check} {name(e.before)}>{name(e.after)} "
-        f"{'' if e.since is None else f'{e.since - START:g}'} {e.output}".rstrip()
-        for e in events
-    ]
-
-
 def test_events_of_an_outage() -> None:
     fleet = Fleet(at(0))
     for name in ("shop-1", "shop-2"):
@@ -258,85 +244,11 @@ def test_events_of_an_outage() -> None:
         "8 status shop// ~>- 8 shop-1: ready: refused; shop-2: ready: refused",
         "60 status shop/shop-1/ ->? 35 silent since 2023-11-14T22:13:25.000Z, past its lease of 30 s",
         "60 status shop/shop-2/ ->? 37 silent since 2023-11-14T22:13:27.000Z, past its lease of 30 s",
-        "60 status shop// ->? 60 shop-1: silent since 2023-11-14T22:13:25.000Z, past its lease of 30 s; "
-        "shop-2: silent since 2023-11-14T22:13:27.000Z, past its lease of 30 s",
+        (
+            "60 status shop// ->? 60 shop-1: silent since 2023-11-14T22:13:25.000Z, past its lease of 30 s; "
+            "shop-2: silent since 2023-11-14T22:13:27.000Z, past its lease of 30 s"
+        ),
     ]
-
-
-# The collector's own restart
-
-
-KNOWN = (
-    Restored("shop", "", "", Standing(State.WARN, START - 100)),
-    Restored("shop", "shop-1", "", Standing(State.PASS, START - 900)),
-    Restored("shop", "shop-2", "", Standing(State.FAIL, START - 100)),
-    Restored("shop", "shop-2", "ready", Standing(State.FAIL, START - 101)),
-)
-
-
-def after_restart(letter: str | None) -> tuple[str, list[str]]:
-    """A fleet that knows shop-1 (pass) and shop-2 (fail) from before; shop-1 is back, shop-2 comes with `letter`."""
-    fleet = Fleet(at(0), known=KNOWN)
-    assert shown(fleet, 0) == "?", "nothing is known yet, whatever was known before"
-    seen = ""
-    for seq, seconds in enumerate(range(5, 65, 10)):
-        fleet.hear(full("shop-1", 1 + seq, [check("ready", since=-900)], epoch=9), at(seconds))
-        if letter:
-            fleet.hear(full("shop-2", 1 + seq, [check("ready", letter, since=-101)], epoch=9), at(seconds))
-        fleet.tick(at(seconds))
-        service = fleet.service("shop", at(seconds))
-        assert service is not None
-        seen += f"{LETTERS[service.verdict.status]}{service.verdict.since - START:g} "
-    return seen, lines(fleet.take_events())
-
-
-def test_after_a_restart_an_unchanged_fleet_keeps_its_since_and_makes_no_events() -> None:
-    assert after_restart("-") == ("~-100 " * 6, [])
-
-
-def test_after_a_restart_a_changed_instance_is_an_event() -> None:
-    seen, events = after_restart("+")
-    assert seen == "+5 " * 6
-    assert events == [
-        "5 status shop/shop-2/ready ->+ -101",
-        "5 status shop/shop-2/ ->+ -100",
-        "5 status shop// ~>+ 5",
-    ]
-
-
-def test_after_a_restart_silence_is_recorded_when_the_grace_is_over() -> None:
-    seen, events = after_restart(None)
-    assert seen == "~-100 " * 6, "one passes and one does not, as before"
-    assert events == ["35 status shop/shop-2/ ->? 30 silent since 2023-11-14T22:13:20.000Z, past its lease of 30 s"]
-
-
-def test_after_a_restart_the_first_delta_is_answered_with_resync() -> None:
-    fleet = Fleet(at(0), known=KNOWN)
-    assert reply(fleet, delta("shop-1", 8, (), checks(ready="+")), 1).resync
-    assert shown(fleet, 1) == "?"
-
-
-def test_either_side_may_restart_and_both_agree_in_two_exchanges() -> None:
-    mine, fleet = sidecar("shop-1"), Fleet(at(0))
-    for step, letter in enumerate("++-"):
-        mine, beat = mine.next(checks(ready=letter))
-        mine = mine.answered(reply(fleet, beat, step))
-    fleet = Fleet(at(3))
-    exchanges = 0
-    while not fleet.instances:
-        mine, beat = mine.next(checks(ready="-"))
-        mine = mine.answered(reply(fleet, beat, 4))
-        exchanges += 1
-    assert (exchanges, shown(fleet, 4)) == (2, "-")
-    mine, beat = sidecar("shop-1", epoch=2).next(checks(ready="~"))
-    assert not reply(fleet, beat, 5).resync
-    assert shown(fleet, 5) == "~"
-
-
-def reply(fleet: Fleet, beat: Any, seconds: float) -> HeartbeatReply:
-    answered = fleet.hear(beat, at(seconds))
-    assert isinstance(answered, HeartbeatReply)
-    return answered
 
 
 def names(fleet: Fleet) -> list[str]:

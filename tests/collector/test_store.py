@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import sqlite3
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
@@ -112,6 +113,16 @@ async def test_a_full_queue_drops_and_counts_and_never_waits() -> None:
             store.append([status(n, "shop")])
         assert store.dropped > 0
         assert store.last_error == "the queue to the disk is full"
+
+
+async def test_a_question_that_nobody_waits_for_any_more_does_no_harm() -> None:
+    async with opened() as store:
+        asking = [asyncio.ensure_future(store.standings()) for _ in range(100)]
+        await asyncio.sleep(0)
+        for question in asking:
+            question.cancel()
+        store.append([status(1, "shop")])
+        assert len(await store.standings()) == 1
 
 
 async def test_a_newer_file_is_refused_and_untouched(tmp_path: Path) -> None:

@@ -123,6 +123,7 @@ def test_at_the_end_the_last_table_stays_above_the_farewell() -> None:
     out = Terminal()
     screen = Screen(out, {})
     screen.draw(["one"])
+    out.write("^C")
     screen.leave()
     screen.say("stopped")
     assert out.shown() == ["one", "stopped", ""]

@@ -93,3 +93,25 @@ async def test_a_replica_that_hangs_drops_requests_instead_of_queueing_them() ->
         release.set()
         await running
     assert len(traffic.tally.seen) == 32
+
+
+async def test_a_replica_that_hangs_does_not_keep_traffic_from_ending() -> None:
+    release = asyncio.Event()
+    arrived = asyncio.Event()
+
+    async def hang(_request: web.Request) -> web.Response:
+        arrived.set()
+        await release.wait()
+        return web.Response()
+
+    app = web.Application()
+    app.router.add_route("*", "/{path:.*}", hang)
+    async with serving(app) as url:
+        traffic = Traffic([url], rate=100, seed=1)
+        stop = asyncio.Event()
+        running = asyncio.create_task(traffic.run(stop))
+        await arrived.wait()
+        stop.set()
+        await running
+        release.set()
+    assert not traffic.tally.seen

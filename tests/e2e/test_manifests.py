@@ -11,7 +11,7 @@ from typing import Any
 
 import pytest
 import yaml
-from utils import ValidationError, validate
+from kubernetes_validate.utils import ValidationError, validate
 
 from sidecar.config import load
 from sidecar.version import VERSION

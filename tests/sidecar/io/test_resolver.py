@@ -14,7 +14,7 @@ V4 = Address(socket.AF_INET, "192.0.2.1")
 class Zone:
     """Answers from a table; names in `held` wait until they are let go. Counts the questions."""
 
-    def __init__(self, table: dict[str, list[Address] | OSError]) -> None:
+    def __init__(self, table: dict[str, list[Address] | Exception]) -> None:
         self.table = table
         self.held: dict[str, threading.Event] = {}
         self.asked: list[str] = []
@@ -27,7 +27,7 @@ class Zone:
         if name in self.held:
             self.held[name].wait(30)
         answer = self.table.get(name, [])
-        if isinstance(answer, OSError):
+        if isinstance(answer, Exception):
             raise answer
         return answer
 
@@ -95,7 +95,13 @@ async def test_beyond_the_threads_it_is_our_trouble() -> None:
 
 
 async def test_not_found_and_trouble_are_told_apart() -> None:
-    zone = Zone({"x": ResolverTrouble("x", "Temporary failure"), "fds": OSError(24, "Too many open files")})
+    zone = Zone(
+        {
+            "x": ResolverTrouble("x", "Temporary failure"),
+            "fds": OSError(24, "Too many open files"),
+            "codec": LookupError("unknown encoding: idna"),
+        }
+    )
     resolver = Resolver(zone)
     with pytest.raises(NameNotFound, match=r"^name not found: gone$"):
         await resolver.addresses("gone")
@@ -103,6 +109,8 @@ async def test_not_found_and_trouble_are_told_apart() -> None:
         await resolver.addresses("x")
     with pytest.raises(ResolverTrouble, match="Too many open files"):
         await resolver.addresses("fds")
+    with pytest.raises(ResolverTrouble, match="LookupError: unknown encoding: idna"):
+        await resolver.addresses("codec")
 
 
 def test_the_systems_resolver_knows_numbers_and_no_impossible_names() -> None:

@@ -95,8 +95,10 @@ def test_a_process_that_changed_its_uid_after_its_start_hides_even_from_that_uid
     assert [(m.field, m.remedy) for m in seen.missing] == [
         (
             "process.disk.io",
-            "the process has capabilities that the sidecar has not, or changed its uid after its start: "
-            "start it under its uid and without capabilities",
+            (
+                "the process has capabilities that the sidecar has not, or changed its uid after its start: "
+                "start it under its uid and without capabilities"
+            ),
         )
     ]
 

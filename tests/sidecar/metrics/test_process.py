@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import os
+import re
 import signal
 import subprocess
 import sys
@@ -10,15 +11,21 @@ from pathlib import Path
 
 import pytest
 
+from sidecar.io.proc import ENDED, Proc
 from sidecar.metrics.process import Config, ProcessMetrics
 from sidecar.model.process import ProcessSample
 
-# Listens on a port of 127.0.0.1 (0: a free one), says which, and has a child.
+# Listens on a port of 127.0.0.1 (0: a free one), says which, and has a child that shares the socket and ends with it.
 SERVER = """
-import socket, subprocess, sys
+import os, socket, sys
 sock = socket.create_server(("127.0.0.1", int(sys.argv[1])))
-child = subprocess.Popen([sys.executable, "-c", "import sys; sys.stdin.read()"], stdin=subprocess.PIPE)
-print(sock.getsockname()[1], child.pid, flush=True)
+there, here = os.pipe()
+child = os.fork()
+if child == 0:
+    os.close(here)
+    os.read(there, 1)
+    os._exit(0)
+print(sock.getsockname()[1], child, flush=True)
 sys.stdin.read()
 """
 
@@ -26,11 +33,11 @@ sys.stdin.read()
 class Service:
     """A process with a port and a child."""
 
-    def __init__(self, port: int = 0, name: str | None = None) -> None:
-        arguments = [sys.executable, "-c", SERVER, str(port), "--password", "hunter2"]
+    def __init__(self, port: int = 0, name: str | None = None, executable: str = sys.executable) -> None:
+        arguments = ["-c", SERVER, str(port), "--password", "hunter2"]
         self.process = subprocess.Popen(
-            [name or sys.executable, *arguments[1:]],
-            executable=sys.executable,
+            [name or sys.executable, *arguments],
+            executable=executable,
             stdin=subprocess.PIPE,
             stdout=subprocess.PIPE,
             text=True,
@@ -43,7 +50,15 @@ class Service:
         """Also the child, which ends when its standard input does."""
         self.process.kill()
         self.process.communicate()
-        until(lambda: not os.path.exists(f"/proc/{self.child}"))
+        until(lambda: ended(self.child))
+
+
+def ended(pid: int) -> bool:
+    """Gone, or waiting for init to notice."""
+    try:
+        return Proc().stat(pid).state in ENDED
+    except ProcessLookupError:
+        return True
 
 
 def until(true: Callable[[], bool]) -> None:
@@ -70,20 +85,18 @@ def test_the_owner_of_the_targets_port_is_found_with_its_tree(service: Service) 
     assert sample.why == f"listens on port {service.port}"
     assert (sample.state, sample.restarts, sample.missing) == ("sleeping", 0, ())
     assert 0 < time.time() - sample.started < 60
-    assert sample.cmdline.endswith(f"{0} --password ***")
+    assert sample.cmdline.endswith("0 --password ***")
     assert "hunter2" not in sample.cmdline
 
 
 @pytest.mark.parametrize("by", ["pid", "name", "cmdline", "port"])
 def test_a_process_is_found_by_what_the_configuration_says(by: str) -> None:
-    import re
-
     service = Service(name="outrider-test-service")
     try:
         config = {
             "pid": Config(pid=service.pid),
             "name": Config(name="outrider-test-service"),
-            "cmdline": Config(cmdline=re.compile("^outrider-test-.* --password")),
+            "cmdline": Config(cmdline=re.compile("^outrider-test-service -c")),
             "port": Config(port=service.port),
         }[by]
         sample = ProcessMetrics(config, None).sample(time.time())
@@ -183,6 +196,7 @@ def test_a_zombie_is_shown_as_one_until_another_process_takes_its_place(service:
     os.kill(service.pid, signal.SIGKILL)
     until(lambda: metrics.sample(time.time()).state == "zombie")
     assert metrics.sample(time.time()).metrics == ()
+    until(lambda: ended(service.child))
     again = Service(service.port)
     try:
         sample = metrics.sample(time.time())
@@ -191,11 +205,9 @@ def test_a_zombie_is_shown_as_one_until_another_process_takes_its_place(service:
         again.kill()
 
 
-def test_one_without_the_other_two_is_the_topmost(service: Service) -> None:
-    """The child shares the parent's name: the root is the parent."""
-    name = Path(f"/proc/{service.pid}/comm").read_text().strip()
-    stat = ProcessMetrics(Config(pid=service.child), None).sample(time.time())
-    assert stat.name == name
+def test_of_several_that_listen_the_topmost_is_taken(service: Service) -> None:
+    child = ProcessMetrics(Config(pid=service.child), None).sample(time.time())
+    assert (child.pid, child.pids) == (service.child, 1)
     assert ProcessMetrics(Config(port=service.port), None).sample(time.time()).pid == service.pid
 
 
@@ -226,11 +238,29 @@ def test_what_is_not_found_says_why(config: Config | None, url: str | None, why:
 
 
 def test_our_own_ancestors_are_no_neighbours() -> None:
-    import re
+    """The shell that starts a sidecar has the sidecar's arguments among its own."""
+    look = (
+        "import re, time\n"
+        "from sidecar.metrics.process import Config, ProcessMetrics\n"
+        "print(ProcessMetrics(Config(cmdline=re.compile('outrider-test-.arent')), None).sample(time.time()).why)"
+    )
+    shell = 'true outrider-test-parent; "$0" -c "$1"; true'
+    done = subprocess.run(["sh", "-c", shell, sys.executable, look], capture_output=True, text=True, check=True)
+    assert done.stdout == 'no process with command line "outrider-test-.arent"\n'
 
-    mine = Path("/proc/self/cmdline").read_bytes().split(b"\0")[0].decode()
-    sample = ProcessMetrics(Config(cmdline=re.compile("^" + re.escape(mine) + ".*pytest")), None).sample(time.time())
-    assert sample.pid not in (os.getpid(), os.getppid())
+
+def test_a_zombie_of_the_same_name_is_not_taken_for_the_service(tmp_path: Path) -> None:
+    program = tmp_path / "outrider-zombie"
+    program.symlink_to(os.path.realpath(sys.executable))
+    first = Service(executable=str(program))
+    os.kill(first.pid, signal.SIGKILL)
+    until(lambda: ended(first.pid) and ended(first.child))
+    second = Service(executable=str(program))
+    try:
+        assert ProcessMetrics(Config(name="outrider-zombie"), None).sample(time.time()).pid == second.pid
+    finally:
+        first.kill()
+        second.kill()
 
 
 @pytest.mark.parametrize(

@@ -286,9 +286,9 @@ def certificate(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, Path]:
         "-addext",
         "subjectAltName=IP:127.0.0.1",
         "-keyout",
-        key,
+        str(key),
         "-out",
-        cert,
+        str(cert),
     ]
     subprocess.run(command, check=True, capture_output=True)
     return cert, key
@@ -332,8 +332,8 @@ async def test_tls_with_a_plain_server_fails() -> None:
 @pytest.mark.parametrize(
     ("tree", "problem"),
     [
-        ({"url": "readyz"}, 'test: url: "readyz" is not a URL, expected a URL such as http://127.0.0.1:8080/readyz, '
-                            'or a path such as /readyz, did you mean "/readyz"?'),
+        ({"url": "readyz"}, ('test: url: "readyz" is not a URL, expected a URL such as http://127.0.0.1:8080/readyz, '
+                             'or a path such as /readyz, did you mean "/readyz"?')),
         ({"method": "PUT"}, 'test: method: "PUT" is not known, expected GET, HEAD, POST or OPTIONS'),
         ({"expect": {"status": "2000"}},
          'test: expect.status: "2000" is not a status code or range, expected status codes such as 200, 200-399 or 2xx'),

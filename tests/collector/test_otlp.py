@@ -1,0 +1,75 @@
+"""The OpenTelemetry SDK's own exporters, posting to the collector."""
+
+from __future__ import annotations
+
+import asyncio
+
+import msgspec
+from opentelemetry.exporter.otlp.proto.http import Compression
+from opentelemetry.exporter.otlp.proto.http.metric_exporter import OTLPMetricExporter
+from opentelemetry.exporter.otlp.proto.http.trace_exporter import OTLPSpanExporter
+from opentelemetry.sdk.metrics import MeterProvider
+from opentelemetry.sdk.metrics.export import PeriodicExportingMetricReader
+from opentelemetry.sdk.resources import Resource
+from opentelemetry.sdk.trace import TracerProvider
+from opentelemetry.sdk.trace.export import BatchSpanProcessor
+from opentelemetry.trace import SpanKind, Status, StatusCode
+
+from collector import resources
+from sidecar.model.signals import Signal
+
+from .test_api import collector, get
+
+RESOURCE = Resource({"service.name": "shop", "service.instance.id": "shop-1"})
+
+
+def make_traces(endpoint: str) -> str:
+    """Three orders, of which the second fails; answers the trace id of that one."""
+    provider = TracerProvider(resource=RESOURCE, shutdown_on_exit=False)
+    exporter = OTLPSpanExporter(endpoint=f"{endpoint}/v1/traces", compression=Compression.Gzip)
+    provider.add_span_processor(BatchSpanProcessor(exporter))
+    tracer, failed = provider.get_tracer("test"), ""
+    for number in range(3):
+        with tracer.start_as_current_span("POST /orders", kind=SpanKind.SERVER) as span:
+            with tracer.start_as_current_span("INSERT orders", kind=SpanKind.CLIENT) as inner:
+                inner.set_attribute("db.system.name", "sqlite")
+                inner.set_attribute("db.rows", [number, number + 1])
+            if number == 1:
+                span.set_status(Status(StatusCode.ERROR, "no stock"))
+                span.add_event("refused", {"item": "chair"})
+                failed = f"{span.get_span_context().trace_id:032x}"
+    provider.shutdown()
+    return failed
+
+
+async def test_traces_of_the_sdk_can_be_asked_for() -> None:
+    async with collector() as (running, session):
+        failed = await asyncio.to_thread(make_traces, f"http://127.0.0.1:{running.port}")
+        body = (await get(session, "/v1/traces?service=shop"))[2]
+        assert [t.spans for t in msgspec.json.decode(body, type=resources.Traces).traces] == [2, 2, 2]
+        body = (await get(session, "/v1/traces?error=true"))[2]
+        (found,) = msgspec.json.decode(body, type=resources.Traces).traces
+        assert (found.trace_id, found.service, found.name) == (failed, "shop", "POST /orders")
+        body = (await get(session, f"/v1/traces/{failed}"))[2]
+        root, child = msgspec.json.decode(body, type=resources.TraceDetail).spans
+        assert (root.kind, root.status, root.message, root.parent) == ("server", "error", "no stock", None)
+        assert [(event.name, event.attributes) for event in root.events] == [("refused", {"item": "chair"})]
+        assert (child.parent, child.kind, child.instance) == (root.span_id, "client", "shop-1")
+        assert child.attributes == {"db.system.name": "sqlite", "db.rows": [1, 2]}
+        assert root.start <= child.start
+        assert root.duration_ms >= child.duration_ms > 0
+
+
+def make_metrics(endpoint: str) -> None:
+    reader = PeriodicExportingMetricReader(OTLPMetricExporter(endpoint=f"{endpoint}/v1/metrics"))
+    provider = MeterProvider([reader], resource=RESOURCE, shutdown_on_exit=False)
+    provider.get_meter("test").create_counter("orders").add(1)
+    provider.shutdown()
+
+
+async def test_metrics_of_the_sdk_are_accepted_counted_and_dropped() -> None:
+    async with collector() as (running, session):
+        await asyncio.to_thread(make_metrics, f"http://127.0.0.1:{running.port}")
+        telemetry = msgspec.json.decode((await get(session, "/"))[2], type=resources.Index).telemetry
+        assert telemetry.metrics_dropped >= 1
+        assert running.traces.received[Signal.METRICS] == telemetry.metrics_dropped

@@ -1,0 +1,188 @@
+"""The command, as it is run: a real process beside a real server."""
+
+from __future__ import annotations
+
+import json
+import signal
+import socket
+import subprocess
+import sys
+import time
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from tests.e2e.processes import ROOT, eventually, free_port, get, outrider, running
+
+
+@pytest.fixture
+def server(tmp_path: Path) -> Iterator[int]:
+    """Python's own web server: nobody here wrote it."""
+    port = free_port()
+    command = [sys.executable, "-m", "http.server", str(port), "--bind", "127.0.0.1", "--directory", str(tmp_path)]
+    with running(command, tmp_path / "server.log"):
+        eventually(lambda: get(f"http://127.0.0.1:{port}/").status == 200)
+        yield port
+
+
+def run(*args: str, environ: dict[str, str] | None = None) -> subprocess.CompletedProcess[str]:
+    return subprocess.run(
+        outrider(*args), cwd=ROOT, env=environ or {"HOSTNAME": "h"}, capture_output=True, text=True, timeout=30
+    )
+
+
+def environ(api: int, otlp: int, **more: str) -> dict[str, str]:
+    return {"OUTRIDER_API_LISTEN": f"127.0.0.1:{api}", "OUTRIDER_OTLP_HTTP": f"127.0.0.1:{otlp}", **more}
+
+
+def test_check_says_what_it_sees_and_exits_by_the_verdict(server: int) -> None:
+    done = run("check", "--target", f"http://127.0.0.1:{server}")
+    assert done.returncode == 0, done.stderr
+    assert f"http   http  readiness  pass   GET http://127.0.0.1:{server}/: 200 in" in done.stdout
+    assert f"(listens on port {server})" in done.stdout
+    assert done.stdout.endswith("verdict: pass\n")
+
+    closed = free_port()
+    done = run("check", "--target", f"http://127.0.0.1:{closed}")
+    assert done.returncode == 2
+    assert f"FAIL   connection refused by 127.0.0.1:{closed}" in done.stdout
+    assert f"process: not found (no process listens on port {closed})" in done.stdout
+
+    assert run("check").returncode == 3, "nothing to look at is unknown"
+
+
+def test_a_bad_configuration_is_told_whole_and_exits_78(tmp_path: Path) -> None:
+    file = tmp_path / "outrider.yaml"
+    file.write_text("drain: 5\ntarget: {url: x}\n")
+    for command in ("run", "check", "config", "validate"):
+        done = run(command, "--config", str(file))
+        assert done.returncode == 78
+        assert done.stderr.splitlines()[-1] == "outrider: 2 problems in the configuration"
+        assert f"{file}: drain: 5 has no unit" in done.stderr
+        assert done.stdout == ""
+
+
+def test_validate_and_config_agree(tmp_path: Path) -> None:
+    file = tmp_path / "outrider.yaml"
+    file.write_text("target: {url: 'http://127.0.0.1:1'}\n")
+    assert run("validate", "--config", str(file)).stdout == "ok: 1 check, 0 upstreams\n"
+    shown = run("config", "--config", str(file), environ={"OUTRIDER_DRAIN": "1s", "OUTRIDER_NONE": "x"})
+    rows = {line.split(": ")[0]: " ".join(line.split()) for line in shown.stdout.splitlines()}
+    assert rows["target.url"] == f"target.url: http://127.0.0.1:1 # {file}"
+    assert rows["drain"] == "drain: 1s # environment OUTRIDER_DRAIN"
+    assert shown.stderr == "warning: environment OUTRIDER_NONE: unknown variable\n"
+
+
+def test_idle_on_bad_configuration_lives_and_tells_why(tmp_path: Path) -> None:
+    port = free_port()
+    settings = {"OUTRIDER_API_LISTEN": f"127.0.0.1:{port}", "OUTRIDER_DRAIN": "soon"}
+    with running(outrider("run", "--on-bad-config", "idle"), tmp_path / "log", settings) as sidecar:
+        eventually(lambda: get(f"http://127.0.0.1:{port}/livez").status == 200)
+        assert get(f"http://127.0.0.1:{port}/readyz").status == 503
+        assert (
+            'environment OUTRIDER_DRAIN: drain: "soon"'
+            in json.loads(get(f"http://127.0.0.1:{port}/status").text)["problems"][0]
+        )
+        sidecar.terminate()
+        assert sidecar.wait(10) == 0
+
+
+def test_healthcheck_asks_livez_and_imports_nothing_heavy(server: int) -> None:
+    assert run("healthcheck", f"http://127.0.0.1:{server}/").returncode == 0
+    missing = run("healthcheck", f"http://127.0.0.1:{server}/nothing")
+    assert (missing.returncode, missing.stderr.split(": ", 2)[2]) == (1, "HTTP/1.0 404 File not found\n")
+    closed = free_port()
+    refused = run("healthcheck", environ={"OUTRIDER_API_LISTEN": f"0.0.0.0:{closed}"})
+    assert (refused.returncode, refused.stderr) == (
+        1,
+        f"healthcheck: http://127.0.0.1:{closed}/livez: Connection refused\n",
+    )
+    assert run("healthcheck", "nonsense").returncode == 2
+    program = (
+        "import sys; from sidecar.cli import main; main(['healthcheck', 'http://127.0.0.1:1/']); print(*sys.modules)"
+    )
+    modules = subprocess.run([sys.executable, "-c", program], cwd=ROOT, capture_output=True, text=True, timeout=30)
+    heavy = {"asyncio", "aiohttp", "uvloop", "msgspec", "yaml", "psutil", "ssl", "http", "argparse", "structlog"}
+    assert not heavy & set(modules.stdout.split())
+
+
+def test_run_says_what_it_found_and_logs_a_transition_once(server: int, tmp_path: Path) -> None:
+    api, log = free_port(), tmp_path / "log"
+    settings = environ(api, free_port(), OUTRIDER_SERVICE_NAME="files")
+    with running(outrider("run", "--target", f"http://127.0.0.1:{server}"), log, settings) as sidecar:
+        eventually(lambda: get(f"http://127.0.0.1:{api}/health").status == 200)
+        time.sleep(0.5)
+        sidecar.send_signal(signal.SIGINT)
+        assert sidecar.wait(10) == 0
+    lines = [json.loads(line) for line in log.read_text().splitlines()]
+    assert [line["event"] for line in lines] == [
+        "outrider runs",
+        "process found",
+        "otlp closed",
+        "check changed",
+        "draining",
+        "stopped",
+    ]
+    assert (lines[0]["service"], lines[0]["target"]) == ("files", f"http://127.0.0.1:{server}")
+    assert lines[1]["why"] == f"listens on port {server}"
+    assert list(lines[0])[:3] == ["timestamp", "level", "event"]
+
+
+def test_a_taken_port_degrades_that_listener_and_is_retried(server: int, tmp_path: Path) -> None:
+    api, otlp = free_port(), free_port()
+    settings = environ(api, otlp, OUTRIDER_COLLECTOR_URL="http://127.0.0.1:9", OUTRIDER_DRAIN="0s")
+    with socket.socket() as taken:
+        taken.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        taken.bind(("127.0.0.1", otlp))
+        taken.listen()
+        with running(outrider("run", "--target", f"http://127.0.0.1:{server}"), tmp_path / "log", settings):
+            eventually(lambda: get(f"http://127.0.0.1:{api}/readyz").status == 503)
+            why = f"cannot listen on 127.0.0.1:{otlp}: the port is taken by another process\n"
+            assert get(f"http://127.0.0.1:{api}/readyz").text == why
+            eventually(lambda: get(f"http://127.0.0.1:{api}/health").status == 200)  # the neighbour's is not touched
+            taken.close()
+            eventually(lambda: get(f"http://127.0.0.1:{api}/readyz").status == 200)
+
+
+def test_sigterm_keeps_the_listeners_open_while_the_service_runs(server: int, tmp_path: Path) -> None:
+    api = free_port()
+    settings = environ(api, free_port(), OUTRIDER_DRAIN="30s", OUTRIDER_COLLECTOR_URL="http://127.0.0.1:9")
+    with running(outrider("run", "--target", f"http://127.0.0.1:{server}"), tmp_path / "log", settings) as sidecar:
+        eventually(lambda: get(f"http://127.0.0.1:{api}/health").status == 200)
+        sidecar.terminate()
+        time.sleep(1.5)
+        assert get(f"http://127.0.0.1:{api}/livez").status == 200
+        assert sidecar.poll() is None
+        sidecar.terminate()  # the second ends it at once
+        assert sidecar.wait(5) == 1
+
+
+def test_sigterm_ends_soon_after_the_service_has_gone(tmp_path: Path) -> None:
+    port, api = free_port(), free_port()
+    command = [sys.executable, "-m", "http.server", str(port), "--bind", "127.0.0.1"]
+    with running(command, tmp_path / "server.log") as server:
+        eventually(lambda: get(f"http://127.0.0.1:{port}/").status == 200)
+        settings = environ(api, free_port(), OUTRIDER_DRAIN="60s")
+        with running(outrider("run", "--target", f"http://127.0.0.1:{port}"), tmp_path / "log", settings) as sidecar:
+            eventually(lambda: get(f"http://127.0.0.1:{api}/health").status == 200)
+            server.kill()
+            server.wait()
+            sidecar.terminate()
+            assert sidecar.wait(15) == 0
+
+
+def test_the_sidecar_never_imports_what_costs_too_much() -> None:
+    program = (
+        "import sys, sidecar.daemon, sidecar.api, sidecar.config; "
+        "print(sorted({m.split('.')[0] for m in sys.modules} & {'grpc', 'google', 'pydantic', 'rich', 'aiohttp', "
+        "'prometheus_client', 'sqlite3', 'opentelemetry'}))"
+    )
+    done = subprocess.run([sys.executable, "-c", program], cwd=ROOT, capture_output=True, text=True, timeout=30)
+    assert done.stdout == "[]\n", "aiohttp and prometheus_client come when the API opens and when it is scraped"
+
+
+def test_version_and_help() -> None:
+    assert run("--version").stdout == "outrider 0.1.0\n"
+    assert "healthcheck" in run("--help").stdout
+    assert run("nonsense").returncode == 2

@@ -1,0 +1,589 @@
+"""The receiver, over real sockets: statuses and bodies of OTLP/HTTP, and its limits."""
+
+from __future__ import annotations
+
+import asyncio
+import gzip
+import json
+import random
+import struct
+from collections.abc import AsyncIterator, Awaitable, Callable
+from contextlib import asynccontextmanager
+from typing import Any
+
+import pytest
+
+from sidecar.logic.otlp_http import OK, Reply, decode_status, encode_partial_success
+from sidecar.model.counters import ReceiverCounters
+from sidecar.model.signals import Batch, Signal
+from sidecar.otlp.http import Config, Receiver, claims
+from tests.fakes import until
+
+
+def field(number: int, payload: bytes) -> bytes:
+    size, out = len(payload), bytearray([number << 3 | 2])
+    while size > 127:
+        out.append(size & 127 | 128)
+        size >>= 7
+    return bytes(out) + bytes([size]) + payload
+
+
+SPAN = field(2, b"")
+TWO_SPANS = field(1, field(2, SPAN * 2))
+
+
+def large(size: int) -> bytes:
+    """A request with one span of about so many bytes that do not compress."""
+    return field(1, field(2, field(2, random.Random(size).randbytes(size))))
+
+
+class Taker:
+    """What stands behind a receiver: keeps batches and answers OK, or as told, once `open` is set."""
+
+    def __init__(self) -> None:
+        self.batches: list[Batch] = []
+        self.replies: list[Reply] = []
+        self.open = asyncio.Event()
+        self.open.set()
+
+    async def take(self, batch: Batch) -> Reply:
+        self.batches.append(batch)
+        await self.open.wait()
+        return self.replies.pop(0) if self.replies else OK
+
+
+class Client:
+    """A raw connection: what was answered, as (status, headers, body)."""
+
+    def __init__(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        self.reader, self.writer = reader, writer
+
+    def send(self, data: bytes) -> None:
+        self.writer.write(data)
+
+    def post(self, body: bytes, path: str = "/v1/traces", **headers: str) -> None:
+        given = {"Content-Type": "application/x-protobuf", "Content-Length": str(len(body))}
+        given |= {name.replace("_", "-"): value for name, value in headers.items()}
+        lines = "".join(f"{name}: {value}\r\n" for name, value in given.items() if value)
+        self.send(f"POST {path} HTTP/1.1\r\nHost: x\r\n{lines}\r\n".encode() + body)
+
+    async def answer(self) -> tuple[int, dict[str, str], bytes]:
+        head = (await self.reader.readuntil(b"\r\n\r\n")).decode().split("\r\n")
+        headers = {k.lower(): v for k, _, v in (line.partition(": ") for line in head[1:] if line)}
+        body = await self.reader.readexactly(int(headers.get("content-length", 0)))
+        return int(head[0].split()[1]), headers, body
+
+    async def refusal(self) -> tuple[int, int, str]:
+        """HTTP status, and code and message of the Status; the connection must close after it."""
+        status, headers, body = await self.answer()
+        assert headers["content-type"] == "application/x-protobuf"
+        assert headers["connection"] == "close"
+        assert await self.reader.read() == b""
+        return (status, *decode_status(body))
+
+
+class Setup:
+    def __init__(self, receiver: Receiver, taker: Taker, port: int) -> None:
+        self.receiver, self.taker, self.port = receiver, taker, port
+        self.clients: list[Client] = []
+
+    async def client(self) -> Client:
+        client = Client(*await asyncio.open_connection("127.0.0.1", self.port))
+        self.clients.append(client)
+        return client
+
+
+Start = Callable[..., Any]
+
+
+@asynccontextmanager
+async def receiving(**config: Any) -> AsyncIterator[Setup]:
+    taker = Taker()
+    receiver = Receiver(Config(**config), taker.take, ReceiverCounters())
+    server = await asyncio.get_running_loop().create_server(receiver.protocol, "127.0.0.1", 0)
+    setup = Setup(receiver, taker, server.sockets[0].getsockname()[1])
+    try:
+        yield setup
+    finally:
+        for client in setup.clients:
+            client.writer.close()
+        await receiver.close()
+        server.close()
+
+
+async def test_a_request_is_counted_handed_on_and_answered_with_an_empty_response() -> None:
+    async with receiving() as setup:
+        client = await setup.client()
+        client.post(TWO_SPANS, outrider_hop="2")
+        assert await client.answer() == (
+            200,
+            {"content-type": "application/x-protobuf", "content-length": "0"},
+            b"",
+        )
+        assert setup.taker.batches == [Batch(Signal.TRACES, TWO_SPANS, 2, 2)]
+        counters = setup.receiver.counters
+        assert counters.requests[Signal.TRACES] == 1
+        assert counters.items[Signal.TRACES] == 2
+        assert counters.bytes[Signal.TRACES] == len(TWO_SPANS)
+        assert setup.receiver.in_flight == 0
+
+
+@pytest.mark.parametrize("signal", Signal)
+async def test_each_signal_has_its_path(signal: Signal) -> None:
+    point = field(1, field(2, field(2, field(5, field(1, b"")))))
+    async with receiving() as setup:
+        client = await setup.client()
+        client.post(point if signal is Signal.METRICS else field(1, field(2, SPAN)), f"/v1/{signal}?x=1")
+        assert (await client.answer())[0] == 200
+        assert [(b.signal, b.items) for b in setup.taker.batches] == [(signal, 1)]
+
+
+async def test_what_the_relay_says_is_answered_with_its_body_and_wait() -> None:
+    async with receiving() as setup:
+        partial = encode_partial_success(1, "too old")
+        setup.taker.replies = [Reply(200, partial), Reply(503, b"\x08\x0e", 2)]
+        client = await setup.client()
+        client.post(TWO_SPANS)
+        assert (await client.answer())[2] == partial
+        client.post(TWO_SPANS)
+        status, headers, body = await client.answer()
+        assert (status, headers["retry-after"], body) == (503, "2", b"\x08\x0e")
+        assert setup.receiver.counters.refused == {503: 1}
+
+
+@pytest.mark.parametrize("body", [b"", field(1, b""), field(1, field(2, b""))])
+async def test_an_empty_request_succeeds_and_goes_no_further(body: bytes) -> None:
+    async with receiving() as setup:
+        client = await setup.client()
+        client.post(body)
+        assert (await client.answer())[0] == 200
+        assert setup.taker.batches == []
+
+
+@pytest.mark.parametrize("pieces", [1, 7, 1000])
+async def test_gzip_and_chunks_in_any_cut_give_the_same_bytes(pieces: int) -> None:
+    body = large(3000)
+    async with receiving() as setup:
+        client = await setup.client()
+        for content, encoding in ((body, ""), (gzip.compress(body), "gzip"), (body, "identity")):
+            client.post(b"", Content_Length="", Transfer_Encoding="chunked", Content_Encoding=encoding)
+            for at in range(0, len(content), pieces):
+                piece = content[at : at + pieces]
+                client.send(b"%x\r\n%s\r\n" % (len(piece), piece))
+            client.send(b"0\r\n\r\n")
+            assert (await client.answer())[0] == 200
+            client.post(content, Content_Encoding=encoding)
+            assert (await client.answer())[0] == 200
+        assert [batch.body for batch in setup.taker.batches] == [body] * 6
+
+
+@pytest.mark.parametrize("encoding", ["", "gzip"])
+async def test_a_body_that_leaves_the_loop_arrives_whole(encoding: str) -> None:
+    body = large(2_000_000)
+    async with receiving() as setup:
+        client = await setup.client()
+        client.post(gzip.compress(body, 1) if encoding else body, Content_Encoding=encoding)
+        assert (await client.answer())[0] == 200
+        assert [(batch.body == body, batch.items) for batch in setup.taker.batches] == [(True, 1)]
+        assert setup.receiver.in_flight == 0
+
+
+async def test_pipelined_requests_are_answered_in_their_order() -> None:
+    async with receiving() as setup:
+        setup.taker.open.clear()
+        client = await setup.client()
+        setup.taker.replies = [Reply(200, bytes([n])) for n in range(40)]
+        for _ in range(40):
+            client.post(TWO_SPANS)
+        await until(lambda: len(setup.taker.batches) >= 16)
+        setup.taker.open.set()
+        assert [(await client.answer())[2] for _ in range(40)] == [bytes([n]) for n in range(40)]
+
+
+async def test_a_refusal_waits_for_the_answers_before_it() -> None:
+    async with receiving() as setup:
+        setup.taker.open.clear()
+        client = await setup.client()
+        client.post(TWO_SPANS)
+        client.post(TWO_SPANS, "/v2/traces")
+        client.post(TWO_SPANS)  # after the refusal: not read
+        await until(lambda: setup.receiver.counters.refused == {404: 1})
+        setup.taker.open.set()
+        assert (await client.answer())[0] == 200
+        assert (await client.refusal())[0] == 404
+        assert len(setup.taker.batches) == 1
+
+
+REFUSED: list[tuple[str, dict[str, str], bytes, tuple[int, int, str]]] = [
+    (
+        "/v1/traces",
+        {},
+        b"\x0a\x05x",
+        (400, 3, "the body is not an OTLP request: the message ends inside a field at byte 3"),
+    ),
+    (
+        "/v1/traces",
+        {},
+        field(1, field(2, SPAN))[:-1],
+        (400, 3, "the body is not an OTLP request: the message ends inside a field at byte 5"),
+    ),
+    ("/v1/spans", {}, b"", (404, 12, "no such path, expected /v1/traces, /v1/metrics or /v1/logs")),
+    (
+        "/v1/traces",
+        {"Content_Encoding": "gzip"},
+        b"plain",
+        (400, 3, "the body is not gzip: it does not start as gzip does"),
+    ),
+    ("/v1/traces", {"Content_Encoding": "gzip"}, b"\x1f\x8b\0\0\0\0", (400, 3, "")),
+    (
+        "/v1/traces",
+        {"Content_Encoding": "zstd"},
+        b"x",
+        (415, 3, "the content encoding is zstd, expected gzip or identity"),
+    ),
+    (
+        "/v1/traces",
+        {"Content_Type": "text/plain"},
+        b"x",
+        (415, 3, "the content type is text/plain, expected application/x-protobuf"),
+    ),
+    (
+        "/v1/traces",
+        {"Content_Type": ""},
+        b"x",
+        (415, 3, "the content type is nothing, expected application/x-protobuf"),
+    ),
+    ("/v1/traces", {"Content_Length": "20971521"}, b"", (413, 8, "the body has 20971521 bytes, more than 20MiB")),
+    (
+        "/v1/traces",
+        {"outrider_hop": "5"},
+        TWO_SPANS,
+        (508, 9, "this request has been through 5 Outriders: their upstreams form a loop"),
+    ),
+    ("/v1/traces", {"x": "y" * 40000}, b"", (431, 3, "more than 32KiB of headers")),
+]
+
+
+@pytest.mark.parametrize(("path", "headers", "body", "expected"), REFUSED)
+async def test_a_refusal_has_its_status_and_a_protobuf_status(
+    path: str, headers: dict[str, str], body: bytes, expected: tuple[int, int, str]
+) -> None:
+    async with receiving() as setup:
+        client = await setup.client()
+        client.post(body, path, **headers)
+        status, answered, reply = await client.answer()
+        code, message = decode_status(reply)
+        assert answered["content-type"] == "application/x-protobuf"
+        assert (status, code, message if expected[2] else "") == expected
+        assert setup.receiver.counters.refused == {status: 1}
+        assert setup.taker.batches == []
+        assert setup.receiver.in_flight == 0
+
+
+async def test_another_method_is_told_which_is_allowed() -> None:
+    async with receiving() as setup:
+        client = await setup.client()
+        client.send(b"GET /v1/traces HTTP/1.1\r\nHost: x\r\n\r\n")
+        status, headers, body = await client.answer()
+        assert (status, headers["allow"], decode_status(body)) == (405, "POST", (12, "the method is not POST"))
+
+
+async def test_a_json_request_is_refused_in_json() -> None:
+    async with receiving() as setup:
+        client = await setup.client()
+        client.post(b"{}", Content_Type="application/json; charset=utf-8")
+        status, headers, body = await client.answer()
+        assert (status, headers["content-type"]) == (415, "application/json")
+        assert json.loads(body) == {
+            "code": 3,
+            "message": "the content type is application/json, expected application/x-protobuf",
+        }
+
+
+@pytest.mark.parametrize("first", [b"\x16\x03\x01\x02\x00", b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n", b"hello\r\n\r\n"])
+async def test_what_is_not_http_is_refused(first: bytes) -> None:
+    async with receiving() as setup:
+        client = await setup.client()
+        client.send(first)
+        assert (await client.refusal())[:2] == (400, 3)
+
+
+async def test_a_client_that_sends_on_reads_the_refusal_instead_of_a_reset() -> None:
+    async with receiving() as setup:
+        client = await setup.client()
+        client.post(b"", Content_Length=str(30 << 20))
+        for _ in range(30):
+            client.send(bytes(1 << 20))
+            await asyncio.sleep(0)
+        assert (await client.answer())[0] == 413
+        assert setup.receiver.in_flight == 0
+
+
+async def test_a_client_that_asks_first_is_told_to_go_on_or_not() -> None:
+    async with receiving() as setup:
+        client = await setup.client()
+        client.post(b"", Expect="100-continue", Content_Length=str(len(TWO_SPANS)))
+        assert await client.answer() == (100, {}, b"")
+        client.send(TWO_SPANS)
+        assert (await client.answer())[0] == 200
+        client.post(b"", Expect="100-continue", Content_Length=str(21 << 20))
+        assert (await client.refusal())[0] == 413
+
+
+async def test_an_offer_to_upgrade_is_ignored() -> None:
+    async with receiving() as setup:
+        client = await setup.client()
+        client.post(TWO_SPANS, Connection="Upgrade, HTTP2-Settings", Upgrade="h2c")
+        assert (await client.answer())[0] == 200
+        client.post(TWO_SPANS)
+        assert (await client.answer())[0] == 200
+
+
+async def test_a_body_of_undeclared_length_is_refused_once_it_is_too_long() -> None:
+    async with receiving() as setup:
+        client = await setup.client()
+        client.post(b"", Content_Length="", Transfer_Encoding="chunked")
+        piece = field(1, bytes(100_000))
+        try:
+            for _ in range(100):
+                client.send(b"%x\r\n%s\r\n" % (len(piece), piece))
+                await client.writer.drain()
+        except ConnectionError:
+            pass
+        assert (await client.refusal()) == (413, 8, "the body without Content-Length has more than 8MiB")
+        assert setup.receiver.in_flight == 0
+
+
+async def test_garbage_is_refused_before_all_of_it_has_come() -> None:
+    async with receiving() as setup:
+        client = await setup.client()
+        client.post(bytes(1000), Content_Length=str(10 << 20))
+        assert await client.refusal() == (
+            400,
+            3,
+            "the body is not an OTLP request: an impossible field number at byte 0",
+        )
+
+
+@pytest.mark.parametrize(
+    "bomb",
+    [
+        gzip.compress(bytes(50 << 20), 1),
+        gzip.compress(bytes(50 << 20), 1)[:-4] + struct.pack("<I", 100),
+        gzip.compress(bytes(19 << 20), 9),
+    ],
+    ids=["honest", "lying", "within the limit"],
+)
+async def test_gzip_bombs_are_refused(bomb: bytes) -> None:
+    async with receiving() as setup:
+        client = await setup.client()
+        client.post(bomb, Content_Encoding="gzip")
+        status, _, body = await client.answer()
+        assert (status, decode_status(body)[0]) == (413, 8)
+        assert setup.receiver.in_flight == 0
+
+
+async def test_a_request_that_is_cut_short_is_told_so() -> None:
+    async with receiving() as setup:
+        client = await setup.client()
+        client.post(TWO_SPANS, Content_Length="1000")
+        client.writer.write_eof()
+        assert await client.refusal() == (400, 3, "the request is cut short")
+        assert setup.receiver.in_flight == 0
+
+
+async def test_a_client_that_ends_its_side_still_gets_its_answer() -> None:
+    async with receiving() as setup:
+        setup.taker.open.clear()
+        client = await setup.client()
+        client.post(TWO_SPANS)
+        client.writer.write_eof()
+        await until(lambda: len(setup.taker.batches) == 1)
+        await asyncio.sleep(0.02)
+        setup.taker.open.set()
+        assert (await client.answer())[0] == 200
+        assert await client.reader.read() == b""
+
+
+async def test_a_client_that_goes_away_leaves_nothing_behind() -> None:
+    async with receiving() as setup:
+        for cut in (b"", b"PO", b"POST /v1/traces HTTP/1.1\r\n"):
+            client = await setup.client()
+            client.send(cut)
+            client.writer.close()
+        client = await setup.client()
+        client.post(field(1, bytes(500)), Content_Length="5000")
+        await until(lambda: setup.receiver.in_flight == 503)
+        client.writer.close()
+        await until(lambda: setup.receiver.counters.connections == 0)
+        assert setup.receiver.in_flight == 0
+
+
+async def test_slow_headers_and_slow_bodies_get_408_and_unused_connections_are_closed(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr("sidecar.otlp.http.SWEEP", 0.02)
+    async with receiving(header_timeout=0.2, body_timeout=0.2, idle_timeout=0.2) as setup:
+        head, body, idle, used = [await setup.client() for _ in range(4)]
+        head.send(b"POST /v1/traces HTTP/1.1\r\nX")
+        body.post(TWO_SPANS[:3], Content_Length="10")
+        used.post(TWO_SPANS)
+        assert (await used.answer())[0] == 200
+        for _ in range(3):  # a trickle does not help: the headers as a whole have a time
+            await asyncio.sleep(0.05)
+            head.send(b"T")
+        assert await head.refusal() == (408, 4, "the headers took too long")
+        assert await body.refusal() == (408, 4, "the body took too long")
+        assert await idle.reader.read() == b""
+        assert await used.reader.read() == b""
+
+
+async def test_a_request_that_waits_for_its_answer_has_no_deadline_here(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("sidecar.otlp.http.SWEEP", 0.02)
+    async with receiving(header_timeout=0.1, body_timeout=0.1, idle_timeout=0.1) as setup:
+        setup.taker.open.clear()
+        client = await setup.client()
+        client.post(TWO_SPANS)
+        await asyncio.sleep(0.3)
+        setup.taker.open.set()
+        assert (await client.answer())[0] == 200
+
+
+async def test_one_connection_too_many_is_refused() -> None:
+    async with receiving(max_connections=2) as setup:
+        first, second, third = [await setup.client() for _ in range(3)]
+        assert await third.refusal() == (503, 14, "too many connections")
+        for client in (first, second):
+            client.post(TWO_SPANS)
+            assert (await client.answer())[0] == 200
+
+
+async def test_reading_pauses_while_too_much_waits_for_answers() -> None:
+    body = large(100_000)
+    async with receiving(max_body_bytes=200_000, max_in_flight_bytes=300_000) as setup:
+        setup.taker.open.clear()
+        clients = [await setup.client() for _ in range(10)]
+        for client in clients:
+            client.post(body)
+        await until(lambda: len(setup.taker.batches) >= 2)
+        await asyncio.sleep(0.1)
+        assert len(setup.taker.batches) == 3
+        assert setup.receiver.in_flight < 300_000 + 256 * 1024  # one read past the limit
+        setup.taker.open.set()
+        assert [(await client.answer())[0] for client in clients] == [200] * 10
+        assert setup.receiver.in_flight == 0
+
+
+async def test_unfinished_requests_cannot_block_each_other() -> None:
+    body = large(190_000)
+    async with receiving(max_body_bytes=200_000, max_in_flight_bytes=300_000) as setup:
+        greedy = [await setup.client() for _ in range(2)]
+        for client in greedy:
+            client.post(body[:-10], Content_Length=str(len(body)))
+        # The largest is told to come again; the other goes on.
+        done, waiting = await asyncio.wait(
+            [asyncio.create_task(client.answer()) for client in greedy], return_when=asyncio.FIRST_COMPLETED
+        )
+        status, headers, reply = done.pop().result()
+        assert (status, headers["retry-after"]) == (503, "1")
+        assert decode_status(reply) == (14, "too many unfinished requests at once")
+        for client in greedy:
+            client.send(body[-10:])
+        assert (await waiting.pop())[0] == 200
+
+
+async def test_a_bug_behind_the_receiver_is_an_internal_error_and_is_reported() -> None:
+    reported: list[dict[str, Any]] = []
+    asyncio.get_running_loop().set_exception_handler(lambda loop, context: reported.append(context))
+
+    async def broken(batch: Batch) -> Reply:
+        raise KeyError(batch.items)
+
+    def broken_at_once(batch: Batch) -> Awaitable[Reply]:
+        raise KeyError(batch.items)
+
+    for take in (broken, broken_at_once):
+        receiver = Receiver(Config(), take, ReceiverCounters())
+        server = await asyncio.get_running_loop().create_server(receiver.protocol, "127.0.0.1", 0)
+        client = Client(*await asyncio.open_connection("127.0.0.1", server.sockets[0].getsockname()[1]))
+        client.post(TWO_SPANS)
+        status, _, body = await client.answer()
+        assert (status, decode_status(body)) == (500, (13, "internal error"))
+        client.writer.close()
+        await receiver.close()
+        server.close()
+    assert [context["message"] for context in reported] == ["an OTLP request failed on a bug"] * 2
+
+
+async def test_draining_answers_what_is_in_flight_and_closes_the_rest() -> None:
+    async with receiving() as setup:
+        setup.taker.open.clear()
+        busy, idle = await setup.client(), await setup.client()
+        busy.post(TWO_SPANS)
+        await until(lambda: len(setup.taker.batches) == 1 and setup.receiver.counters.connections == 2)
+        draining = asyncio.create_task(setup.receiver.drain(5.0))
+        assert await idle.reader.read() == b""
+        setup.taker.open.set()
+        status, headers, _ = await busy.answer()
+        assert (status, headers["connection"]) == (200, "close")
+        await asyncio.wait_for(draining, 5)
+        assert setup.receiver.counters.connections == 0
+
+
+async def test_closing_answers_nobody_waits_in_vain() -> None:
+    async with receiving() as setup:
+        setup.taker.open.clear()
+        client = await setup.client()
+        client.post(TWO_SPANS)
+        await until(lambda: len(setup.taker.batches) == 1)
+        await setup.receiver.drain(0.01)
+        await setup.receiver.close()
+        assert setup.receiver.in_flight == 0
+
+
+async def test_a_connection_with_another_protocol_before_it_can_be_handed_over() -> None:
+    async with receiving() as setup:
+
+        class Switch(asyncio.Protocol):
+            def connection_made(self, transport: asyncio.BaseTransport) -> None:
+                self.transport = transport
+
+            def data_received(self, data: bytes) -> None:
+                assert claims(data)
+                protocol = setup.receiver.protocol()
+                self.transport.set_protocol(protocol)
+                protocol.connection_made(self.transport)
+                protocol.data_received(data)
+
+        server = await asyncio.get_running_loop().create_server(Switch, "127.0.0.1", 0)
+        client = Client(*await asyncio.open_connection("127.0.0.1", server.sockets[0].getsockname()[1]))
+        for _ in range(2):
+            client.post(TWO_SPANS)
+            assert (await client.answer())[0] == 200
+        client.writer.close()
+        server.close()
+
+
+@pytest.mark.parametrize(
+    ("first", "ours"),
+    [
+        (b"POST /v1/traces HTTP/1.1\r\n", True),
+        (b"POST /v1/metrics?a HTTP/1.1\r\n", True),
+        (b"POST /v1/logs ", True),
+        (b"GET /v1/traces HTTP/1.1\r\n", False),
+        (b"POST /v1/heartbeats HTTP/1.1\r\n", False),
+        (b"POST /v1/tracesX HTTP/1.1\r\n", False),
+        (b"", False),
+    ],
+)
+def test_only_export_requests_are_claimed(first: bytes, ours: bool) -> None:
+    assert claims(first) is ours
+
+
+def test_the_limits_of_the_configuration_hold_together() -> None:
+    assert list(Config().problems()) == []
+    assert list(Config(max_body_bytes=40 << 20, max_connections=0, idle_timeout=0.0).problems()) == [
+        ("max_in_flight_bytes", "smaller than max_body_bytes", "40MiB or more"),
+        ("max_connections", "0 is out of range", "1 or more"),
+        ("idle_timeout", "0s is out of range", "more than 0s and at most 1h"),
+    ]
