@@ -274,6 +274,8 @@ class Connection(asyncio.Protocol):
     def _gather(self, body: bytes) -> None:
         if not isinstance(self._body, BytesIO):
             self._body = BytesIO()
+        elif self.held > 1 << 20:
+            self.receiver.large()
         self._body.write(body)
         if self._request.gzip:
             return

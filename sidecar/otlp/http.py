@@ -27,7 +27,7 @@ from ..logic.gzip_body import NotGzip
 from ..logic.otlp_http import OK, PATHS, Reply, refusal
 from ..logic.otlp_wire import count
 from ..logic.protobuf import Malformed
-from ..logic.schema import Address, Bytes, Duration, ListenAddress, show_bytes, show_duration
+from ..logic.schema import Bytes, Duration, show_bytes, show_duration
 from ..model.counters import ReceiverCounters
 from ..model.signals import Batch
 from .connection import Connection, Request
@@ -37,6 +37,8 @@ LARGE = 256 << 10
 RELEASE_ABOVE = 1 << 20
 """After a request of this size the allocator is asked for its memory back, `RELEASE_AFTER` seconds later."""
 RELEASE_AFTER = 1.0
+MAPPED = 2 << 20
+"""Blocks that malloc maps one by one: above what the relay sends at once, so that the usual traffic does without."""
 MANY_CONNECTIONS = 100
 SWEEP = 1.0
 
@@ -52,9 +54,8 @@ def claims(first: bytes) -> bool:
 
 
 class Config(msgspec.Struct, frozen=True, kw_only=True):
-    """Where applications send OTLP over HTTP, and how much of it at once."""
+    """How much is taken at once, and how long it may take."""
 
-    listen: ListenAddress = Address("127.0.0.1", 4318)
     max_body_bytes: Bytes = 20 << 20
     max_in_flight_bytes: Bytes = 32 << 20
     max_connections: int = 4096
@@ -86,7 +87,7 @@ class Receiver:
         self._take = take
         self._due = 0  # of in_flight: what waits for its answer
         self._connections: set[Connection] = set()
-        self._full = False
+        self._full = self._mapped = False
         self._answers: set[asyncio.Future[Reply]] = set()
         self._timers: dict[Callable[[], None], asyncio.TimerHandle] = {}
         self._worker: ThreadPoolExecutor | None = None
@@ -131,6 +132,12 @@ class Receiver:
                 each.pause(each.MEMORY)
         return True
 
+    def large(self) -> None:
+        """A body that comes in many pieces has begun."""
+        if not self._mapped:
+            self._mapped = True
+            memory.map_blocks_from(MAPPED)
+
     def freed(self, size: int) -> None:
         self.in_flight -= size
         if self._full and self.in_flight <= self.config.max_in_flight_bytes * 3 // 4:
@@ -147,28 +154,37 @@ class Receiver:
         request.size = size
         self._due += size
         if size + inflated > LARGE:
-            pending = asyncio.ensure_future(self._handle_large(request, body, inflated))
-        else:
-            try:
-                batch = self._batch(request, body, self.config.max_body_bytes)
-            except ValueError as error:
-                self._answer(request, refused(error))
-                return
-            self._decoded(request, batch)
-            if not batch.items:
-                self._answer(request, OK)
-                return
-            try:
-                pending = asyncio.ensure_future(self._take(batch))
-            except BaseException:
-                request.close = True
-                self._answer(request, refusal(500, "internal error"))
-                raise  # to the parser, which hands it to the connection, which reports it
+            self._answer_later(request, asyncio.ensure_future(self._handle_large(request, body, inflated)))
+            return
+        try:
+            batch = self._batch(request, body, inflated)
+        except gzip_body.TooLarge:  # more than it announced: not on the loop
+            self._answer_later(request, asyncio.ensure_future(self._handle_large(request, body, inflated)))
+            return
+        except ValueError as error:
+            self._answer(request, refused(error))
+            return
+        self._decoded(request, batch)
+        if not batch.items:
+            self._answer(request, OK)
+            return
+        try:
+            answer = self._take(batch)
+        except BaseException:
+            request.close = True
+            self._answer(request, refusal(500, "internal error"))
+            raise  # to the parser, which hands it to the connection, which reports it
+        self._answer_later(request, asyncio.ensure_future(answer))
+
+    def _answer_later(self, request: Request, pending: asyncio.Future[Reply]) -> None:
         self._answers.add(pending)
         pending.add_done_callback(lambda done: self._answered(request, done))
 
     async def _handle_large(self, request: Request, body: bytes, inflated: int) -> Reply:
         limit = self.config.max_body_bytes
+        self.large()
+        if len(body) + inflated > RELEASE_ABOVE or request.gzip:
+            self._later(RELEASE_AFTER, self._release)
         if inflated <= limit and self.in_flight + inflated > self.config.max_in_flight_bytes:
             return refusal(503, "no room for the inflated body now", 1)
         if self._worker is None:

@@ -1,6 +1,7 @@
-"""kind: tcp. A connection is accepted, as in a Kubernetes tcpSocket probe; nothing is sent.
+"""kind: tcp. A connection is accepted, as in a Kubernetes tcpSocket probe, and, where asked for, a line is answered.
 
-The kernel accepts for a process that hangs, until its backlog is full: add a `process` or `http` check for that.
+The kernel accepts for a process that hangs, until its backlog is full. What a process must answer itself shows that it
+works: `send: "PING\\r\\n"` and `expect: "+PONG"` for redis; a server that speaks first needs `expect` alone.
 """
 
 from __future__ import annotations
@@ -22,6 +23,8 @@ from .base import CheckConfig, Context
 KIND = "tcp"
 # RFC 8305, section 5: the next address is tried when one has not answered for this long.
 STAGGER = 0.25
+# Bytes of an answer in which `expect` is looked for.
+MOST_ANSWER = 64 << 10
 _PORTS = {"http": 80, "https": 443}
 
 
@@ -36,9 +39,11 @@ PeerAddress = Annotated[Address, Scalar("host:port such as 127.0.0.1:6379", pars
 
 
 class Config(CheckConfig, frozen=True, kw_only=True):
-    """`address` is by default the host and port of the target's URL."""
+    """`address` is by default the host and port of the target's URL. `expect` is text that must be in the answer."""
 
     address: PeerAddress | None = None
+    send: str = ""
+    expect: str = ""
     latency: Latency | None = None
 
 
@@ -60,49 +65,79 @@ class TcpProbe:
         try:
             found = await reach.addresses(self._resolver, self._peer.host, self.config.timeout)
             started = perf_counter()
-            await connect(found, self._peer.port)
+            with await connect(found, self._peer.port) as sock:
+                answer = await self._talk(sock)
         except OSError as error:
             return reach.failure(error, peer)
         seconds = perf_counter() - started
         observed = (Observed("responseTime", seconds, "s"),)
+        if self.config.expect not in answer:
+            said = f"answered {quoted(answer)}" if answer else "closed the connection without an answer"
+            return Result(State.FAIL, f"{peer} {said}, expected {quoted(self.config.expect)}", observed)
         for state, text in self.config.latency.broken(seconds) if self.config.latency else ():
             return Result(state, f"{peer} {text}", observed)
-        return Result(State.PASS, f"connected to {peer} in {span(seconds)}", observed)
+        did = "answered as expected by" if self.config.expect else "connected to"
+        return Result(State.PASS, f"{did} {peer} in {span(seconds)}", observed)
+
+    async def _talk(self, sock: socket.socket) -> str:
+        """What the peer says until `expect` is in it, or it stops, or it has said `MOST_ANSWER` bytes."""
+        loop, answer = asyncio.get_running_loop(), b""
+        if self.config.send:
+            await loop.sock_sendall(sock, self.config.send.encode())
+        expected = self.config.expect.encode()
+        while expected not in answer and len(answer) < MOST_ANSWER:
+            more = await loop.sock_recv(sock, MOST_ANSWER)
+            if not more:
+                break
+            answer += more
+        return answer.decode(errors="replace")
 
 
-async def connect(addresses: list[IpAddress], port: int) -> None:
-    """Connect to the first address that accepts, and close at once. Happy Eyeballs (RFC 8305) without its sorting.
+async def connect(addresses: list[IpAddress], port: int) -> socket.socket:
+    """A connection to the first address that accepts; the caller closes it. Happy Eyeballs (RFC 8305) without its sorting.
 
     Raises the only error, or one `OSError` with the texts of all.
     """
     waiting = list(addresses)
-    attempts: set[asyncio.Task[None]] = set()
+    attempts: list[asyncio.Task[socket.socket]] = []
+    running: set[asyncio.Task[socket.socket]] = set()
     errors: list[OSError] = []
+    won: socket.socket | None = None
     try:
-        while waiting or attempts:
+        while waiting or running:
             if waiting:
-                attempts.add(asyncio.create_task(_attempt(waiting.pop(0), port)))
-            done, attempts = await asyncio.wait(
-                attempts, timeout=STAGGER if waiting else None, return_when=asyncio.FIRST_COMPLETED
+                attempts.append(asyncio.create_task(_attempt(waiting.pop(0), port)))
+                running.add(attempts[-1])
+            done, running = await asyncio.wait(
+                running, timeout=STAGGER if waiting else None, return_when=asyncio.FIRST_COMPLETED
             )
             for attempt in done:
                 try:
-                    return attempt.result()
+                    won = attempt.result()
                 except OSError as error:
                     errors.append(error)
+                else:
+                    return won
     finally:
         for attempt in attempts:
             attempt.cancel()
-        await asyncio.gather(*attempts, return_exceptions=True)
+        for made in await asyncio.gather(*attempts, return_exceptions=True):
+            if isinstance(made, socket.socket) and made is not won:
+                made.close()
     if len(errors) == 1:
         raise errors[0]
     raise OSError("Multiple exceptions: " + ", ".join(map(str, errors)))
 
 
-async def _attempt(address: IpAddress, port: int) -> None:
-    with socket.socket(address.family, socket.SOCK_STREAM) as sock:
+async def _attempt(address: IpAddress, port: int) -> socket.socket:
+    sock = socket.socket(address.family, socket.SOCK_STREAM)
+    try:
         sock.setblocking(False)
         await asyncio.get_running_loop().sock_connect(sock, (address.host, port))
+    except BaseException:
+        sock.close()
+        raise
+    return sock
 
 
 def _peer_of(url: str | None) -> Address | None:

@@ -96,8 +96,8 @@ class Nginx(Foreign):
 class Redis(Foreign):
     name = "redis-server"
     scheme = "tcp"
-    check = {"kind": "tcp"}
-    says = "connected to 127.0.0.1:{port} in "
+    check = {"kind": "tcp", "send": "PING\r\n", "expect": "+PONG"}
+    says = "answered as expected by 127.0.0.1:{port} in "
 
     def command(self) -> list[str]:
         return [require("redis-server"), "--port", str(self.port), "--bind", "127.0.0.1", "--save", ""]
@@ -234,8 +234,7 @@ async def test_up_hung_stopped_and_restarted(service: Foreign, tmp_path: Path) -
         service.signal(signal.SIGSTOP)
         await until(lambda: sidecar.health() == (503, "fail"))
         await until(lambda: "is stopped (SIGSTOP or SIGTSTP)" in sidecar.outputs()["process"])
-        if service.scheme == "http":
-            await until(lambda: sidecar.outputs()["answers"] == "no answer within 500ms")
+        await until(lambda: sidecar.outputs()["answers"] == "no answer within 500ms")
         service.signal(signal.SIGCONT)
         await until(lambda: sidecar.health() == (200, "pass"))
 
@@ -262,12 +261,13 @@ async def test_up_hung_stopped_and_restarted(service: Foreign, tmp_path: Path) -
         sidecar.stop()
 
 
-@pytest.mark.parametrize("service", [Nginx, Prometheus], indirect=True, ids=lambda kind: kind.name)
+@pytest.mark.parametrize("service", [Nginx, Redis, Prometheus], indirect=True, ids=lambda kind: kind.name)
 async def test_slow_is_a_warning_and_still_serves(service: Foreign, tmp_path: Path) -> None:
     """Through a proxy that holds answers back, while the process is measured behind it."""
     async with DelayingProxy(service.port) as proxy:
-        expect = {**service.check.get("expect", {}), "latency": {"warn": "100ms"}}
-        sidecar = attach(service, tmp_path, proxy.port, expect=expect)
+        latency = {"latency": {"warn": "100ms"}}
+        check = latency if service.scheme == "tcp" else {"expect": {**service.check.get("expect", {}), **latency}}
+        sidecar = attach(service, tmp_path, proxy.port, **check)
         try:
             await sidecar.up()
             await until(lambda: sidecar.health() == (200, "pass"))
@@ -275,7 +275,7 @@ async def test_slow_is_a_warning_and_still_serves(service: Foreign, tmp_path: Pa
             await until(lambda: sidecar.health() == (200, "warn"))
             assert "expected at most 100ms" in (await asyncio.to_thread(sidecar.outputs))["answers"]
             slow = await asyncio.to_thread(sidecar.metrics)
-            assert slow["outrider_check_status answers http none fail"] == 1
+            assert slow[f"outrider_check_status answers {service.scheme} none fail"] == 1
             assert slow["outrider_target_up"] == 1
             proxy.delay = 0
             await until(lambda: sidecar.health() == (200, "pass"))

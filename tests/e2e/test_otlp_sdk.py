@@ -35,6 +35,7 @@ SIDECAR = {
     "OTEL_RESOURCE_ATTRIBUTES": "k8s.pod.name=pod-7",
     "OUTRIDER_SERVICE_INSTANCE": "pod-7/app",
     "OUTRIDER_METRICS_INTERVAL": "10m",
+    "OUTRIDER_DRAIN": "100ms",
 }
 
 
@@ -92,10 +93,12 @@ def send_records(url: str, compression: Compression) -> None:
 
 def check_resource(resource: dict[str, str]) -> None:
     """The application's attributes as they were, and the sidecar's where there were none."""
-    assert resource["service.name"] == "checkout"
-    assert resource["app.only"] == "kept"
-    assert resource["telemetry.sdk.language"] == "python"
-    assert resource["k8s.pod.name"] == "pod-7"
+    assert resource == {
+        "service.name": "checkout",
+        "app.only": "kept",
+        "service.instance.id": "pod-7/app",
+        "k8s.pod.name": "pod-7",
+    }
 
 
 @pytest.mark.parametrize("compression", ["none", "gzip"])

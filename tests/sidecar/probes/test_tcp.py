@@ -111,3 +111,39 @@ def test_an_address_needs_host_and_port(address: str, problem: str) -> None:
 async def test_without_an_address_it_is_a_config_error_and_never_fails() -> None:
     assert list(misses(config(), None)) == [("address", "missing", "host:port, or target.url")]
     assert (await TcpProbe(config(), context()).check()).raw is State.UNKNOWN
+
+
+async def talker(answer: bytes, heard: list[bytes] | None = None) -> asyncio.Server:
+    """Says `answer` to whoever sends something, or at once when it does not listen for anything."""
+
+    async def serve(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        if heard is not None:
+            heard.append(await reader.read(100))
+        writer.write(answer)
+        writer.close()
+
+    return await asyncio.start_server(serve, "127.0.0.1", 0)
+
+
+@pytest.mark.parametrize(
+    ("answer", "state", "output"),
+    [
+        (b"+PONG\r\n", State.PASS, r"answered as expected by {peer} in [\d.]+(us|ms)"),
+        (b"-ERR busy", State.FAIL, r'{peer} answered "-ERR busy", expected "\+PONG"'),
+        (b"", State.FAIL, r'{peer} closed the connection without an answer, expected "\+PONG"'),
+    ],
+)
+async def test_what_is_sent_must_be_answered_as_expected(answer: bytes, state: State, output: str) -> None:
+    heard: list[bytes] = []
+    async with await talker(answer, heard) as server:
+        peer = f"127.0.0.1:{server.sockets[0].getsockname()[1]}"
+        result = await TcpProbe(config(address=peer, send="PING\r\n", expect="+PONG"), context()).check()
+    assert heard == [b"PING\r\n"]
+    assert result.raw is state
+    assert re.fullmatch(output.format(peer=peer), result.output), result.output
+
+
+async def test_a_server_that_speaks_first_needs_no_question() -> None:
+    async with await talker(b"220 mail ready\r\n") as server:
+        peer = f"127.0.0.1:{server.sockets[0].getsockname()[1]}"
+        assert (await TcpProbe(config(address=peer, expect="220 "), context()).check()).raw is State.PASS
