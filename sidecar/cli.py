@@ -15,6 +15,7 @@ if TYPE_CHECKING:
 
     from .api import Surface
     from .config import BadConfig, Loaded
+    from .model.health import Verdict
 
 EXIT_CONFIG = 78
 """EX_CONFIG of sysexits.h: the configuration is bad."""
@@ -183,15 +184,32 @@ def _check(options: argparse.Namespace) -> int:
     import uvloop
 
     from .config import BadConfig
-    from .daemon import check_once
 
     try:
         loaded = _load(options)
     except BadConfig as error:
         return _bad(error)
-    verdict, text = uvloop.run(check_once(loaded))
+    verdict, text = uvloop.run(_look_once(loaded))
     print(text, end="")
     return EXIT_BY_STATE[verdict.status]
+
+
+async def _look_once(loaded: Loaded) -> tuple[Verdict, str]:
+    """One look at everything, without schedule and thresholds, as a table for a person."""
+    import random
+
+    from .daemon import monitor_of
+    from .io.clock import SystemClock
+    from .io.resolver import Resolver
+    from .logic.once import once_text
+    from .metrics.process import ProcessMetrics
+    from .monitor import verdict_of
+
+    config, clock = loaded.config, SystemClock()
+    process = ProcessMetrics(config.target.process, config.target.url).sample(clock.now())
+    monitor = monitor_of(config, clock, random.Random(), Resolver(), lambda: process, [])
+    checks, verdict = verdict_of(await monitor.once(), monitor.checks(), clock.now())
+    return verdict, once_text(checks, verdict, process)
 
 
 def _config(options: argparse.Namespace) -> int:

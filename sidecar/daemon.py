@@ -28,7 +28,6 @@ from .io.resolver import Resolver
 from .io.secrets import SecretValue
 from .logic import status
 from .logic.beats import Beats
-from .logic.once import once_text
 from .logic.otlp_metrics import encode
 from .logic.retry import UpstreamState
 from .logic.schema import Address
@@ -39,7 +38,7 @@ from .model.process import ProcessSample
 from .model.resource import Resource
 from .model.signals import Batch, Metric, Signal
 from .model.status import ListenerStatus, Status, UpstreamStatus
-from .monitor import Monitor, Watched, verdict_of
+from .monitor import Monitor, Watched
 from .otlp.http import Receiver
 from .probes import PROBES
 from .probes.base import Context
@@ -207,6 +206,9 @@ class Daemon:
             stopping.cancel()
 
     async def _drain(self) -> None:
+        """Let the neighbour finish, send what is in flight. Without an upstream nothing waits."""
+        if not self.upstreams:
+            return
         deadline = self.clock.monotonic() + self.config.drain
         self.log.info("draining", for_s=self.config.drain, in_flight_bytes=self.relay.in_flight)
         self._submit(self.metrics())
@@ -401,17 +403,6 @@ def upstreams_of(config: Config, resolver: Resolver) -> list[Upstream]:
         )
         for export in config.export
     ]
-
-
-async def check_once(loaded: Loaded) -> tuple[Verdict, str]:
-    """One look at everything, as a table for a person."""
-    clock = SystemClock()
-    processes = ProcessMetrics(loaded.config.target.process, loaded.config.target.url)
-    process = processes.sample(clock.now())
-    monitor = monitor_of(loaded.config, clock, random.Random(), Resolver(), lambda: process, [])
-    results = await monitor.once()
-    checks, verdict = verdict_of(results, monitor.checks(), clock.now())
-    return verdict, once_text(checks, verdict, process)
 
 
 def _upstream_status(view: UpstreamView, now: float) -> UpstreamStatus:

@@ -162,27 +162,24 @@ class Relay:
             task.add_done_callback(self._large.discard)
             return task
         answer: asyncio.Future[Reply] = loop.create_future()
-        try:
-            body = self._splicer.splice(batch.body)
-        except Malformed as error:
-            answer.set_result(refusal(400, f"the body is not an OTLP request: {error}"))
-            return answer
-        self._offer(Batch(batch.signal, body, batch.items, batch.hops), answer)
+        spliced = _spliced(batch, self._splicer)
+        if isinstance(spliced, Reply):
+            answer.set_result(spliced)
+        else:
+            self._offer(spliced, answer)
         return answer
 
     async def _take_large(self, batch: Batch) -> Reply:
-        splice = Splicer(self._attributes).splice  # one of its own: splicers are for one thread
-        work = asyncio.get_running_loop().run_in_executor(None, splice, batch.body)
-        signal, items, hops = batch.signal, batch.items, batch.hops
-        del batch
-        try:
-            body = await work
-        except Malformed as error:
-            return refusal(400, f"the body is not an OTLP request: {error}")
+        # A splicer of its own: they are for one thread.
+        work = asyncio.get_running_loop().run_in_executor(None, _spliced, batch, Splicer(self._attributes))
+        del batch  # its body is copied: do not hold it while we wait
+        spliced = await work
         del work
+        if isinstance(spliced, Reply):
+            return spliced
         answer: asyncio.Future[Reply] = asyncio.get_running_loop().create_future()
-        self._offer(Batch(signal, body, items, hops), answer)
-        del body
+        self._offer(spliced, answer)
+        del spliced
         return await answer
 
     def _offer(self, batch: Batch, answer: asyncio.Future[Reply]) -> None:
@@ -221,6 +218,13 @@ class Relay:
         for lane in self._lanes:
             await lane.stop()
             await lane.upstream.sink.close()
+
+
+def _spliced(batch: Batch, splicer: Splicer) -> Batch | Reply:
+    try:
+        return Batch(batch.signal, splicer.splice(batch.body), batch.items, batch.hops)
+    except Malformed as error:
+        return refusal(400, f"the body is not an OTLP request: {error}")
 
 
 class _Lane:

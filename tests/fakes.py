@@ -56,7 +56,7 @@ async def settle() -> None:
 async def until(condition: Callable[[], object]) -> None:
     """Wait, on the real clock, until `condition` is true; at most 10 s."""
     async with asyncio.timeout(10):
-        while not condition():  # noqa: ASYNC110 - what is waited for has no event
+        while not condition():
             await asyncio.sleep(0.002)
 
 

@@ -1,8 +1,8 @@
 """Inflate a gzip body without ever holding much more than an honest one needs.
 
-A gzip member ends with its own length (ISIZE, modulo 2^32). So a bomb that tells the truth is refused unread, and what
-runs past the length that it told is only counted, not kept, until it is known to be within the limit (that is legal: several
-members in a row). A body that inflates more than `RATIO` times is refused as well: telemetry reaches 20, deflate 1,030.
+A gzip member ends with its own length (ISIZE, modulo 2^32). So a bomb that tells the truth is refused unread. What runs past
+the length that it told (legal: several members in a row), or claims an unusual ratio, is only counted, not kept, until it
+is known to be within the limit. A body that inflates more than `RATIO` times is refused: deflate can reach 1,030.
 """
 
 from __future__ import annotations
@@ -15,6 +15,8 @@ from isal import isal_zlib
 GZIP = 31
 """zlib's `wbits` for the gzip format."""
 MAGIC = b"\x1f\x8b"
+USUAL = 20
+"""Telemetry compresses about so many times; more is counted before it is kept."""
 RATIO = 200
 ANY_RATIO = 1 << 20
 """Up to so many bytes any ratio is fine."""
@@ -35,14 +37,14 @@ def announced(body: bytes) -> int:
 
 
 def inflate(body: bytes, limit: int) -> bytes:
-    """The content, at most `limit` bytes. Raises `NotGzip` or `TooLarge`; what is held is then `ANY_RATIO` or less for
-    a body that lies about its length, and at most `RATIO` times the body for one that does not."""
+    """The content, at most `limit` bytes. Raises `NotGzip` or `TooLarge`, having held at most `ANY_RATIO` bytes or `USUAL`
+    times the body."""
     if body[:2] != MAGIC:
         raise NotGzip("it does not start as gzip does")
     claim = announced(body)
     if claim > limit:
         raise TooLarge(f"inflates to {claim} bytes, more than {limit}")
-    kept: BytesIO | None = BytesIO()
+    kept: BytesIO | None = None if claim > max(ANY_RATIO, USUAL * len(body)) else BytesIO()
     total = 0
     for piece in _pieces(body, limit):
         total += len(piece)
@@ -50,7 +52,7 @@ def inflate(body: bytes, limit: int) -> bytes:
             kept.write(piece)
             if total > claim:
                 kept = None
-    if kept is None:
+    if kept is None:  # it was only counted: now it is known to be within the limit
         kept = BytesIO()
         for piece in _pieces(body, limit):
             kept.write(piece)

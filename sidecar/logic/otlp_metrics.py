@@ -11,28 +11,20 @@ from collections.abc import Iterable, Mapping
 from typing import Final
 
 from ..model.signals import Metric, Point
+from .protobuf import encode_field
 
 _GAUGE, _SUM = 5, 7
 _CUMULATIVE: Final = b"\x10\x02"  # Sum.aggregation_temporality (2) = CUMULATIVE
 _MONOTONIC: Final = b"\x18\x01"  # Sum.is_monotonic (3) = true
 
 
-def varint(number: int) -> bytes:
-    out = bytearray()
-    while number > 127:
-        out.append(number & 127 | 128)
-        number >>= 7
-    out.append(number)
-    return bytes(out)
+def text(number: int, value: str) -> bytes:
+    return field(number, value.encode())
 
 
 def field(number: int, body: bytes) -> bytes:
-    """A length-delimited field."""
-    return varint(number << 3 | 2) + varint(len(body)) + body
-
-
-def text(number: int, value: str) -> bytes:
-    return field(number, value.encode())
+    """A length-delimited field; all numbers here fit into one byte with their wire type."""
+    return encode_field(number << 3 | 2, body)
 
 
 def key_value(number: int, key: str, value: str) -> bytes:

@@ -47,22 +47,19 @@ def count(signal: Signal, body: bytes) -> int:
         raise Malformed(len(body), "the message ends inside a field") from None
 
 
-def check_start(body: Buffer, at: int, limit: int) -> int:
+def check_start(body: Buffer, at: int) -> int:
     """Look at the outermost fields of a body that is still arriving; raises `Malformed` as early as can be known.
 
-    `at` is where the next field starts, 0 at first; the result is the `at` for the next call. `limit` is the length that
-    the body will have at most: a field that ends beyond it is malformed.
+    `at` is where the next field starts, 0 at first. The result is the `at` for the next call: so long the body must at least
+    become, which the caller may know to be too much.
     """
     for _ in range(256):  # enough to tell garbage; many tiny fields cost no more than this
         if at + HEADER > len(body):
             break
         try:
-            end = skip(body, at)
+            at = skip(body, at)
         except IndexError:  # a group goes on beyond what is here
             break
-        if end > limit:
-            raise Malformed(at, f"a field of {end - at} bytes in a body of at most {limit}")
-        at = end
     return at
 
 

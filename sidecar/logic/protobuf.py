@@ -89,10 +89,18 @@ def skip(buf: Buffer, p: int) -> int:
 
 def enter(buf: Buffer, p: int, tag: int) -> tuple[int, int]:
     """Start and end of the payload when the field at `p` is `tag` (however long-winded), else -1 and the next field."""
-    if buf[p] == tag:
-        size, start = read_varint(buf, p + 1)
-        return start, start + size
-    if buf[p] >= 128:
+    first = buf[p]
+    if first & 0x87 == 2 and first > 7:  # length-delimited, one byte of tag; one or two of length unrolled: it is hot
+        size = buf[p + 1]
+        if size < 128:
+            start = p + 2
+        elif buf[p + 2] < 128:
+            size = size & 127 | buf[p + 2] << 7
+            start = p + 3
+        else:
+            size, start = read_varint(buf, p + 1)
+        return start if first == tag else -1, start + size
+    if first >= 128:
         seen, after = read_tag(buf, p)
         if seen == tag:
             size, start = read_varint(buf, after)

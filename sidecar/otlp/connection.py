@@ -141,15 +141,13 @@ class Connection(asyncio.Protocol):
             return
         before = self._request if self._phase == _HEAD else None
         rest = data
-        while rest:
+        while rest and self._listens():
             if self._parser is None:
                 self._parser = httptools.HttpRequestParser(self)
             try:
                 self._parser.feed_data(rest)
                 break
             except httptools.HttpParserUpgrade as upgrade:
-                if self._deaf:
-                    break
                 rest = self._without_upgrade() + rest[upgrade.args[0] :]
                 self._parser = None
             except httptools.HttpParserCallbackError as error:
@@ -166,6 +164,9 @@ class Connection(asyncio.Protocol):
                 self.refuse(refusal(431, f"more than {show_bytes(MAX_HEADER)} of headers"))
         elif not self._deaf:
             self._time()
+
+    def _listens(self) -> bool:
+        return not self._deaf
 
     def eof_received(self) -> bool:
         """True keeps our side open, for the answers that are due."""
@@ -250,7 +251,7 @@ class Connection(asyncio.Protocol):
         if length is not None and int(length) > limit:
             return refusal(413, f"the body has {int(length)} bytes, more than {show_bytes(limit)}")
         self._limit = min(limit, MAX_CHUNKED) if length is None else limit
-        self._length = self._limit if length is None else int(length)
+        self._length = -1 if length is None else int(length)
         hops = headers.get(HOP_HEADER.encode(), b"0")
         request.hops = int(hops) if hops.isdigit() and len(hops) < 4 else 0
         if request.hops > MAX_HOPS:
@@ -264,8 +265,7 @@ class Connection(asyncio.Protocol):
         if not self.receiver.arrived(self, len(body)):
             return
         if self.held > self._limit:
-            what = "without Content-Length " if self._limit < self.receiver.config.max_body_bytes else ""
-            self.refuse(refusal(413, f"the body {what}has more than {show_bytes(self._limit)}"))
+            self._refuse_long()
         elif len(body) == self._length:
             self._body = body  # all at once, as most are
         else:
@@ -281,9 +281,18 @@ class Connection(asyncio.Protocol):
             return
         try:
             with self._body.getbuffer() as view:
-                self._checked = check_start(view, self._checked, self._length)
+                self._checked = check_start(view, self._checked)
         except Malformed as error:
             self.refuse(refusal(400, f"the body is not an OTLP request: {error}"))
+            return
+        if self._checked > self._limit:
+            self._refuse_long()
+        elif self._checked > self._length >= 0:
+            self.refuse(refusal(400, "the body is not an OTLP request: a field reaches over its end"))
+
+    def _refuse_long(self) -> None:
+        what = "without Content-Length " if self._length < 0 else ""
+        self.refuse(refusal(413, f"the body {what}has more than {show_bytes(self._limit)}"))
 
     def _upgrades(self) -> bool:
         parser = self._parser

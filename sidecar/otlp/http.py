@@ -189,13 +189,12 @@ class Receiver:
             return refusal(503, "no room for the inflated body now", 1)
         if self._worker is None:
             self._worker = ThreadPoolExecutor(1, thread_name_prefix="otlp")
-        work = asyncio.get_running_loop().run_in_executor(self._worker, self._batch, request, body, limit)
+        work = asyncio.get_running_loop().run_in_executor(self._worker, self._batch_or_refusal, request, body, limit)
         del body  # and nothing else here keeps it: the batch has what is needed
-        try:
-            batch = await work
-        except ValueError as error:
-            return refused(error)
+        batch = await work
         del work
+        if isinstance(batch, Reply):
+            return batch
         self._decoded(request, batch)
         if not batch.items:
             return OK
@@ -203,9 +202,17 @@ class Receiver:
         del batch
         return await answer
 
+    @classmethod
+    def _batch_or_refusal(cls, request: Request, body: bytes, limit: int) -> Batch | Reply:
+        """For the worker. An exception that crosses threads would hold on to the body, by its traceback."""
+        try:
+            return cls._batch(request, body, limit)
+        except ValueError as error:
+            return refused(error)
+
     @staticmethod
     def _batch(request: Request, body: bytes, limit: int) -> Batch:
-        """Raises what `refused` knows. Runs in the worker too."""
+        """Raises what `refused` knows."""
         if request.gzip:
             body = gzip_body.inflate(body, limit)
         return Batch(request.signal, body, count(request.signal, body), request.hops)

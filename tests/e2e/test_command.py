@@ -121,7 +121,6 @@ def test_run_says_what_it_found_and_logs_a_transition_once(server: int, tmp_path
         "process found",
         "otlp closed",
         "check changed",
-        "draining",
         "stopped",
     ]
     assert (lines[0]["service"], lines[0]["target"]) == ("files", f"http://127.0.0.1:{server}")
@@ -163,7 +162,7 @@ def test_sigterm_ends_soon_after_the_service_has_gone(tmp_path: Path) -> None:
     command = [sys.executable, "-m", "http.server", str(port), "--bind", "127.0.0.1"]
     with running(command, tmp_path / "server.log") as server:
         eventually(lambda: get(f"http://127.0.0.1:{port}/").status == 200)
-        settings = environ(api, free_port(), OUTRIDER_DRAIN="60s")
+        settings = environ(api, free_port(), OUTRIDER_DRAIN="60s", OUTRIDER_COLLECTOR_URL="http://127.0.0.1:9")
         with running(outrider("run", "--target", f"http://127.0.0.1:{port}"), tmp_path / "log", settings) as sidecar:
             eventually(lambda: get(f"http://127.0.0.1:{api}/health").status == 200)
             server.kill()

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import json
 import os
+import re
 import shlex
 import shutil
 import subprocess
@@ -21,6 +22,8 @@ from typing import Any, TypeVar
 
 import pytest
 import yaml
+
+from tests.test_docs import block
 
 ROOT = Path(__file__).parents[2]
 COMPOSE = ROOT / "deploy/compose/compose.yaml"
@@ -290,3 +293,22 @@ def test_compose_starts_the_demo_and_the_published_port_answers(stack: Stack) ->
     found = until(noticed, 60, lambda: json.dumps(get(f"{collector}/v1/services"), indent=1))
     assert found["cache-server"]["flags"] == ["stale"]
     assert "cache: " in found["fastjson-api"]["reasons"][0]
+
+
+def test_readmes_container_lines_attach_to_a_service_that_runs() -> None:
+    """As they stand, but for the client's name, the container's, and the build (the images here are that build)."""
+    service = f"{NAME}-foreign"
+    build, *lines = block("README.md", "container").strip().splitlines()
+    assert build == "docker build -f deploy/Containerfile -t outrider ."
+    script = "\n".join(lines).replace("docker ", "podman ").replace("my-service", service)
+    script = re.sub(r"\boutrider$", "localhost/outrider", script, count=1, flags=re.MULTILINE)
+    podman("run", "--detach", "--name", service, "--user", "1000", BASE, "python3", "-m", "http.server", "8080")
+    try:
+        done = subprocess.run(["bash", "-eu", "-c", script], cwd=ROOT, capture_output=True, text=True, timeout=60)
+        assert done.returncode == 0, done.stdout + done.stderr
+        assert "verdict: pass" in done.stdout
+        assert "(listens on port 8080)" in done.stdout
+        assert "not measured" not in done.stdout
+    finally:
+        for name in (f"{service}-outrider", service):  # who shares a namespace goes first
+            podman("rm", "--force", "--ignore", "--time", "2", name)

@@ -189,3 +189,26 @@ def test_the_sidecars_configuration_is_valid_with_its_environment(file: str) -> 
         if any(volume.startswith(f"./{file}:") for volume in service.get("volumes", [])):
             loaded = load({}, service["environment"], str(DEPLOY / "compose" / file))
             assert loaded.warnings == [], name
+
+
+def test_the_native_sidecar_is_configured_by_its_environment_alone() -> None:
+    """Also with the variables that Kubernetes adds for the Service `outrider-collector`, which look like ours."""
+    links = {
+        "OUTRIDER_COLLECTOR_SERVICE_HOST": "10.0.0.7",
+        "OUTRIDER_COLLECTOR_SERVICE_PORT": "4320",
+        "OUTRIDER_COLLECTOR_SERVICE_PORT_HTTP": "4320",
+        "OUTRIDER_COLLECTOR_PORT": "tcp://10.0.0.7:4320",
+        "OUTRIDER_COLLECTOR_PORT_4320_TCP": "tcp://10.0.0.7:4320",
+        "OUTRIDER_COLLECTOR_PORT_4320_TCP_PROTO": "tcp",
+        "OUTRIDER_COLLECTOR_PORT_4320_TCP_PORT": "4320",
+        "OUTRIDER_COLLECTOR_PORT_4320_TCP_ADDR": "10.0.0.7",
+    }
+    sidecar = pod_specs()["fastjson-api"]["initContainers"][0]
+    given = {variable["name"]: variable.get("value", "from the Pod") for variable in sidecar["env"]}
+    loaded = load({}, links | given, None)
+    assert loaded.warnings == []
+    assert loaded.config.target.url == "http://127.0.0.1:8080"
+    assert loaded.config.target.process is not None
+    assert loaded.config.target.process.port == 8080
+    assert loaded.config.collector is not None
+    assert loaded.config.collector.url == "http://outrider-collector:4320"

@@ -21,6 +21,12 @@ from sidecar.model.resource import Resource
 from sidecar.model.signals import Metric, Point
 from sidecar.model.status import Status
 
+TEXT = """\
+fail since 1970-01-01T00:00:40.000Z (1m)  api api-1
+  fail     ready     1m  saw fail
+  pass     live      1m  saw pass
+"""
+
 
 class ScriptedSidecar:
     """Says what a test tells it to."""
@@ -122,9 +128,7 @@ async def test_health_is_plain_text_for_curl_and_health_json_for_the_rest(surfac
     assert await get(f"{url}/health", **curl) == (
         503,
         "text/plain",
-        "fail since 1970-01-01T00:00:40.000Z (1m)  api api-1\n"
-        "  fail     ready     1m  saw fail\n"
-        "  pass     live      1m  saw pass\n",
+        TEXT,
     )
     for headers in ({}, {"Accept": "application/health+json", "User-Agent": "curl/8.0"}):
         code, kind, body = await get(f"{url}/health", **headers)

@@ -48,11 +48,11 @@ def test_a_bomb_that_lies_about_its_size_is_not_held() -> None:
 def test_a_bomb_in_many_members_is_not_held() -> None:
     noise = random.Random(1).randbytes(100_000)
     body = gzip.compress(noise + bytes(5 << 20)) * 10
-    assert peak(body) < 7 << 20  # one member of the fifty megabytes
+    assert peak(body) < 7 << 20
 
 
 def test_a_bomb_within_the_limit_is_stopped_by_its_ratio() -> None:
-    assert peak(gzip.compress(bytes(LIMIT - 1), 9)) < 6 << 20
+    assert peak(gzip.compress(bytes(LIMIT - 1), 9)) < 500_000
 
 
 def test_exactly_the_limit_is_taken_and_a_byte_more_is_not() -> None:

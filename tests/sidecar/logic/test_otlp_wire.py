@@ -230,16 +230,14 @@ def test_the_cache_of_spliced_resources_is_bounded() -> None:
     assert len(splicer._cache) == 64
 
 
-def test_a_body_that_is_arriving_is_refused_as_soon_as_its_outermost_fields_show_it() -> None:
+def test_a_body_that_is_arriving_shows_by_its_outermost_fields_how_long_it_will_be_and_what_is_garbage() -> None:
     good = field(1, b"x" * 1000)
-    at = check_start(good[:500], 0, 3000)
+    at = check_start(good[:500], 0)
     assert at == len(good)
-    at = check_start(good * 2 + b"\x0a", at, 3000)
+    at = check_start(good * 2 + b"\x0a", at)
     assert at == 2 * len(good)
-    with pytest.raises(Malformed, match="impossible field number"):
-        check_start(good * 2 + b"\0" * 20, at, 3000)
-    with pytest.raises(Malformed, match="a field of 1003 bytes in a body of at most 1000 at byte 0"):
-        check_start(good[:100], 0, 1000)
+    with pytest.raises(Malformed, match="an impossible field number at byte 2006"):
+        check_start(good * 2 + b"\0" * 20, at)
 
 
 def test_the_start_of_every_message_passes_however_it_is_cut() -> None:
@@ -247,4 +245,5 @@ def test_the_start_of_every_message_passes_however_it_is_cut() -> None:
     for step in (1, 7, 100, 1000):
         at = 0
         for end in range(0, len(body) + step, step):
-            at = check_start(body[:end], at, len(body))
+            at = check_start(body[:end], at)
+        assert at <= len(body)

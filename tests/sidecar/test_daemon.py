@@ -1,0 +1,163 @@
+"""The sidecar assembled, in this process: real sockets, a clock that a test turns."""
+
+from __future__ import annotations
+
+import asyncio
+import io
+import json
+import random
+from collections.abc import AsyncIterator, Callable
+from contextlib import asynccontextmanager
+from typing import Any
+
+import pytest
+import structlog
+
+from sidecar.api import Surface, application, open_surface
+from sidecar.config import Loaded, load
+from sidecar.daemon import Daemon, build, resource_of
+from sidecar.io.clock import SystemClock
+from sidecar.io.log import configure
+from sidecar.model.process import ProcessSample
+from tests.fakes import RecordingUpstream
+
+NOT_FOUND = ProcessSample(found=False, why="none")
+NGINX = ProcessSample(found=True, why="found", name="nginx", pid=1)
+
+
+class Hurried(SystemClock):
+    """Real time, but nobody sleeps longer than a twentieth of a second."""
+
+    async def sleep(self, seconds: float) -> None:
+        await asyncio.sleep(min(seconds, 0.05))
+
+
+def settings(environ: dict[str, str] | None = None) -> Loaded:
+    listen = {"OUTRIDER_API_LISTEN": "127.0.0.1:0", "OUTRIDER_OTLP_HTTP": "127.0.0.1:0", "OUTRIDER_DRAIN": "200ms"}
+    return load({}, {"HOSTNAME": "pod-1", **listen, **(environ or {})}, None)
+
+
+async def surface(daemon: Daemon) -> Surface:
+    return await open_surface(application(daemon), daemon.config.api.listen, daemon.clock)
+
+
+class Events:
+    """What the daemon has logged."""
+
+    def __init__(self) -> None:
+        self.stream = io.StringIO()
+        self.log: structlog.typing.FilteringBoundLogger = configure("info", self.stream)
+
+    def named(self, event: str) -> list[dict[str, Any]]:
+        return [line for line in map(json.loads, self.stream.getvalue().splitlines()) if line["event"] == event]
+
+
+@asynccontextmanager
+async def running(loaded: Loaded) -> AsyncIterator[tuple[Daemon, Events]]:
+    events = Events()
+    daemon = build(loaded, events.log, Hurried(), random.Random(1))
+    task = asyncio.create_task(daemon.run(surface))
+    try:
+        yield daemon, events
+    finally:
+        daemon.stop(patient=False)
+        await asyncio.wait_for(task, 10)
+
+
+async def until(condition: Callable[[], object]) -> None:
+    async with asyncio.timeout(10):
+        while not condition():
+            await asyncio.sleep(0.02)
+
+
+@pytest.mark.parametrize(
+    ("environ", "process", "name"),
+    [
+        ({"OTEL_SERVICE_NAME": "api"}, NGINX, "api"),
+        ({"OUTRIDER_TARGET_URL": "http://127.0.0.1:80"}, NGINX, "nginx"),
+        ({"OUTRIDER_TARGET_URL": "http://shop:80"}, NOT_FOUND, "shop"),
+        ({"OUTRIDER_TARGET_URL": "http://127.0.0.1:80"}, NOT_FOUND, "unknown_service"),
+        ({}, NOT_FOUND, "unknown_service"),
+    ],
+)
+def test_the_service_is_named_by_who_knows_best(environ: dict[str, str], process: ProcessSample, name: str) -> None:
+    resource = resource_of(settings(environ).config, process)
+    assert (resource.service, resource.instance) == (name, "pod-1")
+
+
+def test_every_attribute_of_the_environment_is_in_the_resource_and_none_is_empty() -> None:
+    environ = {"OTEL_RESOURCE_ATTRIBUTES": "service.version=1,deployment.environment.name=dev,k8s.pod.name=a"}
+    assert resource_of(settings(environ).config, NGINX).attributes == {
+        "k8s.pod.name": "a",
+        "service.name": "nginx",
+        "service.version": "1",
+        "service.instance.id": "pod-1",
+        "deployment.environment.name": "dev",
+    }
+
+
+async def test_what_the_sidecar_measures_goes_out_the_same_way() -> None:
+    neighbour = await asyncio.create_subprocess_exec("sleep", "60")
+    async with RecordingUpstream() as upstream:
+        environ = {
+            "OTEL_EXPORTER_OTLP_ENDPOINT": upstream.url,
+            "OTEL_SERVICE_NAME": "sleeper",
+            "OUTRIDER_TARGET_PROCESS_PID": str(neighbour.pid),
+        }
+        async with running(settings(environ)) as (daemon, _):
+            await until(lambda: upstream.points)
+            assert daemon.process.found
+        assert {frozenset(resource.items()) for resource, _ in upstream.points} == {
+            frozenset({"service.name": "sleeper", "service.instance.id": "pod-1"}.items())
+        }
+        modes = [a.value.string_value for _, p in upstream.points for a in p.attributes if a.key == "cpu.mode"]
+        assert {"user", "system"} <= set(modes)
+    neighbour.kill()
+    await neighbour.wait()
+
+
+async def test_an_upstream_that_is_down_is_said_once_and_so_is_its_return() -> None:
+    async with RecordingUpstream() as upstream:
+        upstream.answer = lambda path, body: (503, {"Retry-After": "0"}, b"")
+        async with running(settings({"OTEL_EXPORTER_OTLP_ENDPOINT": upstream.url})) as (daemon, events):
+            await until(lambda: events.named("cannot deliver"))
+            assert daemon.unready() == [], "an upstream never makes us unready"
+            assert daemon.status().relay[0].state == "retrying"
+            upstream.answer = lambda path, body: None
+            await until(lambda: events.named("delivers again"))
+            failed = events.named("cannot deliver")
+            assert failed[0]["to"] == f"upstream 127.0.0.1:{upstream.port}"
+
+
+async def test_without_an_upstream_otlp_stays_closed_and_that_is_said_once() -> None:
+    async with running(settings()) as (daemon, events):
+        await until(lambda: events.named("otlp closed"))
+        assert daemon.listeners == []
+        assert daemon.status().relay == ()
+    assert len(events.named("otlp closed")) == 1
+    assert events.named("no checks")[0]["remedy"] == "give --target URL, or probes in a file"
+
+
+async def test_status_is_complete_before_and_after_the_first_look() -> None:
+    loaded = settings({"OUTRIDER_TARGET_URL": "tcp://127.0.0.1:9"})
+    daemon = build(loaded, Events().log, Hurried(), random.Random(1))
+    before = daemon.status()
+    assert (before.health.status, before.checks[0].output) == ("unknown", "not looked at yet")
+    async with running(loaded) as (daemon, _):
+        await until(lambda: daemon.verdict().status == "fail")
+        status = daemon.status()
+        assert status.checks[0].output == "connection refused by 127.0.0.1:9"
+        assert status.checks[0].last_success is None
+        assert [listener.name for listener in status.listeners] == ["api"]
+        names = {metric.name for metric in daemon.metrics()}
+        assert {"outrider.health.status", "outrider.check.status", "outrider.info", "outrider.target.up"} <= names
+
+
+async def test_a_task_that_breaks_ends_the_sidecar_loudly() -> None:
+    daemon = build(settings(), Events().log, Hurried(), random.Random(1))
+
+    async def broken(_: Daemon) -> Surface:
+        raise OSError("no surface")
+
+    with pytest.raises(OSError, match="no surface"):
+        await daemon.run(broken)
