@@ -11,6 +11,7 @@ from aiohttp import web
 from aiohttp.typedefs import Middleware
 from structlog.typing import FilteringBoundLogger
 
+from sidecar.logic.health_json import wants_text
 from sidecar.model.signals import Signal
 
 from .admission import MAX_BODY
@@ -58,13 +59,6 @@ def _gate(gate: Gate, accept: str, user_agent: str) -> web.Response:
     return web.Response(
         body=msgspec.json.encode(gate.document), content_type=content_type, status=status, headers=headers
     )
-
-
-def wants_text(accept: str, user_agent: str) -> bool:
-    """Plain text where it is asked for, or for a terminal's client that takes anything."""
-    if "json" in accept:
-        return False
-    return "text/plain" in accept or ("*/*" in accept and user_agent.lower().startswith(("curl/", "wget/", "httpie/")))
 
 
 def parse_query(given: Any, kind: type[msgspec.Struct]) -> msgspec.Struct:

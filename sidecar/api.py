@@ -2,19 +2,20 @@
 
 `/livez` answers for our own loop and nothing else; `/readyz` for our configuration and listeners, never for an upstream
 or the neighbour; `/health` is the neighbour's verdict as a gate; `/status` is everything; `/metrics` is for Prometheus.
-aiohttp is imported when the API opens, after the OTLP listeners are up: it is the largest of our imports.
 """
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from typing import TYPE_CHECKING, Protocol
+from collections.abc import Mapping, Sequence
+from typing import Protocol
 
 import msgspec
 
 from .io.clock import Clock
+from .io.http_server import Handler, HttpServer
 from .io.listener import Listener
-from .logic.health_json import CONTENT_TYPE, health_json, rfc3339
+from .logic.health_json import CONTENT_TYPE, health_json, rfc3339, wants_text
+from .logic.http_message import Request, Response, problem
 from .logic.rollup import is_open
 from .logic.schema import Address, show_duration
 from .metrics.exposition import Exposition
@@ -24,10 +25,9 @@ from .model.signals import Metric
 from .model.status import Status
 from .version import VERSION
 
-if TYPE_CHECKING:
-    from aiohttp import web
-
 GATES = ("live", "ready", "started")
+JSON = "application/json"
+FRESH = {"Cache-Control": "no-store"}
 
 
 class Source(Protocol):
@@ -69,122 +69,81 @@ def _ago(seconds: float) -> str:
     return show_duration(float(int(max(0.0, seconds))))
 
 
-def application(source: Source) -> web.Application:
+def application(source: Source) -> dict[str, Handler]:
     """The routes over `source`."""
-    from aiohttp import web
-
     exposition = Exposition(source.metrics)
 
-    async def livez(_: web.Request) -> web.Response:
-        return web.Response(text="ok\n")
-
-    async def readyz(_: web.Request) -> web.Response:
+    async def readyz(_: Request) -> Response:
         reasons = source.unready()
-        return web.Response(text="\n".join(reasons or ["ok"]) + "\n", status=503 if reasons else 200)
+        return Response(503 if reasons else 200, _text(reasons or ["ok"]))
 
-    async def health(request: web.Request) -> web.Response:
-        unknown = set(request.query) - {"probe"}
-        probe = request.query.get("probe")
-        if unknown or (probe is not None and probe not in GATES):
-            what = f"unknown parameter {min(unknown)!r}" if unknown else f"unknown probe {probe!r}"
-            return web.json_response(
-                {
-                    "type": "about:blank",
-                    "title": "Bad Request",
-                    "status": 400,
-                    "detail": f"{what}, expected probe=live, probe=ready or probe=started",
-                },
-                status=400,
-                content_type="application/problem+json",
-            )
+    async def health(request: Request) -> Response:
+        if what := _misasked(request.query):
+            return problem(400, f"{what}, expected probe=live, probe=ready or probe=started")
         verdict, checks = source.verdict(), source.checks()
-        state, is_up = gate_of(verdict, probe)
-        headers = {"Cache-Control": "no-store"}
-        if wants_text(request.headers.get("Accept", "*/*"), request.headers.get("User-Agent", "")):
+        state, is_up = gate_of(verdict, dict(request.query).get("probe"))
+        status = 200 if is_up else 503
+        if wants_text(request.headers.get("accept", "*/*"), request.headers.get("user-agent", "")):
             text = health_text(verdict, state, checks, source.resource, source.now())
-            return web.Response(text=text, status=200 if is_up else 503, headers=headers)
-        return web.Response(
-            body=msgspec.json.encode(health_json(verdict, state, checks, source.resource)),
-            content_type=CONTENT_TYPE,
-            status=200 if is_up else 503,
-            headers=headers,
-        )
+            return Response(status, text.encode(), headers=FRESH)
+        document = health_json(verdict, state, checks, source.resource)
+        return Response(status, msgspec.json.encode(document), CONTENT_TYPE, FRESH)
 
-    async def status(_: web.Request) -> web.Response:
-        body = msgspec.json.format(msgspec.json.encode(source.status()), indent=2)
-        return web.Response(body=body, content_type="application/json", headers={"Cache-Control": "no-store"})
+    async def status(_: Request) -> Response:
+        return Response(200, msgspec.json.format(msgspec.json.encode(source.status()), indent=2), JSON, FRESH)
 
-    async def metrics(request: web.Request) -> web.Response:
-        body, content_type = exposition.render(request.headers.get("Accept", ""))
-        return web.Response(body=body, headers={"Content-Type": content_type})
+    async def metrics(request: Request) -> Response:
+        body, content_type = exposition.render(request.headers.get("accept", ""))
+        return Response(200, body, content_type)
 
-    app = web.Application()
-    app.add_routes(
-        [
-            web.get("/livez", livez),
-            web.get("/readyz", readyz),
-            web.get("/health", health),
-            web.get("/status", status),
-            web.get("/metrics", metrics),
-        ]
-    )
-    return app
+    return {"/livez": _livez, "/readyz": readyz, "/health": health, "/status": status, "/metrics": metrics}
 
 
-def idle_application(problems: Sequence[str]) -> web.Application:
+def idle_application(problems: Sequence[str]) -> dict[str, Handler]:
     """The surface of a sidecar whose configuration is bad: alive, not ready, and telling why on every path."""
-    from aiohttp import web
 
-    async def livez(_: web.Request) -> web.Response:
-        return web.Response(text="ok\n")
+    async def why(_: Request) -> Response:
+        return Response(503, _text(["the configuration is bad; telemetry is off", *problems]))
 
-    async def why(_: web.Request) -> web.Response:
-        return web.Response(
-            text="\n".join(["the configuration is bad; telemetry is off", *problems]) + "\n", status=503
-        )
+    async def status(_: Request) -> Response:
+        return Response(200, msgspec.json.encode({"version": VERSION, "idle": True, "problems": problems}), JSON)
 
-    async def status(_: web.Request) -> web.Response:
-        return web.json_response({"version": VERSION, "idle": True, "problems": list(problems)})
+    return {"/livez": _livez, "/status": status, "/readyz": why, "/health": why, "/metrics": why}
 
-    app = web.Application()
-    app.add_routes(
-        [
-            web.get("/livez", livez),
-            web.get("/status", status),
-            *(web.get(path, why) for path in ("/readyz", "/health", "/metrics")),
-        ]
-    )
-    return app
+
+async def _livez(_: Request) -> Response:
+    return Response(200, b"ok\n")
+
+
+def _text(lines: Sequence[str]) -> bytes:
+    return "".join(f"{line}\n" for line in lines).encode()
+
+
+def _misasked(query: Sequence[tuple[str, str]]) -> str:
+    """What is wrong with the parameters of `/health`."""
+    for name, value in query:
+        if name != "probe":
+            return f"unknown parameter {name[:100]!r}"
+        if value not in GATES:
+            return f"unknown probe {value[:100]!r}"
+    return "probe is given twice" if len(query) > 1 else ""
 
 
 class Surface:
-    """An application that is open, or waiting for its port to become free."""
+    """A server that listens, or waits for its port to become free."""
 
-    def __init__(self, listener: Listener, runner: web.AppRunner) -> None:
+    def __init__(self, listener: Listener, server: HttpServer) -> None:
         self.listener = listener
-        self._runner = runner
+        self._server = server
 
     async def close(self) -> None:
         await self.listener.stop()
-        await self._runner.cleanup()
+        await self._server.close()
 
 
-async def open_surface(app: web.Application, address: Address, clock: Clock) -> Surface:
+async def open_surface(routes: Mapping[str, Handler], address: Address, clock: Clock) -> Surface:
     """A taken port is not an error: the surface waits for it."""
-    from aiohttp import web
-
-    runner = web.AppRunner(app, access_log=None, shutdown_timeout=1.0)
-    await runner.setup()
-    server = runner.server
-    if server is None:
-        raise RuntimeError("the application was closed while it opened")
-    listener = Listener(address, server, clock)
+    server = HttpServer(routes)
+    listener = Listener(address, server.protocol, clock)
     await listener.start()
-    return Surface(listener, runner)
-
-
-def wants_text(accept: str, user_agent: str) -> bool:
-    """Plain text when it is asked for, or by a terminal's client that takes anything."""
-    if "json" in accept:
-        return False
-    return "text/plain" in accept or ("*/*" in accept and user_agent.lower().startswith(("curl/", "wget/", "httpie/")))
+    return Surface(listener, server)

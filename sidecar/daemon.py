@@ -1,7 +1,7 @@
 """The sidecar, assembled: `build` reads as the architecture's diagram, `run` starts it and stops it in order.
 
-Start: OTLP listeners first (applications begin to send at once), then probes, then the API with its large import, then
-what reports to others. Stop, on SIGTERM: every listener stays open while the neighbour still runs or sends, until
+Start: OTLP listeners first (applications begin to send at once), then probes, then the API, then what reports to
+others. Stop, on SIGTERM: every listener stays open while the neighbour still runs or sends, until
 `drain` has passed; what is in flight is sent; the collector is told; then all is closed. In Kubernetes a native sidecar
 gets SIGTERM only after its application has gone.
 """
@@ -188,6 +188,7 @@ class Daemon:
             await _cancel(tasks)
             for listener in self.listeners:
                 await listener.stop()
+            await self.receiver.drain(QUIET)
             await self.receiver.close()
             await self.relay.close()
             if self._surface is not None:

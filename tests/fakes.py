@@ -79,14 +79,15 @@ class ScriptedProbe:
 
 
 class HttpServer:
-    """An HTTP server on a free port of 127.0.0.1 that answers by path; other paths get 404.
+    """An HTTP server on a free port that answers by path; other paths get 404.
 
     An answer is a status, a status with a body, or raw bytes to send. `requests` holds (method, path, headers with
     lower-case names). Each connection serves one request.
     """
 
-    def __init__(self, answers: Mapping[str, int | tuple[int, bytes] | bytes]) -> None:
+    def __init__(self, answers: Mapping[str, int | tuple[int, bytes] | bytes], host: str = "127.0.0.1") -> None:
         self.answers = dict(answers)
+        self._host = host
         self.requests: list[tuple[str, str, dict[str, str]]] = []
         self.delay = 0.0
         self.port = 0
@@ -96,7 +97,7 @@ class HttpServer:
         return f"http://127.0.0.1:{self.port}"
 
     async def __aenter__(self) -> Self:
-        self._server = await asyncio.start_server(self._serve, "127.0.0.1", 0)
+        self._server = await asyncio.start_server(self._serve, self._host, 0)
         self.port = self._server.sockets[0].getsockname()[1]
         return self
 

@@ -12,9 +12,11 @@ from urllib.parse import urlsplit
 import msgspec
 from isal import isal_zlib
 
-from ..io.http_client import HttpClient, Names
+from ..io.http_client import HttpClient
+from ..io.resolver import Resolver
 from ..io.secrets import SecretValue
 from ..logic.gzip_body import GZIP
+from ..logic.http_request import endpoint
 from ..logic.otlp_http import HOP_HEADER, PROTOBUF, outcome
 from ..logic.schema import Duration, HttpUrl, SecretText, show_duration
 from ..model.signals import Batch, Outcome, RetryLater, Signal
@@ -69,7 +71,7 @@ class Config(msgspec.Struct, frozen=True, kw_only=True):
 class OtlpHttp:
     """A `Sink`. One pool of connections for each host that the configuration names."""
 
-    def __init__(self, config: Config, resolver: Names | None = None, now: Callable[[], float] = time.time) -> None:
+    def __init__(self, config: Config, resolver: Resolver | None = None, now: Callable[[], float] = time.time) -> None:
         """`now` is unix seconds: some servers say "retry after" with a date."""
         self._timeout = config.timeout
         self._gzip = config.compression is Compression.GZIP
@@ -84,11 +86,12 @@ class OtlpHttp:
         self._clients: dict[str, HttpClient] = {}
         self._targets: dict[Signal, tuple[HttpClient, str]] = {}
         for signal in Signal:
-            parts = urlsplit(config.url(signal))
+            url = config.url(signal)
+            parts = urlsplit(url)
             origin = f"{parts.scheme}://{parts.netloc}"
             client = self._clients.get(origin) or HttpClient(origin, resolver)
             self._clients[origin] = client
-            self._targets[signal] = (client, f"{parts.path or '/'}?{parts.query}" if parts.query else parts.path or "/")
+            self._targets[signal] = (client, endpoint(url).target)
 
     async def send(self, batch: Batch) -> Outcome:
         """Within the configured timeout. Never raises what a network, a file or an upstream can cause."""

@@ -6,7 +6,7 @@ from collections.abc import Mapping
 
 import aiohttp
 
-from .http_client import BadResponse, Response
+from .http_connection import BadResponse, Response
 
 
 class AiohttpSender:

@@ -1,20 +1,22 @@
 """POST to one base URL over kept connections: telemetry and heartbeats leave through here.
 
 Plain HTTP/1.1 is spoken by ourselves, on httptools: at small requests that costs a third of aiohttp's client, and aiohttp
-need not be imported at all. https and proxies (`http_proxy`, `https_proxy`, `no_proxy`) go through aiohttp behind the same
-method, see `aiohttp_client`. Redirects are not followed: a telemetry endpoint that moved is for a person to see.
+(13 MB) need not be imported at all. https and proxies (`http_proxy`, `https_proxy`, `no_proxy`) go through aiohttp behind
+the same method, see `aiohttp_client`. Redirects are not followed: a telemetry endpoint that moved is for a person to see.
 """
 
 from __future__ import annotations
 
 import asyncio
 import os
-from collections.abc import Mapping, Sequence
-from typing import Protocol, cast
+from collections.abc import Mapping
+from typing import Protocol
 from urllib.parse import urlsplit
 
-import httptools
-import msgspec
+from ..logic.http_request import Endpoint, endpoint, request_head
+from .connect import connect
+from .http_connection import HttpConnection, Response, Stale
+from .resolver import Resolver
 
 MAX_RESPONSE = 4 << 20
 """Bytes of a response body. The OTLP spec bounds it; a longer one is a failure."""
@@ -23,46 +25,23 @@ KEPT_FOR = 60.0
 """Seconds that an unused connection is kept; most servers close it at 60 to 75."""
 
 
-class Response(msgspec.Struct, frozen=True):
-    """Header names are in lower case; of a repeated header the last one is kept."""
-
-    status: int
-    headers: Mapping[str, str]
-    body: bytes
-
-
-class BadResponse(ConnectionError):
-    """What came back is not HTTP, or more than we take."""
-
-
-class Resolved(Protocol):
-    @property
-    def host(self) -> str: ...
-
-
-class Names(Protocol):
-    """`io.resolver.Resolver`, as far as a client needs it."""
-
-    async def addresses(self, name: str) -> Sequence[Resolved]: ...
-
-
 class HttpClient:
     """Bounded to `connections` at a time; further requests wait, within their own timeout."""
 
     def __init__(
         self,
         base_url: str,
-        resolver: Names | None = None,
+        resolver: Resolver | None = None,
         connections: int = CONNECTIONS,
         environ: Mapping[str, str] = os.environ,
     ) -> None:
-        parts = urlsplit(base_url)
-        self._prefix = parts.path.rstrip("/")
+        where, parts = endpoint(base_url), urlsplit(base_url)
+        self._prefix = where.target.partition("?")[0].rstrip("/")
         self._origin = f"{parts.scheme}://{parts.netloc}"
         self._connections = connections
         self._sender: _Sender | None = None
-        if parts.scheme == "http" and not _proxied(parts.hostname or "", environ):
-            self._sender = _Plain(parts.hostname or "", parts.port or 80, parts.netloc, resolver, connections)
+        if where.scheme == "http" and not _proxied(where.host, environ):
+            self._sender = _Plain(where, resolver or Resolver(), connections)
 
     async def post(self, path: str, body: bytes, headers: Mapping[str, str], timeout: float) -> Response:
         """The response, whatever its status.
@@ -103,23 +82,16 @@ def _proxied(host: str, environ: Mapping[str, str]) -> bool:
 class _Plain:
     """A pool of connections to one host and port, last used first."""
 
-    def __init__(self, host: str, port: int, host_header: str, resolver: Names | None, connections: int) -> None:
-        self._host = host
-        self._port = port
-        self._common = f"Host: {host_header.rpartition('@')[2]}\r\n"
+    def __init__(self, where: Endpoint, resolver: Resolver, connections: int) -> None:
+        self._where = where
         self._resolver = resolver
         self._slots = asyncio.Semaphore(connections)
-        self._idle: list[_Connection] = []
-        self._all: set[_Connection] = set()
+        self._idle: list[HttpConnection] = []
+        self._all: set[HttpConnection] = set()
         self._expiry: asyncio.TimerHandle | None = None
 
     async def post(self, path: str, body: bytes, headers: Mapping[str, str]) -> Response:
-        lines = [f"POST {path} HTTP/1.1\r\n", self._common, f"Content-Length: {len(body)}\r\n"]
-        for name, value in headers.items():
-            if "\n" in value or "\r" in value or "\0" in value:
-                raise ValueError(f"the value of header {name} has a line break in it")
-            lines.append(f"{name}: {value}\r\n")
-        head = ("".join(lines) + "\r\n").encode("utf-8")
+        head = request_head("POST", self._where, path, headers, len(body))
         async with self._slots:
             while self._idle:
                 connection = self._idle.pop()
@@ -127,11 +99,11 @@ class _Plain:
                     continue
                 try:
                     return await self._exchange(connection, head, body)
-                except _Stale:
+                except Stale:
                     continue
             return await self._exchange(await self._connect(), head, body)
 
-    async def _exchange(self, connection: _Connection, head: bytes, body: bytes) -> Response:
+    async def _exchange(self, connection: HttpConnection, head: bytes, body: bytes) -> Response:
         try:
             response = await connection.exchange(head, body)
         except BaseException:
@@ -155,20 +127,13 @@ class _Plain:
         self._idle = [c for c in self._idle if not c.closed]
         self._expiry = loop.call_later(KEPT_FOR, self._expire) if self._idle else None
 
-    async def _connect(self) -> _Connection:
-        loop = asyncio.get_running_loop()
-        hosts = [self._host]
-        if self._resolver is not None:
-            hosts = [address.host for address in await self._resolver.addresses(self._host)]
-        error: OSError = ConnectionError(f"{self._host} has no address")
-        for host in hosts:
-            try:
-                _, connection = await loop.create_connection(lambda: _Connection(self._all), host, self._port)
-            except OSError as failed:
-                error = failed
-            else:
-                return connection
-        raise error
+    async def _connect(self) -> HttpConnection:
+        addresses = await self._resolver.addresses(self._where.host)
+        connection = HttpConnection(MAX_RESPONSE, lost=self._all.discard)
+        sock = await connect(addresses, self._where.port)
+        await asyncio.get_running_loop().create_connection(lambda: connection, sock=sock)
+        self._all.add(connection)
+        return connection
 
     async def close(self) -> None:
         if self._expiry is not None:
@@ -177,108 +142,3 @@ class _Plain:
         for connection in list(self._all):
             connection.close()
         self._idle.clear()
-
-
-class _Stale(ConnectionError):
-    """A kept connection was closed by the server before it answered: the request may be sent again."""
-
-
-class _Connection(asyncio.Protocol):
-    """One exchange at a time. The parser calls the `on_` methods."""
-
-    def __init__(self, everyone: set[_Connection]) -> None:
-        self._everyone = everyone
-        self._transport: asyncio.Transport | None = None
-        self._waiting: asyncio.Future[Response] | None = None
-        self._used = False
-        self._heard = False
-        self.closed = False
-        self.reusable = False
-        self.idle_since = 0.0
-        self._reset()
-
-    def _reset(self) -> None:
-        self._parser = httptools.HttpResponseParser(self)
-        self._headers: dict[str, str] = {}
-        self._body = bytearray()
-        self._size = 0
-        self._heard = False
-        self._until_close = False
-
-    def connection_made(self, transport: asyncio.BaseTransport) -> None:
-        self._transport = cast("asyncio.Transport", transport)  # uvloop's is not a subclass
-        self._everyone.add(self)
-
-    async def exchange(self, head: bytes, body: bytes) -> Response:
-        if self._transport is None or self._transport.is_closing():
-            raise _Stale("closed")
-        self._waiting = asyncio.get_running_loop().create_future()
-        self._transport.writelines([head, body])
-        try:
-            return await self._waiting
-        finally:
-            self._waiting = None
-            self._used = True
-
-    def close(self) -> None:
-        self.closed = True
-        if self._transport is not None:
-            self._transport.abort()
-
-    def data_received(self, data: bytes) -> None:
-        if self._waiting is None:  # nothing was asked: 408 from a server that closes, or worse
-            self.close()
-            return
-        self._heard = True
-        self._size += len(data)
-        if self._size > MAX_RESPONSE + (64 << 10):
-            self._fail(BadResponse(f"the response is longer than {MAX_RESPONSE} bytes"))
-            return
-        try:
-            self._parser.feed_data(data)
-        except (httptools.HttpParserError, httptools.HttpParserUpgrade):
-            self._fail(BadResponse("the response is not HTTP/1.1"))
-
-    def on_header(self, name: bytes, value: bytes) -> None:
-        self._headers[name.decode("latin-1").lower()] = value.decode("latin-1")
-
-    def on_headers_complete(self) -> None:
-        self._until_close = "content-length" not in self._headers and "transfer-encoding" not in self._headers
-
-    def on_body(self, body: bytes) -> None:
-        self._body += body
-
-    def on_message_complete(self) -> None:
-        status = self._parser.get_status_code()
-        if 100 <= status < 200:
-            self._headers.clear()
-            return
-        self._finish(status, self._parser.should_keep_alive())
-
-    def _finish(self, status: int, reusable: bool) -> None:
-        self.reusable = reusable
-        response = Response(status, self._headers, bytes(self._body))
-        if self._waiting is not None and not self._waiting.done():
-            self._waiting.set_result(response)
-        if reusable:
-            self._headers = {}
-            self._body = bytearray()
-            self._size = 0
-            self._heard = False
-
-    def _fail(self, error: OSError) -> None:
-        if self._waiting is not None and not self._waiting.done():
-            self._waiting.set_exception(error)
-        self.close()
-
-    def connection_lost(self, exc: Exception | None) -> None:
-        self.closed = True
-        self._everyone.discard(self)
-        if self._waiting is None or self._waiting.done():
-            return
-        if self._until_close and exc is None and self._parser.get_status_code() >= 200:
-            self._finish(self._parser.get_status_code(), reusable=False)
-        elif self._used and not self._heard:
-            self._fail(_Stale("closed while unused"))
-        else:
-            self._fail(ConnectionResetError("the server closed the connection before it answered"))

@@ -4,10 +4,13 @@ from __future__ import annotations
 
 import asyncio
 import errno
+import socket
 from collections.abc import Callable
 
 from ..logic.schema import Address
 from .clock import Clock
+from .resolver import Address as IpAddress
+from .resolver import Resolver
 
 RETRY = 5.0
 BACKLOG = 1024
@@ -66,7 +69,11 @@ class Listener:
         port = self.address.port
         for host in _hosts(self.address.host):
             try:
-                server = await loop.create_server(self._factory, host, port, backlog=BACKLOG)
+                for address in await Resolver().addresses(host):
+                    # Not by its name: uvloop looks even numeric addresses up, in libuv's threads.
+                    server = await loop.create_server(self._factory, sock=_bound(address, port), backlog=BACKLOG)
+                    opened.append(server)
+                    port = server.sockets[0].getsockname()[1]
             except OSError as error:
                 if opened and error.errno in (errno.EADDRNOTAVAIL, errno.EAFNOSUPPORT):
                     continue  # a machine without IPv6
@@ -74,8 +81,6 @@ class Listener:
                     server.close()
                 self.why = f"cannot listen on {Address(host, port)}: {_reason(error)}"
                 return False
-            opened.append(server)
-            port = server.sockets[0].getsockname()[1]
         self._servers = opened
         self.why = ""
         return True
@@ -83,6 +88,19 @@ class Listener:
 
 def _hosts(host: str) -> list[str]:
     return {"localhost": ["127.0.0.1", "::1"], "": ["0.0.0.0", "::"]}.get(host, [host])
+
+
+def _bound(address: IpAddress, port: int) -> socket.socket:
+    sock = socket.socket(address.family, socket.SOCK_STREAM)
+    try:
+        sock.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        if address.family == socket.AF_INET6:
+            sock.setsockopt(socket.IPPROTO_IPV6, socket.IPV6_V6ONLY, 1)
+        sock.bind((address.host, port))
+    except OSError:
+        sock.close()
+        raise
+    return sock
 
 
 def _reason(error: OSError) -> str:

@@ -29,6 +29,13 @@ def flags_of(state: State, flags: Sequence[Flag]) -> list[str]:
     return sorted({*flags, *((Flag.UNKNOWN,) if state is State.UNKNOWN else ())})
 
 
+def wants_text(accept: str, user_agent: str) -> bool:
+    """Plain text where it is asked for, or for a terminal's client that takes anything."""
+    if "json" in accept:
+        return False
+    return "text/plain" in accept or ("*/*" in accept and user_agent.lower().startswith(("curl/", "wget/", "httpie/")))
+
+
 def health_json(verdict: Verdict, state: State, checks: Sequence[Check], resource: Resource) -> dict[str, Any]:
     """The document for one gate: `state` is the gate's, `checks` are keyed `name:measurement` as the draft says."""
     document: dict[str, Any] = {

@@ -7,25 +7,27 @@ answer are read.
 
 from __future__ import annotations
 
+import asyncio
 import re
 import ssl
-from collections.abc import AsyncIterator, Iterable
-from contextlib import asynccontextmanager
+from collections.abc import Iterable
 from time import perf_counter
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import Annotated, Any, NamedTuple
 from urllib.parse import urljoin, urlsplit
 
 import msgspec
 
+from ..io.connect import connect
+from ..io.http_connection import Closed, HttpConnection
+from ..io.resolver import Address
 from ..io.secrets import SecretValue
+from ..io.tls import ClientTls
 from ..logic.conditions import DEFAULT_STATUS, Answer, Expect, judge
+from ..logic.http_request import endpoint, request_head
 from ..logic.schema import Invalid, Scalar, SecretText, StatusRanges, quoted, url
 from ..model.health import Observed, Result, State
 from . import reach
 from .base import CheckConfig, Context
-
-if TYPE_CHECKING:
-    from aiohttp import ClientSession
 
 KIND = "http"
 MOST_BODY = 1 << 20
@@ -85,6 +87,14 @@ def misses(config: Config, target_url: str | None) -> Iterable[tuple[str, str, s
         yield "url", f'no HTTP host: target.url is "{target_url}"', "a URL such as http://127.0.0.1:8080/readyz"
 
 
+class _Way(NamedTuple):
+    """What all requests of one look share."""
+
+    addresses: list[Address]
+    headers: dict[str, str]
+    tls: ssl.SSLContext | None
+
+
 class HttpProbe:
     def __init__(self, config: Config, context: Context) -> None:
         self.config = config
@@ -92,6 +102,7 @@ class HttpProbe:
         self._base = urljoin(context.target_url or "", config.url or "")
         self._finds = config.url is None and urlsplit(self._base).path in ("", "/")
         self._theirs = {name: SecretValue(secret) for name, secret in config.headers.items()}
+        self._tls = ClientTls(verify=config.tls.verify, ca=config.tls.ca)
         self._next = 0
         self._found: str | None = None if self._finds else self._base
         self._serves = False
@@ -100,37 +111,41 @@ class HttpProbe:
     async def check(self) -> Result:
         if problem := next(iter(misses(self.config, self._context.target_url)), None):
             return Result(State.UNKNOWN, f"{problem[1]}, expected {problem[2]}")
-        parts = urlsplit(self._base)
-        peer = reach.authority(parts.hostname or "", parts.port or (443 if parts.scheme == "https" else 80))
+        where = endpoint(self._base)
+        peer = reach.authority(where.host, where.port)
         try:
             headers = self._headers()
-            tls = self._tls()
+            tls = self._tls.context() if where.scheme == "https" else None
         except OSError as error:  # also ssl.SSLError
             return Result(State.UNKNOWN, f"not asked: {error}")
         try:
-            async with self._session(parts.hostname or "", tls) as session:
-                return await self._look(session, headers)
+            addresses = await reach.addresses(self._context.resolver, where.host, self.config.timeout)
+            return await self._look(_Way(addresses, headers, tls))
         except ssl.SSLCertVerificationError as error:
             return Result(State.FAIL, f"certificate of {peer} not accepted: {error.verify_message or error.reason}")
         except ssl.SSLError as error:
             return Result(State.FAIL, f"no TLS with {peer}: {error.reason or error}")
+        except Closed as error:
+            return Result(State.FAIL, f"{peer}: {error}")
         except OSError as error:
             return reach.failure(error, peer)
+        except ValueError as error:  # a header from a file with a line break in it
+            return Result(State.UNKNOWN, f"not asked: {error}")
 
-    async def _look(self, session: ClientSession, headers: dict[str, str]) -> Result:
+    async def _look(self, way: _Way) -> Result:
         if self._found is None:
-            return await self._find(session, headers)
-        answer = await self._ask(session, self._found, headers)
+            return await self._find(way)
+        answer = await self._ask(self._found, way)
         if self._finds and not self._serves and answer.status == 404:
             self._found = None
-            return await self._find(session, headers)
+            return await self._find(way)
         return self._result(self._found, answer)
 
-    async def _find(self, session: ClientSession, headers: dict[str, str]) -> Result:
+    async def _find(self, way: _Way) -> Result:
         """Try the endpoints in turn. Where the deadline cuts this short, the next look goes on from there."""
         while True:
             address = urljoin(self._base, ENDPOINTS[self._next])
-            answer = await self._ask(session, address, headers)
+            answer = await self._ask(address, way)
             self._next = (self._next + 1) % len(ENDPOINTS)
             self._serves = self._next == 0 and answer.status in _NOT_HERE
             if self._serves or answer.status not in _NOT_HERE:
@@ -146,65 +161,36 @@ class HttpProbe:
         note = " (no health endpoint found: any answer below 500 counts)" if self._serves else ""
         return Result(state, f"{self.config.method} {shown(address)}: {text}{note}", observed)
 
-    async def _ask(self, session: ClientSession, address: str, headers: dict[str, str]) -> Answer:
-        """One request. Raises `OSError`, also for what aiohttp wraps and for answers that are not HTTP."""
-        import aiohttp
-
-        started = perf_counter()
-        random = self._context.random
+    async def _ask(self, address: str, way: _Way) -> Answer:
+        """One request on a connection of its own. Raises `OSError`, also for an answer that is not HTTP."""
+        where, method, random = endpoint(address), self.config.method, self._context.random
         trace = f"00-{random.randrange(1, 1 << 128):032x}-{random.randrange(1, 1 << 64):016x}-00"
+        headers = {"traceparent": trace, **way.headers}
+        head = request_head(method, where, where.target, headers, 0 if method == "POST" else None)
+        connection = HttpConnection(MOST_BODY, cut=True)
+        started = perf_counter()
+        sock = await connect(way.addresses, where.port)
         try:
-            async with session.request(
-                self.config.method, address, headers={"traceparent": trace, **headers}, allow_redirects=False
-            ) as response:
-                body = bytearray()
-                while len(body) <= MOST_BODY and (chunk := await response.content.read(MOST_BODY + 1 - len(body))):
-                    body += chunk
-                return Answer(
-                    response.status, bytes(body[:MOST_BODY]), len(body) <= MOST_BODY, perf_counter() - started
-                )
-        except aiohttp.ClientConnectorCertificateError as error:
-            raise error.certificate_error from None
-        except aiohttp.ClientConnectorError as error:
-            raise error.os_error from None
-        except aiohttp.ServerDisconnectedError:
-            raise OSError("the connection was closed without an answer") from None
-        except aiohttp.ClientPayloadError:
-            raise OSError("the connection was closed in the middle of the answer") from None
-        except aiohttp.ClientResponseError as error:
-            raise OSError(f"the answer is not HTTP ({error.message.splitlines()[0]})") from None
-        except aiohttp.ClientError as error:
-            if isinstance(error, OSError):
-                raise
-            raise OSError(str(error)) from None
-
-    @asynccontextmanager
-    async def _session(self, host: str, tls: ssl.SSLContext | bool) -> AsyncIterator[ClientSession]:
-        import aiohttp
-
-        from .pinned import Pinned
-
-        addresses = await reach.addresses(self._context.resolver, host, self.config.timeout)
-        connector = aiohttp.TCPConnector(ssl=tls, force_close=True, use_dns_cache=False, resolver=Pinned(addresses))
-        async with aiohttp.ClientSession(
-            connector=connector,
-            cookie_jar=aiohttp.DummyCookieJar(),
-            timeout=aiohttp.ClientTimeout(),
-            # A body is read as it comes: bounded, so that nothing can unfold in memory.
-            auto_decompress=False,
-        ) as session:
-            yield session
+            await asyncio.get_running_loop().create_connection(
+                lambda: connection, sock=sock, ssl=way.tls, server_hostname=where.host.rstrip(".") if way.tls else None
+            )
+            answer = await connection.exchange(head, bodiless=method == "HEAD")
+        finally:
+            connection.close()
+        return Answer(answer.status, answer.body, answer.whole, perf_counter() - started)
 
     def _headers(self) -> dict[str, str]:
         """The caller's, over ours. Secrets in files are read each time, because they rotate."""
-        ours = {"User-Agent": self._context.user_agent, "Accept": "*/*", "Accept-Encoding": "identity"}
+        ours = {
+            "User-Agent": self._context.user_agent,
+            "Accept": "*/*",
+            # Nothing is decompressed, so that nothing can unfold in memory.
+            "Accept-Encoding": "identity",
+            "Connection": "close",
+        }
         theirs = {name: value.read() for name, value in self._theirs.items()}
         names = {name.lower() for name in theirs}
         return {name: value for name, value in ours.items() if name.lower() not in names} | theirs
-
-    def _tls(self) -> ssl.SSLContext | bool:
-        tls = self.config.tls
-        return ssl.create_default_context(cafile=tls.ca) if tls.verify and tls.ca else tls.verify
 
 
 def shown(address: str) -> str:

@@ -13,7 +13,7 @@ from time import perf_counter
 from typing import Annotated, Any
 from urllib.parse import urlsplit
 
-from ..io.resolver import Address as IpAddress
+from ..io.connect import connect
 from ..logic.conditions import Latency, span
 from ..logic.schema import Address, Invalid, Scalar, parse_address, quoted
 from ..model.health import Observed, Result, State
@@ -21,8 +21,6 @@ from . import reach
 from .base import CheckConfig, Context
 
 KIND = "tcp"
-# RFC 8305, section 5: the next address is tried when one has not answered for this long.
-STAGGER = 0.25
 # Bytes of an answer in which `expect` is looked for.
 MOST_ANSWER = 64 << 10
 _PORTS = {"http": 80, "https": 443}
@@ -91,53 +89,6 @@ class TcpProbe:
                 break
             answer += more
         return answer.decode(errors="replace")
-
-
-async def connect(addresses: list[IpAddress], port: int) -> socket.socket:
-    """A connection to the first address that accepts; the caller closes it. Happy Eyeballs (RFC 8305) without its sorting.
-
-    Raises the only error, or one `OSError` with the texts of all.
-    """
-    waiting = list(addresses)
-    attempts: list[asyncio.Task[socket.socket]] = []
-    running: set[asyncio.Task[socket.socket]] = set()
-    errors: list[OSError] = []
-    won: socket.socket | None = None
-    try:
-        while waiting or running:
-            if waiting:
-                attempts.append(asyncio.create_task(_attempt(waiting.pop(0), port)))
-                running.add(attempts[-1])
-            done, running = await asyncio.wait(
-                running, timeout=STAGGER if waiting else None, return_when=asyncio.FIRST_COMPLETED
-            )
-            for attempt in done:
-                try:
-                    won = attempt.result()
-                except OSError as error:
-                    errors.append(error)
-                else:
-                    return won
-    finally:
-        for attempt in attempts:
-            attempt.cancel()
-        for made in await asyncio.gather(*attempts, return_exceptions=True):
-            if isinstance(made, socket.socket) and made is not won:
-                made.close()
-    if len(errors) == 1:
-        raise errors[0]
-    raise OSError("Multiple exceptions: " + ", ".join(map(str, errors)))
-
-
-async def _attempt(address: IpAddress, port: int) -> socket.socket:
-    sock = socket.socket(address.family, socket.SOCK_STREAM)
-    try:
-        sock.setblocking(False)
-        await asyncio.get_running_loop().sock_connect(sock, (address.host, port))
-    except BaseException:
-        sock.close()
-        raise
-    return sock
 
 
 def _peer_of(url: str | None) -> Address | None:

@@ -135,7 +135,7 @@ async def test_silence_past_the_lease_is_stale_within_seconds_and_over_with_a_he
             return msgspec.json.decode(body, type=resources.ServiceDetail).service
 
         assert (await service()).status == "pass"
-        while (await service()).status == "pass":  # noqa: ASYNC110 - there is nothing to await but the answer
+        while (await service()).status == "pass":
             await asyncio.sleep(0.1)  # until the collector looks again
         assert ((await service()).status, (await service()).flags) == ("unknown", ("stale",))
         await post(session, full("shop-1", 2, checks(ready="+"), interval=10))

@@ -19,7 +19,7 @@ STUBBORN = Command((sys.executable, "-c", f"import signal; signal.signal(signal.
 
 
 async def ready(child: Child) -> Child:
-    while "ready" not in child.last_words():  # noqa: ASYNC110 (a process, watched from outside)
+    while "ready" not in child.last_words():
         await asyncio.sleep(0.01)
     return child
 

@@ -65,7 +65,7 @@ async def test_traffic_goes_to_every_replica_and_ends_when_told() -> None:
         traffic = Traffic([one, other], rate=500, seed=1)
         stop = asyncio.Event()
         running = asyncio.create_task(traffic.run(stop))
-        while len(traffic.tally.seen) < 40:  # noqa: ASYNC110 (a real client, watched from outside)
+        while len(traffic.tally.seen) < 40:
             await asyncio.sleep(0.01)
         stop.set()
         await running
@@ -87,7 +87,7 @@ async def test_a_replica_that_hangs_drops_requests_instead_of_queueing_them() ->
         traffic = Traffic([url], rate=2000, seed=1)
         stop = asyncio.Event()
         running = asyncio.create_task(traffic.run(stop))
-        while traffic.tally.dropped < 10:  # noqa: ASYNC110 (a real client, watched from outside)
+        while traffic.tally.dropped < 10:
             await asyncio.sleep(0.01)
         stop.set()
         release.set()

@@ -8,6 +8,8 @@ import socket
 import subprocess
 import sys
 import time
+import urllib.error
+import urllib.request
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -30,6 +32,16 @@ def run(*args: str, environ: dict[str, str] | None = None) -> subprocess.Complet
     return subprocess.run(
         outrider(*args), cwd=ROOT, env=environ or {"HOSTNAME": "h"}, capture_output=True, text=True, timeout=30
     )
+
+
+def post(url: str, body: bytes) -> int:
+    request = urllib.request.Request(url, body, {"Content-Type": "application/x-protobuf"})
+    try:
+        with urllib.request.urlopen(request, timeout=5) as answer:
+            return int(answer.status)
+    except urllib.error.HTTPError as error:
+        with error:
+            return error.code
 
 
 def environ(api: int, otlp: int, **more: str) -> dict[str, str]:
@@ -171,14 +183,28 @@ def test_sigterm_ends_soon_after_the_service_has_gone(tmp_path: Path) -> None:
             assert sidecar.wait(15) == 0
 
 
-def test_the_sidecar_never_imports_what_costs_too_much() -> None:
+def test_the_sidecar_never_imports_what_costs_too_much(server: int, tmp_path: Path) -> None:
+    """Also not while it checks by HTTP, forwards, beats and is asked: aiohttp is for TLS upstreams and proxies alone."""
     program = (
         "import sys, sidecar.daemon, sidecar.api, sidecar.config; "
         "print(sorted({m.split('.')[0] for m in sys.modules} & {'grpc', 'google', 'pydantic', 'rich', 'aiohttp', "
         "'prometheus_client', 'sqlite3', 'opentelemetry'}))"
     )
     done = subprocess.run([sys.executable, "-c", program], cwd=ROOT, capture_output=True, text=True, timeout=30)
-    assert done.stdout == "[]\n", "aiohttp and prometheus_client come when the API opens and when it is scraped"
+    assert done.stdout == "[]\n", "prometheus_client comes when it is scraped"
+
+    api, otlp, url = free_port(), free_port(), f"http://127.0.0.1:{server}"
+    settings = environ(api, otlp, OUTRIDER_COLLECTOR_URL=url, OUTRIDER_DRAIN="0s")
+    with running(outrider("run", "--target", url), tmp_path / "log", settings) as sidecar:
+        eventually(lambda: get(f"http://127.0.0.1:{api}/health").status == 200)
+        assert post(f"http://127.0.0.1:{otlp}/v1/traces", b"\n\4\x12\2\x12\0") == 400, "the upstream takes no POST"
+        eventually(lambda: json.loads(get(f"http://127.0.0.1:{api}/status").text)["collector"]["failed"])
+        (upstream,) = json.loads(get(f"http://127.0.0.1:{api}/status").text)["relay"]
+        assert upstream["items"]["rejected"] >= 1
+        assert get(f"http://127.0.0.1:{api}/metrics").status == 200
+        maps = Path(f"/proc/{sidecar.pid}/maps").read_text()
+    assert "/httptools/" in maps, "else this would prove nothing"
+    assert [name for name in ("aiohttp", "yarl", "multidict", "frozenlist", "sqlite3") if f"/{name}" in maps] == []
 
 
 def test_version_and_help() -> None:

@@ -10,7 +10,7 @@ from contextlib import asynccontextmanager
 import msgspec
 
 from sidecar.export.heartbeat import Heartbeats
-from sidecar.io.http_client import Response
+from sidecar.io.http_connection import Response
 from sidecar.logic.beats import Beats
 from sidecar.model.counters import HeartbeatCounters
 from sidecar.model.health import Check, CheckReport, State

@@ -9,7 +9,8 @@ from contextlib import asynccontextmanager
 
 import pytest
 
-from sidecar.io.http_client import BadResponse, HttpClient
+from sidecar.io.http_client import HttpClient
+from sidecar.io.http_connection import BadResponse
 from sidecar.io.resolver import Address, NameNotFound, Resolver
 
 Handler = Callable[[asyncio.StreamReader, asyncio.StreamWriter], Awaitable[None]]
@@ -94,9 +95,28 @@ async def test_a_kept_connection_that_the_server_closed_is_replaced() -> None:
         assert (server.connections, len(server.requests)) == (2, 3)
 
 
+async def test_a_second_answer_is_never_taken_for_that_of_the_next_request() -> None:
+    async with serving(OK + OK.replace(b"hi", b"no"), OK, OK) as (server, client):
+        for _ in range(3):
+            response = await client.post("/", b"", {}, 5.0)
+            assert (response.body, response.headers["x-name"]) == (b"hi", "V")
+        assert server.connections == 2
+
+
+async def test_user_and_password_of_the_url_are_sent_as_basic_authorization() -> None:
+    async with serving(OK, OK) as (server, _):
+        client = HttpClient(f"http://user:p%40ss@127.0.0.1:{server.port}", environ={})
+        await client.post("/", b"", {}, 5.0)
+        await client.post("/", b"", {"authorization": "Bearer x"}, 5.0)
+        await client.close()
+        assert b"\r\nAuthorization: Basic dXNlcjpwQHNz\r\n" in server.requests[0]
+        assert server.requests[1].lower().count(b"authorization") == 1
+        assert f"\r\nHost: 127.0.0.1:{server.port}\r\n".encode() in server.requests[0]
+
+
 async def test_a_new_connection_that_closes_is_an_error_and_nothing_is_sent_twice() -> None:
     async with serving(b"", OK) as (server, client):
-        with pytest.raises(ConnectionResetError, match="closed the connection before it answered"):
+        with pytest.raises(ConnectionResetError, match="closed without an answer"):
             await client.post("/", b"", {}, 5.0)
         assert len(server.requests) == 1
 
@@ -120,7 +140,7 @@ async def test_a_server_that_does_not_answer_is_a_timeout_and_its_connection_is_
 @pytest.mark.parametrize(
     ("answer", "why"),
     [
-        (b"SSH-2.0-OpenSSH\r\n\r\n", "not HTTP/1.1"),
+        (b"SSH-2.0-OpenSSH\r\n\r\n", "the answer is not HTTP "),
         (b"HTTP/1.1 200 OK\r\nContent-Length: 9000000\r\n\r\n" + bytes(9_000_000), "longer than 4194304 bytes"),
     ],
 )

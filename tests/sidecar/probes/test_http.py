@@ -140,6 +140,79 @@ async def test_a_compressed_body_is_not_unfolded() -> None:
         assert server.requests[0][2]["accept-encoding"] == "identity"
 
 
+@pytest.mark.parametrize(
+    ("answer", "said"),
+    [
+        (b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n1;x=y\r\no\r\n1\r\nk\r\n0\r\nT: 1\r\n\r\n", "200"),
+        (b"HTTP/1.0 200 OK\r\n\r\nok", "200"),
+        (b"HTTP/1.1 103 Early\r\nLink: x\r\n\r\nHTTP/1.1 100 C\r\n\r\nHTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\nok", "200"),
+        (b"HTTP/1.1 204 No Content\r\n\r\n", '204; the body does not contain "ok"'),
+        (b"HTTP/1.1 101 X\r\nConnection: Upgrade\r\nUpgrade: x\r\n\r\nok", "101, expected 200-399; the body does not"),
+    ],
+)  # fmt: skip
+async def test_every_way_to_end_a_body_is_understood(answer: bytes, said: str) -> None:
+    async with HttpServer({"/h": answer}) as server:
+        result = await look(config(url="/h", expect={"body": {"contains": "ok"}}), server.url)
+        assert result.partition("http://HOST/h: ")[2].startswith(said)
+
+
+async def test_head_has_no_body_whatever_its_length_says() -> None:
+    async with HttpServer({"/h": b"HTTP/1.1 200 OK\r\nContent-Length: 99\r\n\r\n"}) as server:
+        assert await look(config(url="/h", method="HEAD"), server.url) == "pass: HEAD http://HOST/h: 200 in TIME"
+
+
+async def test_an_endless_answer_is_cut_at_once() -> None:
+    async def endless(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        await reader.readuntil(b"\r\n\r\n")
+        writer.write(b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n")
+        try:
+            while True:
+                writer.write(b"1\r\nx\r\n" * 10_000)
+                await writer.drain()
+        except ConnectionError:
+            writer.close()
+
+    server = await asyncio.start_server(endless, "127.0.0.1", 0)
+    async with server:
+        url = f"http://127.0.0.1:{server.sockets[0].getsockname()[1]}/"
+        assert await look(config(url=url)) == "pass: GET http://HOST/: 200 in TIME"
+
+
+async def test_endless_headers_are_not_an_answer() -> None:
+    async with HttpServer({"/h": b"HTTP/1.1 200 OK\r\n" + b"A: b\r\n" * 300_000}) as server:
+        said = await look(config(url="/h"), server.url)
+    assert said == "fail: HOST: the response is longer than 1048576 bytes"
+
+
+async def test_a_request_is_what_http_asks_for() -> None:
+    async with HttpServer({"/h%20%C3%BC?a=b": 200}) as server:
+        await look(config(url="/h%20ü?a=b", method="POST"), server.url)
+        await look(config(url="/h%20ü?a=b", headers={"Host": "shop.test"}), server.url)
+    (_, _, first), (_, _, second) = server.requests
+    assert (first["host"], first["connection"], first["content-length"]) == (
+        f"127.0.0.1:{server.port}",
+        "close",
+        "0",
+    )
+    assert (second["host"], "content-length" in second) == ("shop.test", False)
+
+
+async def test_a_header_from_a_file_with_a_line_break_is_not_sent(tmp_path: Path) -> None:
+    token = tmp_path / "token"
+    token.write_text("a\nX-Other: b")
+    async with HttpServer({"/h": 200}) as server:
+        said = await look(config(url="/h", headers={"X-Token": {"file": str(token)}}), server.url)
+        assert said == "unknown: not asked: the value of header X-Token has a line break in it"
+        assert server.requests == []
+
+
+async def test_an_ipv6_address_is_asked_and_shown_in_brackets() -> None:
+    async with HttpServer({"/h": 200}, "::1") as server:
+        result = await HttpProbe(config(url=f"http://[::1]:{server.port}/h"), context()).check()
+        assert result.output.startswith(f"GET http://[::1]:{server.port}/h: 200 in ")
+        assert server.requests[0][2]["host"] == f"[::1]:{server.port}"
+
+
 # What goes wrong on the way
 
 
@@ -326,6 +399,79 @@ async def test_tls_with_a_plain_server_fails() -> None:
         assert (await look(config(url=url))).startswith("fail: no TLS with HOST: ")
 
 
+async def test_the_server_is_told_the_name_that_is_asked_for_but_never_an_address(
+    certificate: tuple[Path, Path],
+) -> None:
+    names: list[str | None] = []
+    tls = ssl.create_default_context(ssl.Purpose.CLIENT_AUTH)
+    tls.load_cert_chain(*certificate)
+    tls.set_alpn_protocols(["h2", "http/1.1"])
+    tls.sni_callback = lambda _connection, name, _context: names.append(name)
+    protocols: list[str | None] = []
+
+    async def serve(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        protocols.append(writer.get_extra_info("ssl_object").selected_alpn_protocol())
+        await reader.readuntil(b"\r\n\r\n")
+        writer.write(b"HTTP/1.1 200 OK\r\n\r\n")
+        writer.close()
+
+    def here(name: str) -> list[Address]:
+        return [Address(socket.AF_INET, "127.0.0.1")]
+
+    server = await asyncio.start_server(serve, "127.0.0.1", 0, ssl=tls)
+    async with server:
+        port = server.sockets[0].getsockname()[1]
+        for host in ("Shop.Test.", "127.0.0.1"):
+            settings = config(url=f"https://{host}:{port}/", tls={"verify": False})
+            assert (await HttpProbe(settings, context(lookup=here)).check()).raw is State.PASS
+        verified = config(url=f"https://shop.test:{port}/", tls={"ca": str(certificate[0])})
+        wrong = await HttpProbe(verified, context(lookup=here)).check()
+    assert names == ["shop.test", None, "shop.test"]
+    assert protocols[:2] == ["http/1.1", "http/1.1"]
+    assert (wrong.raw, "Hostname mismatch" in wrong.output) == (State.FAIL, True)
+
+
+async def test_authorities_that_rotate_are_read_again(certificate: tuple[Path, Path], tmp_path: Path) -> None:
+    tls = ssl.create_default_context(ssl.Purpose.CLIENT_AUTH)
+    tls.load_cert_chain(*certificate)
+
+    async def serve(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        await reader.readuntil(b"\r\n\r\n")
+        writer.write(b"HTTP/1.1 200 OK\r\nContent-Length: 0\r\n\r\n")
+        writer.close()
+
+    ca = tmp_path / "ca.pem"
+    ca.write_text("")
+    server = await asyncio.start_server(serve, "127.0.0.1", 0, ssl=tls)
+    async with server:
+        url = f"https://127.0.0.1:{server.sockets[0].getsockname()[1]}/"
+        probe = HttpProbe(config(url=url, tls={"ca": str(ca)}), context())
+        assert (await probe.check()).raw is State.UNKNOWN
+        ca.write_bytes(certificate[0].read_bytes())
+        assert (await probe.check()).raw is State.PASS
+
+
+@pytest.mark.parametrize("scheme", ["http", "https"])
+async def test_a_deadline_leaves_no_connection_behind(scheme: str) -> None:
+    gone = asyncio.Event()
+
+    async def silent(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        try:
+            while await reader.read(1000):
+                pass
+        except ConnectionError:
+            pass
+        gone.set()
+        writer.close()
+
+    server = await asyncio.start_server(silent, "127.0.0.1", 0)
+    async with server:
+        probe = HttpProbe(config(url=f"{scheme}://127.0.0.1:{server.sockets[0].getsockname()[1]}/"), context())
+        with pytest.raises(TimeoutError):
+            await asyncio.wait_for(probe.check(), 0.1)
+        await asyncio.wait_for(gone.wait(), 5)
+
+
 # Configuration
 
 
@@ -358,6 +504,12 @@ def test_the_table_has_every_kind() -> None:
     assert sorted(PROBES) == ["http", "process", "tcp"]
 
 
-def test_aiohttp_is_not_imported_before_the_first_look() -> None:
-    code = "import sys, sidecar.probes; sys.exit('aiohttp' in sys.modules)"
-    assert subprocess.run([sys.executable, "-c", code]).returncode == 0
+def test_a_look_never_imports_aiohttp() -> None:
+    code = (
+        "import asyncio, sys; from sidecar.probes.http import Config, HttpProbe; "
+        "from tests.sidecar.probes.support import context; "
+        "print(asyncio.run(HttpProbe(Config(url='http://127.0.0.1:1/'), context()).check()).output, "
+        "'aiohttp' in sys.modules)"
+    )
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True)
+    assert done.stdout == "connection refused by 127.0.0.1:1 False\n"
