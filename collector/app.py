@@ -19,7 +19,8 @@ from structlog.typing import FilteringBoundLogger
 from sidecar.io import log as logging
 from sidecar.io.clock import Clock, SystemClock
 from sidecar.io.listener import Listener
-from sidecar.logic.schema import Address, Invalid, Problem, parse_address
+from sidecar.logic.scalars import Address, Invalid, parse_address
+from sidecar.logic.schema import Problem
 from sidecar.model.counters import ReceiverCounters
 from sidecar.otlp.http import Config as OtlpConfig
 from sidecar.otlp.http import Receiver, claims

@@ -17,7 +17,7 @@ from .io.listener import Listener
 from .logic.health_json import CONTENT_TYPE, health_json, rfc3339, wants_text
 from .logic.http_message import Request, Response, problem
 from .logic.rollup import is_open
-from .logic.schema import Address, show_duration
+from .logic.scalars import Address, show_duration
 from .metrics.exposition import Exposition
 from .model.health import CheckReport, State, Verdict
 from .model.resource import Resource

@@ -143,7 +143,7 @@ async def _idle(error: BadConfig) -> int:
     from .config import Api
     from .io.clock import SystemClock
     from .io.log import configure
-    from .logic.schema import Invalid, parse_address
+    from .logic.scalars import Invalid, parse_address
 
     problems = [str(problem) for problem in error.problems]
     log = configure("info")

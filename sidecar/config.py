@@ -16,25 +16,9 @@ import yaml
 
 from .export.otlp_http import Config as OtlpHttpConfig
 from .logic.layers import Layer, leaves, merge, otel_environment, own_environment
-from .logic.schema import (
-    Address,
-    Duration,
-    HttpUrl,
-    ListenAddress,
-    Problem,
-    Scalar,
-    SecretText,
-    Table,
-    TargetUrl,
-    hints,
-    join,
-    optional_of,
-    scalar_of,
-    show_duration,
-)
-from .logic.schema import (
-    load as load_tree,
-)
+from .logic.scalars import Address, Duration, HttpUrl, ListenAddress, Scalar, SecretText, TargetUrl, show_duration
+from .logic.schema import Problem, Table, hints, join, optional_of, scalar_of
+from .logic.schema import load as load_tree
 from .metrics.process import Config as ProcessConfig
 from .otlp.http import Config as ReceiverLimits
 from .probes import PROBES

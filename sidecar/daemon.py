@@ -30,7 +30,7 @@ from .logic import status
 from .logic.beats import Beats
 from .logic.otlp_metrics import encode
 from .logic.retry import UpstreamState
-from .logic.schema import Address
+from .logic.scalars import Address
 from .metrics.process import ProcessMetrics
 from .model.counters import HeartbeatCounters, ReceiverCounters
 from .model.health import CheckReport, State, Transition, Verdict

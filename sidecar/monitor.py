@@ -13,7 +13,7 @@ from dataclasses import dataclass, field
 
 from .io.clock import Clock
 from .logic.rollup import rollup
-from .logic.schema import show_duration
+from .logic.scalars import show_duration
 from .logic.startup import Startup
 from .logic.threshold import Threshold
 from .model.health import Check, CheckReport, Flag, Result, Role, State, Transition, Verdict

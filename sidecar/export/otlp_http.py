@@ -18,7 +18,7 @@ from ..io.secrets import SecretValue
 from ..logic.gzip_body import GZIP
 from ..logic.http_request import endpoint
 from ..logic.otlp_http import HOP_HEADER, PROTOBUF, outcome
-from ..logic.schema import Duration, HttpUrl, SecretText, show_duration
+from ..logic.scalars import Duration, HttpUrl, SecretText, show_duration
 from ..model.signals import Batch, Outcome, RetryLater, Signal
 from ..version import VERSION
 

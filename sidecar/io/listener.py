@@ -7,7 +7,7 @@ import errno
 import socket
 from collections.abc import Callable
 
-from ..logic.schema import Address
+from ..logic.scalars import Address
 from .clock import Clock
 from .resolver import Address as IpAddress
 from .resolver import Resolver

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 
-from ..logic.schema import Secret
+from ..logic.scalars import Secret
 
 MAX_SECRET = 64 << 10
 

@@ -11,7 +11,7 @@ import msgspec
 
 from ..model.health import Severity, State
 from . import json_pointer
-from .schema import Duration, JsonPointer, Regex, Status, StatusRanges, show_duration
+from .scalars import Duration, JsonPointer, Regex, Status, StatusRanges, show_duration
 
 DEFAULT_STATUS = StatusRanges(((200, 399),))
 _WORST = {State.PASS: 0, State.WARN: 1, State.FAIL: 2}

@@ -15,7 +15,8 @@ from urllib.parse import unquote
 
 import msgspec
 
-from .schema import Problem, hints, join, optional_of, quoted, scalar_of, table_of
+from .scalars import quoted
+from .schema import Problem, hints, join, optional_of, scalar_of, table_of
 
 PREFIX = "OUTRIDER_"
 

@@ -14,7 +14,7 @@ from urllib.parse import urlsplit
 import msgspec
 
 from ..io.proc import ENDED, Proc, Stat
-from ..logic.schema import Regex
+from ..logic.scalars import Regex
 from ..model.process import Missing
 
 # What container runtimes put into a PID namespace beside the containers' own processes.

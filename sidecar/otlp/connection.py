@@ -29,7 +29,7 @@ from ..logic.otlp_http import (
 )
 from ..logic.otlp_wire import check_start
 from ..logic.protobuf import Malformed
-from ..logic.schema import show_bytes
+from ..logic.scalars import show_bytes
 from ..model.signals import Signal
 
 if TYPE_CHECKING:

@@ -27,7 +27,7 @@ from ..logic.gzip_body import NotGzip
 from ..logic.otlp_http import OK, PATHS, Reply, refusal
 from ..logic.otlp_wire import count
 from ..logic.protobuf import Malformed
-from ..logic.schema import Bytes, Duration, show_bytes, show_duration
+from ..logic.scalars import Bytes, Duration, show_bytes, show_duration
 from ..model.counters import ReceiverCounters
 from ..model.signals import Batch
 from .connection import Connection, Request

@@ -10,7 +10,7 @@ from typing import Any, Protocol
 import msgspec
 
 from ..io.resolver import Resolver
-from ..logic.schema import Duration, show_duration
+from ..logic.scalars import Duration, show_duration
 from ..model.health import Result, Role, Severity
 from ..model.process import ProcessSample
 

@@ -24,7 +24,7 @@ from ..io.secrets import SecretValue
 from ..io.tls import ClientTls
 from ..logic.conditions import DEFAULT_STATUS, Answer, Expect, judge
 from ..logic.http_request import endpoint, request_head
-from ..logic.schema import Invalid, Scalar, SecretText, StatusRanges, quoted, url
+from ..logic.scalars import Invalid, Scalar, SecretText, StatusRanges, quoted, url
 from ..model.health import Observed, Result, State
 from . import reach
 from .base import CheckConfig, Context

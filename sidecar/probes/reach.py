@@ -11,7 +11,7 @@ import errno
 import re
 
 from ..io.resolver import Address, NameNotFound, Resolver, ResolverTrouble
-from ..logic.schema import show_duration
+from ..logic.scalars import show_duration
 from ..model.health import Result, State
 
 # A name that is not resolved within this share of the check's timeout is our trouble. The rest of the timeout belongs

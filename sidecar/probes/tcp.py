@@ -15,7 +15,7 @@ from urllib.parse import urlsplit
 
 from ..io.connect import connect
 from ..logic.conditions import Latency, span
-from ..logic.schema import Address, Invalid, Scalar, parse_address, quoted
+from ..logic.scalars import Address, Invalid, Scalar, parse_address, quoted
 from ..model.health import Observed, Result, State
 from . import reach
 from .base import CheckConfig, Context

@@ -19,7 +19,7 @@ from collector.app import Running, Settings, build
 from collector.resources import Problem
 from sidecar.io import log as logging
 from sidecar.io.clock import SystemClock
-from sidecar.logic.schema import Address
+from sidecar.logic.scalars import Address
 from sidecar.model.health import Check
 from sidecar.model.heartbeat import Heartbeat, HeartbeatReply
 

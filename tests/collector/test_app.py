@@ -18,7 +18,8 @@ import msgspec
 import pytest
 
 from collector.app import Settings, settings_from
-from sidecar.logic.schema import Address, Problem
+from sidecar.logic.scalars import Address
+from sidecar.logic.schema import Problem
 from sidecar.model.heartbeat import Heartbeat
 
 from .sidecars import check, full

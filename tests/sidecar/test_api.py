@@ -14,7 +14,7 @@ from sidecar.api import Surface, application, idle_application, open_surface
 from sidecar.io.clock import SystemClock
 from sidecar.logic import status
 from sidecar.logic.rollup import rollup
-from sidecar.logic.schema import Address
+from sidecar.logic.scalars import Address
 from sidecar.model.health import CheckReport, Role, State, Verdict
 from sidecar.model.process import ProcessSample
 from sidecar.model.resource import Resource

@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from sidecar.config import BadConfig, Config, Loaded, load, show
-from sidecar.logic.schema import Address, Secret
+from sidecar.logic.scalars import Address, Secret
 from sidecar.probes import http, tcp
 
 GOLDEN = sorted((Path(__file__).parent.parent / "golden" / "config").glob("*.txt"))

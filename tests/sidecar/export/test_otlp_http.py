@@ -6,7 +6,8 @@ import pytest
 
 from sidecar.export.otlp_http import Compression, Config, OtlpHttp
 from sidecar.logic.otlp_http import encode_partial_success, encode_status
-from sidecar.logic.schema import Secret, load
+from sidecar.logic.scalars import Secret
+from sidecar.logic.schema import load
 from sidecar.model.signals import Accepted, Batch, Hold, Outcome, PartlyAccepted, RetryLater, Signal
 from sidecar.version import VERSION
 from tests.fakes import RecordingUpstream

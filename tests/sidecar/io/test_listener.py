@@ -6,7 +6,7 @@ import socket
 import pytest
 
 from sidecar.io.listener import Listener
-from sidecar.logic.schema import Address
+from sidecar.logic.scalars import Address
 from tests.fakes import FakeClock
 
 

@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 
 from sidecar.io.secrets import SecretValue
-from sidecar.logic.schema import Secret
+from sidecar.logic.scalars import Secret
 
 
 def test_a_literal_is_itself() -> None:

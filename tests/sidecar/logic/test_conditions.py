@@ -6,7 +6,8 @@ from typing import Any
 import pytest
 
 from sidecar.logic.conditions import Answer, Body, Expect, JsonValue, Latency, judge, span
-from sidecar.logic.schema import load, parse_status
+from sidecar.logic.scalars import parse_status
+from sidecar.logic.schema import load
 from sidecar.model.health import Severity, State
 
 

@@ -9,8 +9,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from sidecar.logic import schema
-from sidecar.logic.schema import Address, Invalid, Secret, StatusRanges
+from sidecar.logic import scalars
+from sidecar.logic.scalars import Address, Invalid, Secret, StatusRanges
 
 
 @pytest.mark.parametrize(
@@ -27,30 +27,30 @@ from sidecar.logic.schema import Address, Invalid, Secret, StatusRanges
     ],
 )
 def test_durations(text: str, seconds: float) -> None:
-    assert schema.parse_duration(text) == pytest.approx(seconds)
+    assert scalars.parse_duration(text) == pytest.approx(seconds)
 
 
 @pytest.mark.parametrize("raw", [10, "10", 1.5, "10 s", "s", "-1s", "10sec", "", None, True, [], {}])
 def test_what_is_no_duration(raw: Any) -> None:
     with pytest.raises(Invalid):
-        schema.parse_duration(raw)
+        scalars.parse_duration(raw)
 
 
 @given(st.integers(min_value=0, max_value=10**11).map(lambda us: us / 1e6))
 def test_a_duration_is_shown_as_it_can_be_read(seconds: float) -> None:
-    assert schema.parse_duration(schema.show_duration(seconds)) == pytest.approx(seconds, rel=1e-3, abs=1e-6)
+    assert scalars.parse_duration(scalars.show_duration(seconds)) == pytest.approx(seconds, rel=1e-3, abs=1e-6)
 
 
 @pytest.mark.parametrize(
     ("text", "size"), [("20MiB", 20 << 20), ("1GB", 10**9), (512, 512), ("512", 512), ("64 KiB", 65536)]
 )
 def test_sizes(text: Any, size: int) -> None:
-    assert schema.parse_bytes(text) == size
+    assert scalars.parse_bytes(text) == size
 
 
 @given(st.integers(min_value=0, max_value=1 << 40))
 def test_a_size_is_shown_as_it_can_be_read(size: int) -> None:
-    assert schema.parse_bytes(schema.show_bytes(size)) == size
+    assert scalars.parse_bytes(scalars.show_bytes(size)) == size
 
 
 @pytest.mark.parametrize(
@@ -63,41 +63,41 @@ def test_a_size_is_shown_as_it_can_be_read(size: int) -> None:
     ],
 )
 def test_addresses(text: str, address: Address) -> None:
-    assert schema.parse_address(text) == address
-    assert schema.parse_address(str(address)) == address
+    assert scalars.parse_address(text) == address
+    assert scalars.parse_address(str(address)) == address
 
 
 @pytest.mark.parametrize("raw", ["4318", "host", "::1:80", "host:http", "host:99999", None, "tcp://10.0.0.1:80"])
 def test_what_is_no_address(raw: Any) -> None:
     with pytest.raises(Invalid):
-        schema.parse_address(raw)
+        scalars.parse_address(raw)
 
 
 def test_status_ranges() -> None:
-    assert schema.parse_status("200-299, 404") == StatusRanges(((200, 299), (404, 404)))
-    assert schema.parse_status([200, "3xx"]) == StatusRanges(((200, 200), (300, 399)))
-    ranges = schema.parse_status("2xx,404")
+    assert scalars.parse_status("200-299, 404") == StatusRanges(((200, 299), (404, 404)))
+    assert scalars.parse_status([200, "3xx"]) == StatusRanges(((200, 200), (300, 399)))
+    ranges = scalars.parse_status("2xx,404")
     assert [status in ranges for status in (200, 299, 300, 404)] == [True, True, False, True]
 
 
 def test_a_secret_never_shows_its_value() -> None:
-    secret = schema.parse_secret("hunter2")
+    secret = scalars.parse_secret("hunter2")
     assert "hunter2" not in f"{secret} {secret!r} {[secret]}"
     assert str(Secret(file="/run/token")) == "{file: /run/token}"
 
 
 def test_a_secret_mistyped_is_not_shown_either() -> None:
     with pytest.raises(Invalid) as bad:
-        schema.parse_secret({"value": "hunter2"})
+        scalars.parse_secret({"value": "hunter2"})
     assert "hunter2" not in str(bad.value)
 
 
 def test_a_pattern_is_compiled() -> None:
-    assert schema.parse_regex("^a+$") == re.compile("^a+$")
+    assert scalars.parse_regex("^a+$") == re.compile("^a+$")
 
 
 @pytest.mark.parametrize(("raw", "meant"), [("$.a.b", "/a/b"), ("a.b", "/a/b")])
 def test_a_json_path_is_told_as_the_pointer_that_was_meant(raw: str, meant: str) -> None:
     with pytest.raises(Invalid) as bad:
-        schema.parse_pointer(raw)
+        scalars.parse_pointer(raw)
     assert bad.value.meant == meant
