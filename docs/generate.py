@@ -24,10 +24,11 @@ from sidecar.config import Config  # noqa: E402
 from sidecar.logic.layers import scalar_paths, variable  # noqa: E402
 from sidecar.logic.schema import hints, join, optional_of, scalar_of, table_of  # noqa: E402
 from sidecar.metrics.exposition import prometheus_name  # noqa: E402
-from sidecar.metrics.tree import FIELDS, Field  # noqa: E402
+from sidecar.metrics.tree import DECLARED as PROCESS  # noqa: E402
+from sidecar.model.signals import Declared  # noqa: E402
 from sidecar.probes import PROBES  # noqa: E402
 from sidecar.probes.base import CheckConfig  # noqa: E402
-from sidecar.telemetry import DECLARED, Declared  # noqa: E402
+from sidecar.telemetry import DECLARED  # noqa: E402
 
 
 def configuration() -> str:
@@ -153,7 +154,7 @@ def metrics() -> str:
         "",
         "Sums over the whole process tree. Names and units are OpenTelemetry's semantic conventions.",
         "",
-        *_metric_table(FIELDS),
+        *_metric_table(PROCESS),
         "",
         "## Health and the sidecar itself",
         "",
@@ -162,12 +163,11 @@ def metrics() -> str:
     return "\n".join(lines) + "\n"
 
 
-def _metric_table(declared: typing.Iterable[Declared | Field]) -> Iterator[str]:
+def _metric_table(declared: typing.Iterable[Declared]) -> Iterator[str]:
     yield "| OpenTelemetry | Prometheus | kind | unit | attributes | |"
     yield "|---|---|---|---|---|---|"
     for d in declared:
-        names = d.attributes if isinstance(d, Declared) else filter(None, (d.attribute,))
-        attributes = ", ".join(f"`{name}`" for name in names)
+        attributes = ", ".join(f"`{name}`" for name in d.attributes)
         prometheus = prometheus_name(d.name, d.unit, d.kind)
         yield f"| `{d.name}` | `{prometheus}` | {d.kind} | {d.unit} | {attributes} | {d.description} |"
 

@@ -8,28 +8,16 @@ from __future__ import annotations
 
 import os
 import resource as rusage
-from collections.abc import Iterable, Iterator, Mapping, Sequence
-
-import msgspec
+from collections.abc import Iterator, Mapping, Sequence
 
 from .model.counters import HeartbeatCounters, ReceiverCounters, UpstreamCounters
 from .model.health import CheckReport, State, Verdict
 from .model.process import ProcessSample
-from .model.signals import Kind, Metric, Point
+from .model.signals import Declared, Metric
 from .version import VERSION
 
 NUMBERS = {State.PASS: 0, State.WARN: 1, State.FAIL: 2, State.UNKNOWN: 3}
 """States as numbers, for dashboards."""
-
-
-class Declared(msgspec.Struct, frozen=True):
-    """A metric without its values. `attributes` are the names that every point carries, in order."""
-
-    name: str
-    kind: Kind
-    unit: str
-    description: str
-    attributes: tuple[str, ...] = ()
 
 
 _STATES = "0 pass, 1 warn, 2 fail, 3 unknown"
@@ -84,20 +72,6 @@ FDS = Declared("outrider.open_file_descriptors", "gauge", "{file_descriptor}", "
 
 DECLARED = [value for value in list(globals().values()) if isinstance(value, Declared)]
 
-Labels = tuple[str, ...]
-
-
-def made(declared: Declared, points: Iterable[tuple[Labels, float]], start: float = 0.0) -> Metric:
-    """The metric with its values; labels stand in the declared order."""
-    return Metric(
-        declared.name,
-        declared.kind,
-        declared.unit,
-        declared.description,
-        tuple(Point(value, tuple(zip(declared.attributes, labels, strict=True))) for labels, value in points),
-        start,
-    )
-
 
 def health(
     verdict: Verdict,
@@ -108,18 +82,18 @@ def health(
 ) -> Iterator[Metric]:
     """The verdict and every check."""
     gates = {"overall": verdict.status, "live": verdict.live, "ready": verdict.ready, "started": verdict.started}
-    yield made(HEALTH, (((gate,), NUMBERS[state]) for gate, state in gates.items()))
-    yield made(CHECK, (((c.name, c.kind, c.role, c.severity), NUMBERS[c.state]) for c in checks))
-    yield made(CHECK_DURATION, (((c.name, c.kind), c.duration) for c in checks if c.duration is not None))
+    yield HEALTH.of((((gate,), NUMBERS[state]) for gate, state in gates.items()))
+    yield CHECK.of(((c.name, c.kind, c.role, c.severity), NUMBERS[c.state]) for c in checks)
+    yield CHECK_DURATION.of(((c.name, c.kind), c.duration) for c in checks if c.duration is not None)
     kinds = {check.name: check.kind for check in checks}
-    yield made(CHECK_RUNS, (((n, kinds[n], raw), count) for n, by in runs.items() for raw, count in by.items()), start)
-    yield made(CHECK_TRANSITIONS, (((n, kinds[n]), count) for n, count in transitions.items()), start)
+    yield CHECK_RUNS.of((((n, kinds[n], raw), count) for n, by in runs.items() for raw, count in by.items()), start)
+    yield CHECK_TRANSITIONS.of((((n, kinds[n]), count) for n, count in transitions.items()), start)
 
 
 def target(sample: ProcessSample, start: float) -> Iterator[Metric]:
     """The neighbour's process: is it there, how often did it start, and what it uses."""
-    yield made(TARGET_UP, [((), float(sample.found))])
-    yield made(TARGET_RESTARTS, [((), sample.restarts)], start)
+    yield TARGET_UP.of([((), float(sample.found))])
+    yield TARGET_RESTARTS.of([((), sample.restarts)], start)
     yield from sample.metrics
 
 
@@ -130,36 +104,34 @@ def receiver(counters: ReceiverCounters, start: float) -> Iterator[Metric]:
         (OTLP_ITEMS, counters.items),
         (OTLP_BYTES, counters.bytes),
     ):
-        yield made(declared, (((signal,), value) for signal, value in values.items()), start)
-    yield made(OTLP_REFUSED, (((str(status),), n) for status, n in sorted(counters.refused.items())), start)
+        yield declared.of((((signal,), value) for signal, value in values.items()), start)
+    yield OTLP_REFUSED.of((((str(status),), n) for status, n in sorted(counters.refused.items())), start)
 
 
 def relay(upstreams: Mapping[str, tuple[UpstreamCounters, bool]], in_flight: int, start: float) -> Iterator[Metric]:
     """What became of it: counters and whether it accepts, by upstream."""
-    yield made(
-        RELAY_ITEMS,
+    yield RELAY_ITEMS.of(
         (((name, *key), n) for name, (counters, _) in upstreams.items() for key, n in sorted(counters.items.items())),
         start,
     )
-    yield made(
-        RELAY_SENDS,
+    yield RELAY_SENDS.of(
         (((name, *key), n) for name, (counters, _) in upstreams.items() for key, n in sorted(counters.sends.items())),
         start,
     )
-    yield made(RELAY_IN_FLIGHT, [((), in_flight)])
-    yield made(RELAY_UP, (((name,), float(up)) for name, (_, up) in upstreams.items()))
+    yield RELAY_IN_FLIGHT.of([((), in_flight)])
+    yield RELAY_UP.of((((name,), float(up)) for name, (_, up) in upstreams.items()))
 
 
 def heartbeats(counters: HeartbeatCounters, start: float) -> Metric:
-    return made(HEARTBEATS, [(("sent",), counters.sent), (("failed",), counters.failed)], start)
+    return HEARTBEATS.of([(("sent",), counters.sent), (("failed",), counters.failed)], start)
 
 
 def ourselves(loop_lag: float, start: float) -> Iterator[Metric]:
     """The sidecar's own process."""
     used = rusage.getrusage(rusage.RUSAGE_SELF)
-    yield made(INFO, [((VERSION,), 1)])
-    yield made(LOOP_LAG, [((), loop_lag)])
-    yield made(CPU, [((), used.ru_utime + used.ru_stime)], start)
+    yield INFO.of([((VERSION,), 1)])
+    yield LOOP_LAG.of([((), loop_lag)])
+    yield CPU.of([((), used.ru_utime + used.ru_stime)], start)
     with open("/proc/self/statm", "rb") as statm:
-        yield made(MEMORY, [((), int(statm.read().split()[1]) * os.sysconf("SC_PAGE_SIZE"))])
-    yield made(FDS, [((), len(os.listdir("/proc/self/fd")))])
+        yield MEMORY.of([((), int(statm.read().split()[1]) * os.sysconf("SC_PAGE_SIZE"))])
+    yield FDS.of([((), len(os.listdir("/proc/self/fd")))])

@@ -14,23 +14,37 @@ import psutil
 
 from ..io.proc import ENDED, Proc
 from ..model.process import Missing
-from ..model.signals import Kind, Metric, Point
+from ..model.signals import Declared, Kind, Metric
 
 Values = dict[str, float]
 # A share of processor time over less than this says more about the kernel's 10 ms ticks than about the process.
 UTILIZATION_WINDOW = 1.0
 
 
-class Field(NamedTuple):
-    """One metric: how it is read for one process, by the value of its attribute ("" where it has none)."""
+def _summed(name: str, kind: Kind, unit: str, description: str, attribute: str = "") -> Declared:
+    return Declared(name, kind, unit, description, (attribute,) if attribute else ())
 
-    name: str
-    kind: Kind
-    unit: str
-    description: str
-    attribute: str
+
+UTILIZATION = Declared(
+    "process.cpu.utilization",
+    "gauge",
+    "1",
+    "Processor time used since the last measurement, of that available to the process.",
+    ("cpu.mode",),
+)
+UPTIME = Declared("process.uptime", "gauge", "s", "Time since the process started.")
+
+
+class Field(NamedTuple):
+    """One sum over the tree: how it is read for one process, by the value of its attribute ("" where it has none)."""
+
+    declared: Declared
     file: str
     read: Callable[[psutil.Process, Proc], Values]
+
+    @property
+    def name(self) -> str:
+        return self.declared.name
 
 
 def _cpu(process: psutil.Process, proc: Proc) -> Values:
@@ -54,57 +68,55 @@ def _faults(process: psutil.Process, proc: Proc) -> Values:
 
 
 FIELDS = (
-    Field("process.cpu.time", "counter", "s", "Processor time used.", "cpu.mode", "stat", _cpu),
+    Field(_summed("process.cpu.time", "counter", "s", "Processor time used.", "cpu.mode"), "stat", _cpu),
     Field(
-        "process.memory.usage",
-        "updowncounter",
-        "By",
-        "Resident memory; pages shared by several processes of the tree count several times.",
-        "",
+        _summed(
+            "process.memory.usage",
+            "updowncounter",
+            "By",
+            "Resident memory; pages shared by several processes of the tree count several times.",
+        ),
         "statm",
         lambda process, _: {"": process.memory_info().rss},
     ),
     Field(
-        "process.memory.virtual",
-        "updowncounter",
-        "By",
-        "Virtual memory.",
-        "",
+        _summed("process.memory.virtual", "updowncounter", "By", "Virtual memory."),
         "statm",
         lambda process, _: {"": process.memory_info().vms},
     ),
     Field(
-        "process.disk.io", "counter", "By", "Bytes read from and written to disks.", "disk.io.direction", "io", _disk
+        _summed("process.disk.io", "counter", "By", "Bytes read from and written to disks.", "disk.io.direction"),
+        "io",
+        _disk,
     ),
     Field(
-        "process.thread.count",
-        "updowncounter",
-        "{thread}",
-        "Threads.",
-        "",
+        _summed("process.thread.count", "updowncounter", "{thread}", "Threads."),
         "status",
         lambda process, _: {"": process.num_threads()},
     ),
     Field(
-        "process.unix.file_descriptor.count",
-        "updowncounter",
-        "{file_descriptor}",
-        "Open file descriptors.",
-        "",
+        _summed("process.unix.file_descriptor.count", "updowncounter", "{file_descriptor}", "Open file descriptors."),
         "fd",
         lambda process, proc: {"": proc.fd_count(process.pid)},
     ),
     Field(
-        "process.context_switches",
-        "counter",
-        "{context_switch}",
-        "Context switches of the main threads.",
-        "process.context_switch.type",
+        _summed(
+            "process.context_switches",
+            "counter",
+            "{context_switch}",
+            "Context switches of the main threads.",
+            "process.context_switch.type",
+        ),
         "status",
         _switches,
     ),
-    Field("process.paging.faults", "counter", "{fault}", "Page faults.", "system.paging.fault.type", "stat", _faults),
+    Field(
+        _summed("process.paging.faults", "counter", "{fault}", "Page faults.", "system.paging.fault.type"),
+        "stat",
+        _faults,
+    ),
 )
+DECLARED = (*(field.declared for field in FIELDS), UTILIZATION, UPTIME)
 
 
 class _Member:
@@ -140,8 +152,7 @@ class Tree:
             self._measure(member, missing)
         metrics = [self._sum(field) for field in FIELDS if field.name not in missing]
         metrics += self._utilized(now, metrics)
-        uptime = Point(max(0.0, now - self._started))
-        metrics.append(Metric("process.uptime", "gauge", "s", "Time since the process started.", (uptime,)))
+        metrics.append(UPTIME.of([((), max(0.0, now - self._started))]))
         return tuple(metrics), tuple(missing.values())
 
     def _follow(self) -> None:
@@ -158,7 +169,7 @@ class Tree:
                 continue
         if self._root not in (pid for pid, _ in present):
             raise ProcessLookupError(self._root)
-        counters = {field.name for field in FIELDS if field.kind == "counter"}
+        counters = {field.name for field in FIELDS if field.declared.kind == "counter"}
         for key in self._members.keys() - present.keys():
             for name, value in self._members[key].values.items():
                 if name[0] in counters:
@@ -194,9 +205,8 @@ class Tree:
             for (name, attribute), value in member.values.items():
                 if name == field.name:
                     sums[attribute] = sums.get(attribute, 0) + value
-        points = tuple(Point(v, ((field.attribute, a),) if a else ()) for a, v in sums.items())
-        start = self._started if field.kind == "counter" else 0.0
-        return Metric(field.name, field.kind, field.unit, field.description, points, start)
+        start = self._started if field.declared.kind == "counter" else 0.0
+        return field.declared.of((((a,) if a else (), v) for a, v in sums.items()), start)
 
     def _utilized(self, now: float, metrics: list[Metric]) -> list[Metric]:
         """Used of available processor time since the last measurement; nothing at the first one."""
@@ -214,9 +224,7 @@ class Tree:
             self._cpu_before = (now, spent)
         if not self._utilization:
             return []
-        points = tuple(Point(value, (("cpu.mode", mode),)) for mode, value in self._utilization.items())
-        words = "Processor time used since the last measurement, of that available to the process."
-        return [Metric("process.cpu.utilization", "gauge", "1", words, points)]
+        return [UTILIZATION.of(((mode,), share) for mode, share in self._utilization.items())]
 
 
 def _processors(pid: int) -> int:

@@ -6,6 +6,7 @@ one signal may be joined by concatenation, because protobuf merges repeated fiel
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from enum import StrEnum
 from typing import Literal, Protocol, TypeAlias
 
@@ -96,3 +97,18 @@ class Metric(msgspec.Struct, frozen=True):
     description: str
     points: tuple[Point, ...]
     start: float = 0.0
+
+
+class Declared(msgspec.Struct, frozen=True):
+    """A metric without its values. `attributes` are the names that its points carry, in order."""
+
+    name: str
+    kind: Kind
+    unit: str
+    description: str
+    attributes: tuple[str, ...] = ()
+
+    def of(self, points: Iterable[tuple[tuple[str, ...], float]], start: float = 0.0) -> Metric:
+        """The metric with its values, each behind its attributes' values in the declared order."""
+        made = tuple(Point(value, tuple(zip(self.attributes, labels, strict=True))) for labels, value in points)
+        return Metric(self.name, self.kind, self.unit, self.description, made, start)
