@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import operator
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from typing import Any, NamedTuple, TypeAlias
 
 import msgspec
@@ -37,6 +37,28 @@ class Body(msgspec.Struct, frozen=True, kw_only=True):
     def problems(self) -> Iterable[tuple[str, str, str]]:
         if self.contains is None and self.matches is None:
             yield "", "nothing to compare with", "contains or matches"
+
+
+class Header(msgspec.Struct, frozen=True, kw_only=True):
+    """A header of the answer: it is there and, where that is asked, holds this text; `matches` is searched for."""
+
+    name: str
+    contains: str | None = None
+    matches: Regex | None = None
+    severity: Severity = Severity.FAIL
+
+    def broken(self, headers: Mapping[str, str]) -> Iterator[Broken]:
+        seen = headers.get(self.name.lower())
+        if seen is None:
+            yield _SAID_BY[self.severity], f"the header {self.name} is missing"
+            return
+        if self.contains is not None and self.contains not in seen:
+            yield _SAID_BY[self.severity], f'{self.name} is {_shown(seen)}, expected "{self.contains}" in it'
+        if self.matches is not None and not self.matches.search(seen):
+            yield (
+                _SAID_BY[self.severity],
+                f'{self.name} is {_shown(seen)}, expected a match of "{self.matches.pattern}"',
+            )
 
 
 _WORDS = {
@@ -113,6 +135,7 @@ class Expect(msgspec.Struct, frozen=True, kw_only=True):
 
     status: Status = DEFAULT_STATUS
     status_severity: Severity = Severity.FAIL
+    headers: tuple[Header, ...] = ()
     body: Body | None = None
     json: tuple[JsonValue, ...] = ()
     latency: Latency | None = None
@@ -125,6 +148,8 @@ class Answer(NamedTuple):
     body: bytes
     whole: bool
     seconds: float
+    headers: Mapping[str, str] = {}
+    """By their names in lower case."""
 
 
 def judge(expect: Expect, answer: Answer) -> tuple[State, str]:
@@ -151,6 +176,8 @@ def span(seconds: float) -> str:
 def _broken(expect: Expect, answer: Answer) -> Iterator[Broken]:
     if answer.status not in expect.status:
         yield _SAID_BY[expect.status_severity], ""
+    for header in expect.headers:
+        yield from header.broken(answer.headers)
     if expect.body is not None:
         yield from expect.body.broken(answer.body.decode(errors="replace"))
     if expect.json:

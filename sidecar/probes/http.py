@@ -177,7 +177,7 @@ class HttpProbe:
             answer = await connection.exchange(head, bodiless=method == "HEAD")
         finally:
             connection.close()
-        return Answer(answer.status, answer.body, answer.whole, perf_counter() - started)
+        return Answer(answer.status, answer.body, answer.whole, perf_counter() - started, answer.headers)
 
     def _headers(self) -> dict[str, str]:
         """The caller's, over ours. Secrets in files are read each time, because they rotate."""

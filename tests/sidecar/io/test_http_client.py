@@ -75,6 +75,8 @@ async def test_one_connection_serves_one_request_after_the_other() -> None:
     [
         (b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n2\r\nhi\r\n0\r\n\r\n", b"hi", True),
         (b"HTTP/1.1 100 Continue\r\n\r\n" + OK, b"hi", True),
+        (b"HTTP/1.1 103 Early Hints\r\nX-Early: 1\r\n\r\n" + OK, b"hi", True),
+        (b"HTTP/1.1 101 X\r\nConnection: Upgrade\r\nUpgrade: x\r\n\r\n", b"", False),
         (b"HTTP/1.1 204 No Content\r\n\r\n", b"", True),
         (b"HTTP/1.1 200 OK\r\nConnection: close\r\nContent-Length: 2\r\n\r\nhi", b"hi", False),
         (b"HTTP/1.0 200 OK\r\n\r\nuntil the end", b"until the end", False),
@@ -82,7 +84,8 @@ async def test_one_connection_serves_one_request_after_the_other() -> None:
 )
 async def test_every_way_to_end_a_body_is_understood(answer: bytes, body: bytes, kept: bool) -> None:
     async with serving(answer, OK) as (server, client):
-        assert (await client.post("/", b"", {}, 5.0)).body == body
+        response = await client.post("/", b"", {}, 5.0)
+        assert (response.body, "x-early" in response.headers) == (body, False)
         await client.post("/", b"", {}, 5.0)
         assert server.connections == (1 if kept else 2)
 
@@ -96,7 +99,7 @@ async def test_a_kept_connection_that_the_server_closed_is_replaced() -> None:
 
 
 async def test_a_second_answer_is_never_taken_for_that_of_the_next_request() -> None:
-    async with serving(OK + OK.replace(b"hi", b"no"), OK, OK) as (server, client):
+    async with serving(OK + OK.replace(b"hi", b"no").replace(b": V", b": W"), OK, OK) as (server, client):
         for _ in range(3):
             response = await client.post("/", b"", {}, 5.0)
             assert (response.body, response.headers["x-name"]) == (b"hi", "V")

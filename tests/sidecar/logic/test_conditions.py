@@ -5,7 +5,7 @@ from typing import Any
 
 import pytest
 
-from sidecar.logic.conditions import Answer, Body, Expect, JsonValue, Latency, judge, span
+from sidecar.logic.conditions import Answer, Body, Expect, Header, JsonValue, Latency, judge, span
 from sidecar.logic.scalars import parse_status
 from sidecar.logic.schema import load
 from sidecar.model.health import Severity, State
@@ -33,6 +33,27 @@ def test_the_body_is_searched_for_text_and_by_regular_expression() -> None:
     expect = Expect(body=Body(contains="ok", matches=re.compile(r"^v\d", re.MULTILINE)))
     assert said(expect, body=b"ok\nv1") == "pass: 200 in 3ms"
     assert said(expect, body=b"\xff") == 'fail: 200; the body does not contain "ok"; the body does not match "^v\\d"'
+
+
+@pytest.mark.parametrize(
+    ("header", "expected"),
+    [
+        (Header(name="Content-Type"), "pass: 200 in 3ms"),
+        (Header(name="Content-Type", contains="json", matches=re.compile("^app")), "pass: 200 in 3ms"),
+        (Header(name="X-Version"), "fail: 200; the header X-Version is missing"),
+        (
+            Header(name="Content-Type", contains="html", severity=Severity.WARN),
+            'warn: 200; Content-Type is "application/json", expected "html" in it',
+        ),
+        (
+            Header(name="content-type", matches=re.compile("^text/")),
+            'fail: 200; content-type is "application/json", expected a match of "^text/"',
+        ),
+    ],
+)
+def test_headers_are_found_by_their_name_in_any_case(header: Header, expected: str) -> None:
+    state, text = judge(Expect(headers=(header,)), Answer(200, b"", True, 0.003, {"content-type": "application/json"}))
+    assert f"{state}: {text}" == expected
 
 
 @pytest.mark.parametrize(

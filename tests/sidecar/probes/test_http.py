@@ -348,23 +348,19 @@ async def test_a_path_in_the_targets_url_is_the_endpoint() -> None:
 # TLS
 
 
-@pytest.fixture(scope="module")
-def certificate(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, Path]:
-    folder = tmp_path_factory.mktemp("tls")
+def self_signed(folder: Path) -> tuple[Path, Path]:
+    """Certificate and key of 127.0.0.1."""
     key, cert = folder / "key.pem", folder / "cert.pem"
     line = "req -x509 -newkey ec -pkeyopt ec_paramgen_curve:prime256v1 -nodes -days 1 -subj /CN=test"
-    command = [
-        require("openssl"),
-        *line.split(),
-        "-addext",
-        "subjectAltName=IP:127.0.0.1",
-        "-keyout",
-        str(key),
-        "-out",
-        str(cert),
-    ]
+    name = ["-addext", "subjectAltName=IP:127.0.0.1"]
+    command = [require("openssl"), *line.split(), *name, "-keyout", str(key), "-out", str(cert)]
     subprocess.run(command, check=True, capture_output=True)
     return cert, key
+
+
+@pytest.fixture(scope="module")
+def certificate(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, Path]:
+    return self_signed(tmp_path_factory.mktemp("tls"))
 
 
 async def test_certificates_are_verified_unless_told_otherwise(certificate: tuple[Path, Path]) -> None:
@@ -447,7 +443,9 @@ async def test_authorities_that_rotate_are_read_again(certificate: tuple[Path, P
         url = f"https://127.0.0.1:{server.sockets[0].getsockname()[1]}/"
         probe = HttpProbe(config(url=url, tls={"ca": str(ca)}), context())
         assert (await probe.check()).raw is State.UNKNOWN
-        ca.write_bytes(certificate[0].read_bytes())
+        ca.write_bytes(self_signed(tmp_path)[0].read_bytes())
+        assert (await probe.check()).raw is State.FAIL
+        ca.write_bytes(certificate[0].read_bytes() + b"\n")
         assert (await probe.check()).raw is State.PASS
 
 
@@ -513,3 +511,11 @@ def test_a_look_never_imports_aiohttp() -> None:
     )
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True)
     assert done.stdout == "connection refused by 127.0.0.1:1 False\n"
+
+
+async def test_headers_of_the_answer_are_conditions() -> None:
+    async with HttpServer({"/": 200}) as server:
+        there = config(url="/", expect={"headers": [{"name": "content-length", "matches": r"^\d+$"}]})
+        assert await look(there, server.url) == "pass: GET http://HOST/: 200 in TIME"
+        missing = config(url="/", expect={"headers": [{"name": "X-Version"}]})
+        assert await look(missing, server.url) == "fail: GET http://HOST/: 200; the header X-Version is missing"
