@@ -28,6 +28,7 @@ from .io.resolver import Resolver
 from .io.secrets import SecretValue
 from .logic import status
 from .logic.beats import Beats
+from .logic.command_line import program
 from .logic.otlp_metrics import encode
 from .logic.retry import UpstreamState
 from .logic.scalars import Address
@@ -365,7 +366,8 @@ def resource_of(config: Config, process: ProcessSample) -> Resource:
     """
     service, url = config.service, urlsplit(config.target.url or "")
     local = url.hostname in ("localhost", "127.0.0.1", "::1")
-    name = service.name or (process.name if process.found else "" if local else url.hostname) or "unknown_service"
+    found = program(process.name, process.cmdline) if process.found else "" if local else url.hostname
+    name = service.name or found or "unknown_service"
     attributes = {
         **service.attributes,
         "service.name": name,

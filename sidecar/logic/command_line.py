@@ -1,4 +1,4 @@
-"""A process's command line as it may be shown: values that look like credentials are masked."""
+"""A process's command line: as it may be shown, values that look like credentials masked, and the program it names."""
 
 from __future__ import annotations
 
@@ -45,3 +45,38 @@ def redacted(arguments: Sequence[str]) -> str:
             shown[at + 1] = MASK
     line = " ".join(shown)
     return line if len(line) <= LONGEST else line[: LONGEST - 3] + "..."
+
+
+_INTERPRETER = re.compile(r"(python|node|nodejs|java|ruby|php|perl|deno|bun)[\d.]*")
+_PROGRAM = re.compile(r"[\w.\-]+")
+_ENDINGS = re.compile(r"\.(py|pyz|js|mjs|cjs|ts|jar|rb|php|pl)$")
+# Files and modules that start what is named around or behind them.
+_STARTERS = frozenset({"__main__", "main", "index", "app", "server", "manage"})
+
+
+def program(name: str, line: str) -> str:
+    """What a person would call the process `name` with this (redacted) command line.
+
+    An interpreter runs something with a better name: `python -m shop.api` is `shop.api`, `java -jar shop.jar` is
+    `shop`, `node /srv/shop/server.js` is `shop`.
+    """
+    if not _INTERPRETER.fullmatch(name):
+        return name
+    words = iter(line.split()[1:])
+    for word in words:
+        if word in ("-m", "-jar"):
+            word = next(words, "")
+        elif word in ("-c", "-e") or word == "-":
+            return name
+        elif word.startswith("-"):
+            continue
+        return _called(word) or name
+    return name
+
+
+def _called(path: str) -> str:
+    *folders, file = path.rstrip("/").split("/")
+    stem = _ENDINGS.sub("", file)
+    if stem in _STARTERS and folders and folders[-1] not in ("", "bin", "src", "app", "dist"):
+        stem = folders[-1]
+    return stem if _PROGRAM.fullmatch(stem) else ""

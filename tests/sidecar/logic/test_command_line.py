@@ -2,7 +2,7 @@ from __future__ import annotations
 
 import pytest
 
-from sidecar.logic.command_line import redacted
+from sidecar.logic.command_line import program, redacted
 
 
 @pytest.mark.parametrize(
@@ -41,3 +41,24 @@ def test_a_long_command_line_is_cut() -> None:
 
 def test_a_credential_across_the_cut_is_masked_too() -> None:
     assert "hunter2" not in redacted(["x" * 985, "--password=hunter2hunter2hunter2"])
+
+
+@pytest.mark.parametrize(
+    ("name", "line", "called"),
+    [
+        ("nginx", "nginx: master process nginx", "nginx"),
+        ("python3", "/usr/bin/python3 -m shop.api --port 80", "shop.api"),
+        ("python3.11", "python3.11 -u /srv/shop/worker.py", "worker"),
+        ("python", "python /srv/shop/app.py", "shop"),
+        ("python", "python app.py", "app"),
+        ("python3", "/venv/bin/python3 /venv/bin/gunicorn shop:app", "gunicorn"),
+        ("java", "java -Xmx1g -Dspring.datasource.password=*** -jar /opt/shop.jar", "shop"),
+        ("node", "node /srv/shop/server.js", "shop"),
+        ("node", "node --enable-source-maps dist/index.js", "index"),
+        ("python3", "python3 -c import time; time.sleep(9)", "python3"),
+        ("python3", "python3", "python3"),
+        ("ruby", "ruby ***", "ruby"),
+    ],
+)
+def test_an_interpreter_is_called_by_what_it_runs(name: str, line: str, called: str) -> None:
+    assert program(name, line) == called
