@@ -12,6 +12,7 @@ import sys
 import time
 import urllib.error
 import urllib.request
+from abc import ABC, abstractmethod
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
@@ -45,7 +46,7 @@ http {{
 """
 
 
-class Foreign:
+class Foreign(ABC):
     """A service from Debian on a free port of 127.0.0.1, with what it writes in `folder`."""
 
     name: str
@@ -61,8 +62,8 @@ class Foreign:
             self.port: int = sock.getsockname()[1]
         self.process: subprocess.Popen[bytes] | None = None
 
-    def command(self) -> list[str]:
-        raise NotImplementedError
+    @abstractmethod
+    def command(self) -> list[str]: ...
 
     def start(self) -> None:
         with (self.folder / "output").open("ab") as output:
