@@ -305,7 +305,7 @@ async def test_an_unused_connection_is_closed_without_a_word() -> None:
 
 
 async def test_answers_that_are_not_taken_are_not_piled_up_and_end_the_connection() -> None:
-    async with serving(Limits(write_timeout=0.1)) as served:
+    async with serving(Limits(write_timeout=1.5)) as served:
         _, writer = await served.open()
         writer.transport.pause_reading()  # type: ignore[attr-defined]
         writer.write(GET.replace(b"/a", b"/big"))
