@@ -46,7 +46,7 @@ def introduction(plan: Plan, directory: Path, pids: Mapping[str, int]) -> list[s
             (f"{directory}/logs", "what each process said"),
         ),
         "",
-        "Ctrl-C stops everything.",
+        "Ctrl-C stops everything that was started here.",
         "",
     ]
 

@@ -54,12 +54,21 @@ def health_text(verdict: Verdict, state: State, checks: Sequence[CheckReport], r
     head = f"{state.value} since {rfc3339(verdict.since)} ({_ago(now - verdict.since)})"
     lines = [f"{head}  {resource.service} {resource.instance}"]
     width = max((len(check.name) for check in checks), default=0)
-    for check in sorted(checks, key=lambda check: (check.state is State.PASS, check.name)):
-        flags = f" [{', '.join(check.flags)}]" if check.flags else ""
-        lines.append(
-            f"  {check.state.value:<7}  {check.name:<{width}}  {_ago(now - check.since):>5}  {check.output}{flags}"
-        )
+    lines += [
+        f"  {check.state.value:<7}  {check.name:<{width}}  {_ago(now - check.since):>5}  {check.output}{_beside(check, now)}"
+        for check in sorted(checks, key=lambda check: (check.state is State.PASS, check.name))
+    ]
     return "\n".join(lines) + "\n"
+
+
+def _beside(check: CheckReport, now: float) -> str:
+    """What the state alone would hide: flags, failures that are not enough yet, and how long the last success is ago."""
+    notes = [flag.value for flag in check.flags]
+    if check.failing and check.state is not State.FAIL:
+        notes.append(f"failed {check.failing} of {check.failure_threshold} times in a row")
+    if check.failing and check.last_success is not None:
+        notes.append(f"last success {_ago(now - check.last_success)} ago")
+    return f" [{', '.join(notes)}]" if notes else ""
 
 
 def _ago(seconds: float) -> str:

@@ -20,6 +20,9 @@ if TYPE_CHECKING:
 EXIT_CONFIG = 78
 """EX_CONFIG of sysexits.h: the configuration is bad."""
 
+EXIT_USAGE = 64
+"""EX_USAGE of sysexits.h: the command line is wrong. argparse's own 2 would be a verdict of `check`."""
+
 EXIT_BY_STATE = {"pass": 0, "warn": 1, "fail": 2, "unknown": 3}
 """Exit codes of `outrider check`, as Nagios and Datadog number them."""
 
@@ -27,6 +30,15 @@ EXIT_BY_STATE = {"pass": 0, "warn": 1, "fail": 2, "unknown": 3}
 def main(argv: Sequence[str] | None = None) -> int:
     """Run one command; returns its exit code."""
     args = list(sys.argv[1:] if argv is None else argv)
+    try:
+        return _command(args)
+    except KeyboardInterrupt:  # before the handlers of signals are there
+        return 130
+    except SystemExit as done:
+        return EXIT_USAGE if done.code == 2 else int(done.code or 0)
+
+
+def _command(args: list[str]) -> int:
     match args[:1]:
         case ["healthcheck"]:
             return healthcheck(args[1:], os.environ)
@@ -92,8 +104,8 @@ def _load(options: argparse.Namespace) -> Loaded:
     return load(_flags(options), os.environ, options.config)
 
 
-def _bad(error: Exception) -> int:
-    count = len(str(error).splitlines())
+def _bad(error: BadConfig) -> int:
+    count = len(error.problems)
     print(error, file=sys.stderr)
     print(f"outrider: {count} problem{'s' * (count != 1)} in the configuration", file=sys.stderr)
     return EXIT_CONFIG
@@ -267,7 +279,7 @@ def healthcheck(args: Sequence[str], environ: os._Environ[str] | dict[str, str])
         path = slash + tail or "/livez"
         if scheme not in ("", "http") or not port.isdigit():
             print(f'healthcheck: "{args[0]}" is not a URL, expected http://host:port/path', file=sys.stderr)
-            return 2
+            return EXIT_USAGE
     host = host.strip("[]")
     host = {"": "127.0.0.1", "0.0.0.0": "127.0.0.1", "::": "::1"}.get(host, host)
     try:

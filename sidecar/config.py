@@ -5,6 +5,7 @@
 
 from __future__ import annotations
 
+import re
 import socket
 from collections.abc import Iterable, Mapping
 from enum import StrEnum
@@ -191,6 +192,12 @@ def _derive(merged: Layer) -> None:
     """Defaults that follow from other values, so that one URL alone makes a working sidecar."""
     target, collector = merged.tree.get("target"), merged.tree.get("collector")
     url = target.get("url") if isinstance(target, dict) else None
+    service = merged.tree["service"]
+    if merged.places["service.instance"] == "detected" and isinstance(url, str) and isinstance(service, dict):
+        # Beside a service on this host there may be others: two of one name must not be taken for one.
+        local = re.match(r"\w+://(?:localhost|127\.[\d.]+|\[::1\])(:\d+)", url)
+        if local:
+            service["instance"] += local[1]
     if not merged.tree.get("probes") and isinstance(url, str):
         kind = "tcp" if url.startswith("tcp://") else "http"
         merged.put("probes", {kind: {"kind": kind, "role": "readiness"}}, "default for target.url")

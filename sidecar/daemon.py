@@ -31,7 +31,7 @@ from .logic.beats import Beats
 from .logic.command_line import program
 from .logic.otlp_metrics import encode
 from .logic.retry import UpstreamState
-from .logic.scalars import Address
+from .logic.scalars import Address, masked_url
 from .metrics.process import ProcessMetrics
 from .model.counters import HeartbeatCounters, ReceiverCounters
 from .model.health import CheckReport, State, Transition, Verdict
@@ -41,8 +41,8 @@ from .model.signals import Batch, Metric, Signal
 from .model.status import ListenerStatus, Status, UpstreamStatus
 from .monitor import Monitor, Watched
 from .otlp.http import Receiver
-from .probes import PROBES
-from .probes.base import Context
+from .probes import PROBES, http, tcp
+from .probes.base import CheckConfig, Context
 from .relay import Relay, Upstream, UpstreamView
 from .version import VERSION
 
@@ -297,7 +297,7 @@ class Daemon:
             version=VERSION,
             service=self.resource.service,
             instance=self.resource.instance,
-            target=config.target.url or "none",
+            target=masked_url(config.target.url or "none"),
             checks=len(config.probes),
             api=_address(self._surface.listener) if self._surface else "none",
         )
@@ -342,7 +342,7 @@ class Daemon:
             ),
             otlp=status.receiver(self.received),
             relay=tuple(_upstream_status(view, now) for view in self.relay.status()),
-            collector=status.heartbeats(self.config.collector.url, self.heartbeats.counters, now)
+            collector=status.heartbeats(masked_url(self.config.collector.url), self.heartbeats.counters, now)
             if self.heartbeats is not None and self.config.collector is not None
             else None,
             loop_lag_s=round(self.loop_lag, 6),
@@ -390,10 +390,20 @@ def monitor_of(
     """Every configured check with its probe."""
     context = Context(USER_AGENT, resolver, config.target.url, process, rng)
     watched = {
-        name: Watched(kind_of(check), check, PROBES[kind_of(check)].probe(check, context))
+        name: Watched(kind_of(check), check, PROBES[kind_of(check)].probe(check, context), _looks_at_target(check))
         for name, check in config.probes.items()
     }
-    return Monitor(watched, clock, rng, listeners)
+    return Monitor(watched, clock, rng, listeners, lambda: process().trouble)
+
+
+def _looks_at_target(check: CheckConfig) -> bool:
+    match check:
+        case http.Config(url=url):
+            return url is None or "://" not in url
+        case tcp.Config(address=address):
+            return address is None
+        case _:
+            return False
 
 
 def upstreams_of(config: Config, resolver: Resolver) -> list[Upstream]:

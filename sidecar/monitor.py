@@ -27,11 +27,15 @@ SPREAD = 1.0
 
 @dataclass(frozen=True, slots=True)
 class Watched:
-    """A check as configured: its kind's name, its settings and the probe that looks."""
+    """A check as configured: its kind's name, its settings and the probe that looks.
+
+    `of_target` says that it looks at the target itself, and not at something that the target depends on.
+    """
 
     kind: str
     config: CheckConfig
     probe: Probe
+    of_target: bool = False
 
 
 @dataclass(slots=True)
@@ -55,8 +59,11 @@ class Monitor:
         clock: Clock,
         rng: random.Random,
         listeners: Sequence[Callable[[Transition], None]] = (),
+        trouble: Callable[[], str] = str,
     ) -> None:
+        """`trouble` says why the target's process cannot answer, where that is known: it completes a silence."""
         self._clock = clock
+        self._trouble = trouble
         self._rng = rng
         self._listeners = list(listeners)
         self._startup = Startup.of(frozenset(n for n, w in checks.items() if w.config.role is Role.STARTUP))
@@ -130,7 +137,8 @@ class Monitor:
             late = self._clock.monotonic() - started - timeout
             if late > max(timeout / 2, 0.25):
                 return Result(State.UNKNOWN, f"the sidecar itself was late by {show_duration(round(late, 3))}")
-            return Result(State.FAIL, f"no answer within {show_duration(timeout)}")
+            why = self._trouble() if watched.of_target else ""
+            return Result(State.FAIL, f"no answer within {show_duration(timeout)}" + (f": {why}" if why else ""))
         except Exception as error:  # noqa: BLE001 - whatever a probe raises is a fact about us, and is shown
             return Result(State.UNKNOWN, f"the probe broke: {type(error).__name__}: {error}")
 
@@ -195,6 +203,7 @@ class Monitor:
             timeout=config.timeout,
             success_threshold=config.success_threshold,
             failure_threshold=config.failure_threshold,
+            failing=max(0, entry.threshold.failing),
             runs=sum(entry.runs.values()),
             last_run=entry.last_run,
             last_success=entry.last_success,

@@ -16,6 +16,7 @@ from ..io.http_client import HttpClient
 from ..io.resolver import Resolver
 from ..io.secrets import SecretValue
 from ..logic.gzip_body import GZIP
+from ..logic.http_header import header_problems
 from ..logic.http_request import endpoint
 from ..logic.otlp_http import HOP_HEADER, PROTOBUF, outcome
 from ..logic.scalars import Duration, HttpUrl, SecretText, show_duration
@@ -61,11 +62,7 @@ class Config(msgspec.Struct, frozen=True, kw_only=True):
             yield "endpoint", "missing", "a URL, or one for each of traces, metrics and logs"
         if not 0 < self.timeout <= 300:
             yield "timeout", f"{show_duration(self.timeout)} is out of range", "more than 0s and at most 5m"
-        for name, secret in self.headers.items():
-            if not name or not all(c.isalnum() or c in "!#$%&'*+-.^_`|~" for c in name) or not name.isascii():
-                yield f"headers.{name}", "not a header's name", "letters, digits and dashes"
-            if secret.literal is not None and not secret.literal.isprintable():
-                yield f"headers.{name}", "has a line break or control character in it", "one line"
+        yield from header_problems(self.headers)
 
 
 class OtlpHttp:

@@ -1,8 +1,8 @@
 """A small HTTP/1.1 server for our own surface: GET and HEAD of literal paths, no bodies. aiohttp would cost 13 MB and 100 ms.
 
 It is reachable from outside the Pod, so everything is bounded: the bytes of a head and the time for it, the requests that
-wait on a connection, the time in which an answer must be taken, and the connections: of too many, the one that has been
-unused for longest makes place, and where none is unused, the new one gets a 503.
+wait on a connection, the time in which an answer must be taken, and the connections: of too many, the one that has gone
+longest without a whole request makes place, and where all are being answered, the new one gets a 503.
 """
 
 from __future__ import annotations
@@ -32,8 +32,8 @@ class HttpServer:
     def __init__(self, routes: Mapping[str, Handler], limits: Limits | None = None) -> None:
         self.limits = limits or Limits()
         self.closing = False
-        self.idle: dict[Connection, None] = {}
-        """Those between requests, the longest unused first."""
+        self.unused: dict[Connection, None] = {}
+        """Those that wait for a request or for the rest of one, the longest first."""
         self._routes = routes
         self.connections: set[Connection] = set()
         self._empty = asyncio.Event()
@@ -58,7 +58,7 @@ class HttpServer:
         if self.closing:
             return False
         if len(self.connections) >= self.limits.connections:
-            longest = next(iter(self.idle), None)
+            longest = next(iter(self.unused), None)
             if longest is None:
                 return False
             longest.abort()
@@ -67,7 +67,7 @@ class HttpServer:
         return True
 
     def left(self, connection: Connection) -> None:
-        self.idle.pop(connection, None)
+        self.unused.pop(connection, None)
         self.connections.discard(connection)
         if not self.connections:
             self._empty.set()

@@ -215,7 +215,7 @@ class Connection(asyncio.Protocol):
             self._end()
 
     def abort(self) -> None:
-        self._server.idle.pop(self, None)
+        self._server.unused.pop(self, None)
         if self._transport is not None:
             self._transport.abort()
 
@@ -226,8 +226,11 @@ class Connection(asyncio.Protocol):
         if self._timer is not None:
             self._timer.cancel()
             self._timer = None
-        self._server.idle.pop(self, None)
         limits, now = self._server.limits, self._loop.time()
+        if self._transport is None or self._deaf or self.serving is not None or not self._writable.is_set():
+            self._server.unused.pop(self, None)
+        else:
+            self._server.unused.setdefault(self)  # who has begun a request keeps the place
         if self._transport is None:
             return
         if not self._writable.is_set():
@@ -238,7 +241,6 @@ class Connection(asyncio.Protocol):
             late = problem(408, "the headers took too long")
             self._timer = self._loop.call_at(self._head_until, self._refuse, late)
         elif self.serving is None:
-            self._server.idle[self] = None
             self._timer = self._loop.call_at(now + limits.idle_timeout, self._end)
 
 

@@ -1,8 +1,8 @@
 """Inflate a gzip body without ever holding much more than an honest one needs.
 
-A gzip member ends with its own length (ISIZE, modulo 2^32). So a bomb that tells the truth is refused unread. What runs past
-the length that it told (legal: several members in a row), or claims an unusual ratio, is only counted, not kept, until it
-is known to be within the limit. A body that inflates more than `RATIO` times is refused: deflate can reach 1,030.
+A gzip member ends with its own length (ISIZE, modulo 2^32), which is a hint and no more: of a stream that was cut short it is
+noise. What claims more than the limit or an unusual ratio, or runs past the length that it told (legal: several members in
+a row), is only counted, not kept, until it is known to be within the limit. A body that inflates more than `RATIO` times is refused: deflate can reach 1,030.
 """
 
 from __future__ import annotations
@@ -42,9 +42,7 @@ def inflate(body: bytes, limit: int) -> bytes:
     if body[:2] != MAGIC:
         raise NotGzip("it does not start as gzip does")
     claim = announced(body)
-    if claim > limit:
-        raise TooLarge(f"inflates to {claim} bytes, more than {limit}")
-    kept: BytesIO | None = None if claim > max(ANY_RATIO, USUAL * len(body)) else BytesIO()
+    kept: BytesIO | None = None if claim > min(limit, max(ANY_RATIO, USUAL * len(body))) else BytesIO()
     total = 0
     for piece in _pieces(body, limit):
         total += len(piece)

@@ -127,6 +127,15 @@ def parse_address(raw: Any) -> Address:
     return Address(host.strip("[]"), int(port))
 
 
+_USERINFO = re.compile(r"(?<=://)([^/@:]*):[^/@]*@")
+_QUERY_SECRET = re.compile(r"(?<=[?&])([^=&]*(?:key|token|secret|pass|pwd|auth|sig)[^=&]*)=[^&#]*", re.IGNORECASE)
+
+
+def masked_url(text: str) -> str:
+    """A URL as it may be shown: without a password, and without the values of what looks like a credential."""
+    return _QUERY_SECRET.sub(r"\1=***", _USERINFO.sub(r"\1:***@", text))
+
+
 def url(*schemes: str) -> Callable[[Any], str]:
     """A URL with a host and one of `schemes`; a trailing slash of the bare root is dropped."""
 
@@ -178,8 +187,8 @@ class Secret:
 
 
 def parse_secret(raw: Any) -> Secret:
-    if isinstance(raw, str) and raw:
-        return Secret(literal=raw)
+    if isinstance(raw, str | int) and not isinstance(raw, bool) and raw != "":
+        return Secret(literal=str(raw))
     if isinstance(raw, Mapping) and set(raw) == {"file"} and isinstance(raw["file"], str):
         return Secret(file=raw["file"])
     # The value is not shown: it may be the secret, mistyped.
@@ -237,9 +246,9 @@ def parse_pointer(raw: Any) -> str:
 Duration = Annotated[float, Scalar("a number with a unit such as 500ms, 10s or 2m", parse_duration, show_duration)]
 Bytes = Annotated[int, Scalar("a size such as 512KiB or 20MiB", parse_bytes, show_bytes)]
 ListenAddress = Annotated[Address, Scalar("host:port such as 127.0.0.1:4318", parse_address)]
-HttpUrl = Annotated[str, Scalar("a URL such as http://127.0.0.1:8080", url("http", "https"))]
+HttpUrl = Annotated[str, Scalar("a URL such as http://127.0.0.1:8080", url("http", "https"), masked_url)]
 TargetUrl = Annotated[
-    str, Scalar("a URL such as http://127.0.0.1:8080 or tcp://127.0.0.1:6379", url("http", "https", "tcp"))
+    str, Scalar("a URL such as http://127.0.0.1:8080 or tcp://127.0.0.1:6379", url("http", "https", "tcp"), masked_url)
 ]
 SecretText = Annotated[Secret, Scalar("text, or {file: PATH}", parse_secret, secret=True)]
 Status = Annotated[StatusRanges, Scalar("status codes such as 200, 200-399 or 2xx", parse_status)]

@@ -93,11 +93,15 @@ class _Walk:
         self.problems: list[Problem] = []
 
     def place(self, path: str) -> str:
-        """Where `path` was written: its own place, or that of the nearest mapping around it."""
-        while path:
-            if path in self.places:
-                return self.places[path]
-            path = path.rpartition(".")[0]
+        """Where `path` was written: its own place, or that of what stands beside it, or around it."""
+        around = path
+        while around:
+            if around in self.places:
+                return self.places[around]
+            below = next((place for key, place in self.places.items() if key.startswith(f"{around}.")), None)
+            if below is not None:
+                return below
+            around = around.rpartition(".")[0]
         return self.default_place
 
     def bad(self, path: str, problem: str, expected: str = "", meant: str | None = None) -> Any:
@@ -161,9 +165,10 @@ class _Walk:
                 pass  # told below
             return self.bad(path, f"{quoted(raw)} is not a number", "a number")
         if annotation is str:
-            if isinstance(raw, str) or (isinstance(raw, int | float) and not isinstance(raw, bool)):
+            if isinstance(raw, str) or (isinstance(raw, int) and not isinstance(raw, bool)):
                 return str(raw)
-            return self.bad(path, f"{quoted(raw)} is not text", "text")
+            # YAML reads 1.10 as 1.1: only quotes keep it.
+            return self.bad(path, f"{quoted(raw)} is not text", "text, in quotes" if isinstance(raw, float) else "text")
         raise TypeError(f"{path}: the schema holds {annotation!r}, which load() does not know")
 
     def choice(self, kind: type[Enum], raw: Any, path: str) -> Any:
@@ -215,6 +220,8 @@ class _Walk:
         required = {f.name for f in msgspec.structs.fields(kind) if f.required}
         values: dict[str, Any] = {}
         for name, annotation in fields.items():
+            if raw.get(name) is None and name in raw and name not in required:
+                continue  # a key with everything below it commented out
             if name in raw:
                 values[name] = self.value(annotation, raw[name], join(path, name))
             elif name in required:

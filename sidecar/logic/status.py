@@ -60,6 +60,7 @@ def check(report: CheckReport, now: float) -> CheckStatus:
         timeout_s=report.timeout,
         success_threshold=report.success_threshold,
         failure_threshold=report.failure_threshold,
+        failing=report.failing,
         runs=report.runs,
         last_run=time_of(report.last_run),
         last_success=time_of(report.last_success),

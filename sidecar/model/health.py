@@ -91,6 +91,8 @@ class CheckReport(Check, frozen=True, kw_only=True):
     timeout: float
     success_threshold: int
     failure_threshold: int
+    failing: int = 0
+    """Looks in a row that failed, up to now."""
     runs: int = 0
     last_run: float | None = None
     last_success: float | None = None

@@ -18,6 +18,14 @@ class Missing(msgspec.Struct, frozen=True):
         return f"{self.field}: {self.reason}; {self.remedy}"
 
 
+_DOWN = {
+    "stopped": "stopped (SIGSTOP or SIGTSTP)",
+    "tracing-stop": "stopped by a debugger",
+    "zombie": "a zombie: it has ended and its parent has not asked why",
+    "dead": "dead",
+}
+
+
 class ProcessSample(msgspec.Struct, frozen=True, kw_only=True):
     """The neighbour's process tree now.
 
@@ -37,3 +45,10 @@ class ProcessSample(msgspec.Struct, frozen=True, kw_only=True):
     pids: int = 0
     metrics: tuple[Metric, ...] = ()
     missing: tuple[Missing, ...] = ()
+
+    @property
+    def trouble(self) -> str:
+        """Why the process cannot work, in words; empty where it can, or is not seen."""
+        if not self.found or self.state not in _DOWN:
+            return ""
+        return f"{self.name} (pid {self.pid}) is {_DOWN[self.state]}"

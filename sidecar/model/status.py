@@ -30,6 +30,7 @@ class CheckStatus(msgspec.Struct, frozen=True, kw_only=True):
     timeout_s: float
     success_threshold: int
     failure_threshold: int
+    failing: int
     runs: int
     last_run: datetime | None
     last_success: datetime | None

@@ -23,8 +23,9 @@ from ..io.resolver import Address
 from ..io.secrets import SecretValue
 from ..io.tls import ClientTls
 from ..logic.conditions import DEFAULT_STATUS, Answer, Expect, judge
+from ..logic.http_header import header_problems
 from ..logic.http_request import endpoint, request_head
-from ..logic.scalars import Invalid, Scalar, SecretText, StatusRanges, quoted, url
+from ..logic.scalars import Invalid, Scalar, SecretText, StatusRanges, masked_url, quoted, url
 from ..model.health import Observed, Result, State
 from . import reach
 from .base import CheckConfig, Context
@@ -56,7 +57,7 @@ def parse_method(raw: Any) -> str:
 
 
 UrlOrPath = Annotated[
-    str, Scalar("a URL such as http://127.0.0.1:8080/readyz, or a path such as /readyz", parse_url_or_path)
+    str, Scalar("a URL such as http://127.0.0.1:8080/readyz, or a path such as /readyz", parse_url_or_path, masked_url)
 ]
 Method = Annotated[str, Scalar("GET, HEAD, POST or OPTIONS", parse_method)]
 
@@ -76,6 +77,10 @@ class Config(CheckConfig, frozen=True, kw_only=True):
     headers: dict[str, SecretText] = {}
     expect: Expect = Expect()
     tls: Tls = Tls()
+
+    def problems(self) -> Iterable[tuple[str, str, str]]:
+        yield from CheckConfig.problems(self)
+        yield from header_problems(self.headers)
 
 
 def misses(config: Config, target_url: str | None) -> Iterable[tuple[str, str, str]]:

@@ -8,12 +8,6 @@ from ..model.health import Result, State
 from .base import CheckConfig, Context
 
 KIND = "process"
-_DOWN = {
-    "stopped": "stopped (SIGSTOP or SIGTSTP)",
-    "tracing-stop": "stopped by a debugger",
-    "zombie": "a zombie: it has ended and its parent has not asked why",
-    "dead": "dead",
-}
 
 
 class Config(CheckConfig, frozen=True, kw_only=True):
@@ -37,8 +31,8 @@ class ProcessProbe:
             if unseen is not None:
                 return Result(State.UNKNOWN, f"{unseen.reason}; {unseen.remedy}")
             return Result(State.FAIL, sample.why)
+        if sample.trouble:
+            return Result(State.FAIL, sample.trouble)
         who = f"{sample.name} (pid {sample.pid})"
-        if sample.state in _DOWN:
-            return Result(State.FAIL, f"{who} is {_DOWN[sample.state]}")
         others = f" and {sample.pids - 1} below it" if sample.pids > 1 else ""
         return Result(State.PASS, f"{who}{others}: {sample.state}")

@@ -1,7 +1,8 @@
 """kind: tcp. A connection is accepted, as in a Kubernetes tcpSocket probe, and, where asked for, a line is answered.
 
-The kernel accepts for a process that hangs, until its backlog is full. What a process must answer itself shows that it
-works: `send: "PING\\r\\n"` and `expect: "+PONG"` for redis; a server that speaks first needs `expect` alone.
+The kernel accepts for a process that hangs, until its backlog is full. A target whose process is seen to be stopped fails
+all the same; what a process must answer itself shows that it works: `send: "PING\\r\\n"` and `expect: "+PONG"` for redis.
+A server that speaks first needs `expect` alone.
 """
 
 from __future__ import annotations
@@ -14,8 +15,9 @@ from typing import Annotated, Any
 from urllib.parse import urlsplit
 
 from ..io.connect import connect
+from ..io.secrets import SecretValue
 from ..logic.conditions import Latency, span
-from ..logic.scalars import Address, Invalid, Scalar, parse_address, quoted
+from ..logic.scalars import Address, Invalid, Scalar, SecretText, parse_address, quoted
 from ..model.health import Observed, Result, State
 from . import reach
 from .base import CheckConfig, Context
@@ -40,7 +42,7 @@ class Config(CheckConfig, frozen=True, kw_only=True):
     """`address` is by default the host and port of the target's URL. `expect` is text that must be in the answer."""
 
     address: PeerAddress | None = None
-    send: str = ""
+    send: SecretText | None = None
     expect: str = ""
     latency: Latency | None = None
 
@@ -54,6 +56,8 @@ class TcpProbe:
     def __init__(self, config: Config, context: Context) -> None:
         self.config = config
         self._resolver = context.resolver
+        self._process = context.process
+        self._send = SecretValue(config.send) if config.send else None
         self._peer = config.address or _peer_of(context.target_url)
 
     async def check(self) -> Result:
@@ -74,14 +78,16 @@ class TcpProbe:
             return Result(State.FAIL, f"{peer} {said}, expected {quoted(self.config.expect)}", observed)
         for state, text in self.config.latency.broken(seconds) if self.config.latency else ():
             return Result(state, f"{peer} {text}", observed)
+        if self.config.address is None and not self.config.expect and (trouble := self._process().trouble):
+            return Result(State.FAIL, f"connected to {peer}, but {trouble}", observed)
         did = "answered as expected by" if self.config.expect else "connected to"
         return Result(State.PASS, f"{did} {peer} in {span(seconds)}", observed)
 
     async def _talk(self, sock: socket.socket) -> str:
         """What the peer says until `expect` is in it, or it stops, or it has said `MOST_ANSWER` bytes."""
         loop, answer = asyncio.get_running_loop(), b""
-        if self.config.send:
-            await loop.sock_sendall(sock, self.config.send.encode())
+        if self._send is not None:
+            await loop.sock_sendall(sock, self._send.read().encode())
         expected = self.config.expect.encode()
         while expected not in answer and len(answer) < MOST_ANSWER:
             more = await loop.sock_recv(sock, MOST_ANSWER)

@@ -135,6 +135,6 @@ Dashboards, and files:
   /demo/GRAFANA.md       the steps in your Grafana
   /demo/logs             what each process said
 
-Ctrl-C stops everything.
+Ctrl-C stops everything that was started here.
 
 """

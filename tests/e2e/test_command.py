@@ -110,7 +110,7 @@ def test_healthcheck_asks_livez_and_imports_nothing_heavy(server: int) -> None:
         1,
         f"healthcheck: http://127.0.0.1:{closed}/livez: Connection refused\n",
     )
-    assert run("healthcheck", "nonsense").returncode == 2
+    assert run("healthcheck", "nonsense").returncode == 64
     program = (
         "import sys; from sidecar.cli import main; main(['healthcheck', 'http://127.0.0.1:1/']); print(*sys.modules)"
     )
@@ -210,4 +210,5 @@ def test_the_sidecar_never_imports_what_costs_too_much(server: int, tmp_path: Pa
 def test_version_and_help() -> None:
     assert run("--version").stdout == "outrider 0.1.0\n"
     assert "healthcheck" in run("--help").stdout
-    assert run("nonsense").returncode == 2
+    assert run("nonsense").returncode == 64
+    assert run("check", "--targt", "x").returncode == 64, "2 would be the verdict fail"

@@ -235,7 +235,8 @@ async def test_up_hung_stopped_and_restarted(service: Foreign, tmp_path: Path) -
         service.signal(signal.SIGSTOP)
         await until(lambda: sidecar.health() == (503, "fail"))
         await until(lambda: "is stopped (SIGSTOP or SIGTSTP)" in sidecar.outputs()["process"])
-        await until(lambda: sidecar.outputs()["answers"] == "no answer within 500ms")
+        silent = f"no answer within 500ms: {service.name} (pid {service.process.pid}) is stopped (SIGSTOP or SIGTSTP)"
+        await until(lambda: sidecar.outputs()["answers"] == silent)
         service.signal(signal.SIGCONT)
         await until(lambda: sidecar.health() == (200, "pass"))
 

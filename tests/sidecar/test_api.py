@@ -10,7 +10,7 @@ from datetime import UTC, datetime
 import aiohttp
 import pytest
 
-from sidecar.api import Surface, application, idle_application, open_surface
+from sidecar.api import Surface, application, health_text, idle_application, open_surface
 from sidecar.io.clock import SystemClock
 from sidecar.logic import status
 from sidecar.logic.rollup import rollup
@@ -28,11 +28,14 @@ fail since 1970-01-01T00:00:40.000Z (1m)  api api-1
 """
 
 
+RESOURCE = {"service.name": "api", "service.instance.id": "api-1"}
+
+
 class ScriptedSidecar:
     """Says what a test tells it to."""
 
     def __init__(self) -> None:
-        self.resource = Resource({"service.name": "api", "service.instance.id": "api-1"})
+        self.resource = Resource(RESOURCE)
         self.states = {"ready": State.PASS}
         self.reasons: list[str] = []
 
@@ -133,6 +136,27 @@ async def test_health_is_plain_text_for_curl_and_health_json_for_the_rest(surfac
     for headers in ({}, {"Accept": "application/health+json", "User-Agent": "curl/8.0"}):
         code, kind, body = await get(f"{url}/health", **headers)
         assert (code, kind, json.loads(body)["status"]) == (503, "application/health+json", "fail")
+
+
+def test_failures_that_are_not_enough_yet_are_not_hidden() -> None:
+    report = CheckReport(
+        name="ready",
+        kind="http",
+        state=State.PASS,
+        raw=State.FAIL,
+        since=40.0,
+        output="no answer within 1s",
+        period=10,
+        timeout=1,
+        success_threshold=1,
+        failure_threshold=3,
+        failing=2,
+        last_success=88.0,
+    )
+    text = health_text(rollup([report], None, 40.0), State.PASS, [report], Resource(RESOURCE), 100.0)
+    assert text.splitlines()[1] == (
+        "  pass     ready     1m  no answer within 1s [failed 2 of 3 times in a row, last success 12s ago]"
+    )
 
 
 async def test_an_unknown_parameter_is_refused_with_what_is_known(surface: tuple[ScriptedSidecar, str]) -> None:

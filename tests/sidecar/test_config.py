@@ -152,6 +152,26 @@ def test_an_unknown_variable_warns_and_kubernetes_service_links_are_ignored() ->
     assert found.config == loaded("").config
 
 
+def test_a_version_without_quotes_is_refused_because_yaml_has_changed_it() -> None:
+    assert problems("service: {version: 1.10}\n") == [
+        "outrider.yaml: service.version: 1.1 is not text, expected text, in quotes"
+    ]
+
+
+def test_a_key_with_everything_below_it_commented_out_is_its_default() -> None:
+    assert loaded("probes:\n#  a: {}\ntarget:\n").config == loaded("").config
+
+
+def test_a_missing_value_is_blamed_on_what_asks_for_it() -> None:
+    told = problems("", {"OUTRIDER_COLLECTOR_INTERVAL": "5s"})
+    assert told == [f"environment OUTRIDER_COLLECTOR_INTERVAL: collector.url: missing, {EXPECTED_URL}"]
+
+
+def test_credentials_in_urls_are_not_shown() -> None:
+    shown = rows(loaded("collector: {url: 'http://u:hunter2@c:4320/?key=hunter3'}\n"))
+    assert shown["collector.url"][0] == "http://u:***@c:4320/?key=***"
+
+
 def test_a_tcp_target_is_no_service_link() -> None:
     assert loaded("", {"OUTRIDER_TARGET_URL": "tcp://127.0.0.1:6379"}).config.target.url == "tcp://127.0.0.1:6379"
 

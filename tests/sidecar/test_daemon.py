@@ -81,8 +81,23 @@ async def until(condition: Callable[[], object]) -> None:
     ],
 )
 def test_the_service_is_named_by_who_knows_best(environ: dict[str, str], process: ProcessSample, name: str) -> None:
-    resource = resource_of(settings(environ).config, process)
-    assert (resource.service, resource.instance) == (name, "pod-1")
+    assert resource_of(settings(environ).config, process).service == name
+
+
+@pytest.mark.parametrize(
+    ("url", "instance"),
+    [
+        ("http://127.0.0.1:8080/x", "pod-1:8080"),
+        ("tcp://[::1]:6379", "pod-1:6379"),
+        ("http://localhost", "pod-1"),
+        ("http://shop:8080", "pod-1"),
+    ],
+)
+def test_services_on_one_host_are_instances_of_their_own(url: str, instance: str) -> None:
+    config = settings({"OUTRIDER_TARGET_URL": url}).config
+    assert resource_of(config, NOT_FOUND).instance == instance
+    told = {"OUTRIDER_TARGET_URL": url, "OUTRIDER_SERVICE_INSTANCE": "mine"}
+    assert resource_of(settings(told).config, NOT_FOUND).instance == "mine"
 
 
 def test_every_attribute_of_the_environment_is_in_the_resource_and_none_is_empty() -> None:

@@ -83,6 +83,17 @@ async def test_no_answer_within_the_timeout_is_a_failure() -> None:
         assert (check.raw, check.output) == (State.FAIL, "no answer within 10ms")
 
 
+async def test_a_silence_of_the_target_is_explained_where_the_reason_is_known() -> None:
+    clock = FakeClock()
+    checks = {"own": watched("h", timeout=0.01), "other": watched("h", timeout=0.01)}
+    checks["own"] = Watched("scripted", checks["own"].config, checks["own"].probe, of_target=True)
+    results = await Monitor(checks, clock, NoJitter(), (), lambda: "redis (pid 3) is stopped").once()
+    assert [result.output for result in results.values()] == [
+        "no answer within 10ms: redis (pid 3) is stopped",
+        "no answer within 10ms",
+    ]
+
+
 async def test_a_probe_that_breaks_is_unknown_and_goes_on() -> None:
     async with running({"a": watched("!+")}) as (monitor, clock, _):
         (check,) = monitor.checks()

@@ -343,17 +343,33 @@ async def test_of_too_many_connections_the_longest_unused_makes_place() -> None:
             writer.close()
 
 
-async def test_where_none_is_unused_the_new_one_is_refused() -> None:
+async def test_half_a_request_keeps_no_place_however_it_goes_on_dripping() -> None:
     async with serving() as served:
         opened = [await served.open() for _ in range(256)]
         for _, writer in opened:
             writer.write(GET[:9])
-        await until(lambda: not served.server.idle)
+        await until(lambda: all(c._arriving for c in served.server.connections))
+        opened[0][1].write(GET[9:12])
+        more = [await served.open() for _ in range(44)]
+        for _, writer in more:
+            writer.write(GET[:9])
+        assert statuses(await served.say(LAST)) == [200]
+        assert await opened[0][0].read() == b"", "it had waited longest"
+        for _, writer in [*opened, *more]:
+            writer.close()
+
+
+async def test_where_none_is_unused_the_new_one_is_refused() -> None:
+    async with serving() as served:
+        opened = [await served.open() for _ in range(256)]
+        for _, writer in opened:
+            writer.write(GET.replace(b"/a", b"/slow"))
+        await until(lambda: not served.server.unused)
         refused = [await served.say(b"") for _ in range(344)]
         assert {detail(answer) for answer in refused} == {"too many connections"}
         assert "Retry-After: 1\r\n" in refused[0]
+        served.go.set()
         for reader, writer in opened:
-            writer.write(GET[9:])
             assert statuses((await reader.readuntil(b"\r\n\r\n")).decode()) == [200]
             writer.close()
 
@@ -363,7 +379,7 @@ async def test_closing_ends_the_unused_and_waits_for_what_is_being_answered() ->
         idle, _ = unused = await served.open()
         reader, writer = await served.open()
         writer.write(GET.replace(b"/a", b"/slow"))
-        await until(lambda: len(served.server.connections) == 2 and len(served.server.idle) == 1)
+        await until(lambda: len(served.server.connections) == 2 and len(served.server.unused) == 1)
         closing = asyncio.create_task(served.server.close(5))
         assert await idle.read() == b""
         assert not closing.done()

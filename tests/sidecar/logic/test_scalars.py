@@ -101,3 +101,16 @@ def test_a_json_path_is_told_as_the_pointer_that_was_meant(raw: str, meant: str)
     with pytest.raises(Invalid) as bad:
         scalars.parse_pointer(raw)
     assert bad.value.meant == meant
+
+
+@pytest.mark.parametrize(
+    ("url", "shown"),
+    [
+        ("http://user:hunter2@host:80/x", "http://user:***@host:80/x"),
+        ("http://host/p?key=abc&b=1&api_token=x#f", "http://host/p?key=***&b=1&api_token=***#f"),
+        ("http://user@host/", "http://user@host/"),
+        ("tcp://127.0.0.1:6379", "tcp://127.0.0.1:6379"),
+    ],
+)
+def test_a_url_is_shown_without_credentials(url: str, shown: str) -> None:
+    assert scalars.masked_url(url) == shown

@@ -11,6 +11,7 @@ import pytest
 from sidecar.io.resolver import Address
 from sidecar.logic.schema import load
 from sidecar.model.health import State
+from sidecar.model.process import ProcessSample
 from sidecar.probes.tcp import Config, TcpProbe, misses
 
 from .support import context, free_port
@@ -147,3 +148,15 @@ async def test_a_server_that_speaks_first_needs_no_question() -> None:
     async with await talker(b"220 mail ready\r\n") as server:
         peer = f"127.0.0.1:{server.sockets[0].getsockname()[1]}"
         assert (await TcpProbe(config(address=peer, expect="220 "), context()).check()).raw is State.PASS
+
+
+async def test_a_target_that_is_seen_to_be_stopped_fails_though_the_kernel_accepts(listener: socket.socket) -> None:
+    peer = f"127.0.0.1:{listener.getsockname()[1]}"
+    stopped = ProcessSample(found=True, why="found", pid=3, name="redis", state="stopped")
+    target = await TcpProbe(config(), context(f"tcp://{peer}", process=stopped)).check()
+    assert (target.raw, target.output) == (
+        State.FAIL,
+        f"connected to {peer}, but redis (pid 3) is stopped (SIGSTOP or SIGTSTP)",
+    )
+    other = await TcpProbe(config(address=peer), context(f"tcp://{peer}", process=stopped)).check()
+    assert other.raw is State.PASS, "what the target depends on is another process"
