@@ -11,6 +11,8 @@ from collections.abc import Iterator
 
 import msgspec
 
+from .otlp_json_scalars import Wrong
+
 NESTED = 12
 """Levels of brackets that one match takes; what is deeper is walked bracket by bracket."""
 RUN = 64
@@ -35,7 +37,7 @@ _BRACKET = re.compile(_STRING + rb"|([\[{])|[\]}]", re.DOTALL)
 
 def runs(array: memoryview, size: int) -> Iterator[memoryview]:
     """Of a whole array, `[` and `]` included, what is between them: in views of one element each, or of several that
-    together have at most `size` bytes."""
+    together have at most `size` bytes. Raises `Wrong` where it sees that this is not JSON."""
     try:
         yield memoryview(msgspec.json.decode(array[1:-1], type=msgspec.Raw))
         return
@@ -59,7 +61,8 @@ def runs(array: memoryview, size: int) -> Iterator[memoryview]:
 
 def _end(pattern: re.Pattern[bytes], array: memoryview, at: int) -> int:
     match = pattern.match(array, at)
-    assert match is not None, "not JSON"
+    if match is None:
+        raise Wrong("not JSON")
     return match.end()
 
 
@@ -72,4 +75,4 @@ def _deep_end(array: memoryview, at: int) -> int:
             depth -= 1
             if not depth:
                 return match.end()
-    raise AssertionError("not JSON")
+    raise Wrong("not JSON")

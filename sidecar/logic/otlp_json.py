@@ -162,8 +162,9 @@ def _each(encode: Encode, value: Any) -> Iterable[bytes]:
         raise wrong(value, "an array")
     index = 0
     try:
-        for index, item in enumerate(value):
+        for item in value:
             yield encode(item)
+            index += 1
     except Wrong as error:
         error.path.append(index)
         raise
@@ -205,7 +206,7 @@ def _elements(value: Any) -> Iterator[Sequence[Any]]:
     """Of a decoded array, or of a view of one, its elements a run at a time: decoded, or as a view where one is large."""
     if type(value) is memoryview and value[0] == ord("["):
         for run in runs(value, PIECE):
-            yield [run] if len(run) > PIECE else _decode(b"[%b]" % run)
+            yield [run] if len(run) > PIECE else _decode(b"".join((b"[", run, b"]")))
     elif type(value) is list:
         yield value
     else:

@@ -41,7 +41,7 @@ class Wrong(ValueError):
 
     def __str__(self) -> str:
         path = "".join(f"[{step}]" if isinstance(step, int) else f".{step}" for step in reversed(self.path))
-        return f"{path.removeprefix('.') or 'the JSON'}: {self.args[0]}"
+        return f"{path.removeprefix('.')}: {self.args[0]}" if path else self.args[0]
 
 
 def wrong(value: object, expected: str) -> Wrong:
@@ -89,7 +89,9 @@ def _varint(bits: int, *, signed: bool) -> Encode:
     return _integer(low, high, lambda number: encode_varint(number & 0xFFFFFFFFFFFFFFFF))
 
 
-_zigzag = _integer(-(1 << 31), (1 << 31) - 1, lambda number: encode_varint(number * 2 if number >= 0 else -number * 2 - 1))
+_zigzag = _integer(
+    -(1 << 31), (1 << 31) - 1, lambda number: encode_varint(number * 2 if number >= 0 else -number * 2 - 1)
+)
 _int32 = _varint(32, signed=True)
 
 
@@ -114,7 +116,7 @@ def _double(value: Any) -> bytes:
     if type(number) is not float and type(number) is not int:
         raise wrong(value, 'a number, "NaN", "Infinity" or "-Infinity"')
     try:
-        return _pack_double(number)
+        return _pack_double(float(number))
     except OverflowError:
         raise wrong(value, "a number in the range of a double") from None
 

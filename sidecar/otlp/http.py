@@ -5,8 +5,8 @@ handed to `take`; the answer to that is the answer to the client. Every refusal 
 
 What is bounded, and what happens there:
 
-- a body, also after inflating and as protobuf: 413, at the headers where Content-Length tells. A body of undeclared length (chunked)
-  may have `MAX_CHUNKED` bytes, since all of it must be kept until it shows its size.
+- a body, also after inflating and as protobuf: 413, at the headers where Content-Length tells. A body of undeclared
+  length (chunked) may have `MAX_CHUNKED` bytes, since all of it must be kept until it shows its size.
 - bytes in flight over all connections, from their arrival until their answer: reading pauses. When no answer is due that
   could make room, the largest unfinished request is refused with 503, so that unfinished ones cannot block each other.
 - connections: 503 and closed. Header bytes: 431. Headers and bodies that take too long: 408. Unused connections: closed.
