@@ -15,8 +15,6 @@ from .otlp_json_scalars import Wrong
 
 NESTED = 12
 """Levels of brackets that one match takes; what is deeper is walked bracket by bracket."""
-RUN = 64
-"""Elements that one match takes."""
 
 _STRING = rb'"[^"\\]*+(?:\\.[^"\\]*+)*+"'
 _PLAIN = rb'[^][{}"]*+'
@@ -29,9 +27,8 @@ def _value(levels: int) -> bytes:
 
 
 _BETWEEN = re.compile(rb"[\s,]*+")
-_ONE = re.compile(_value(NESTED), re.DOTALL)
-_SEVERAL = re.compile(rb"(?:[\s,]*+%b){1,%d}+" % (_ONE.pattern, RUN), re.DOTALL)
-_SCALAR = re.compile(_STRING + rb"|[^\s,\]]++", re.DOTALL)
+_ONE = re.compile(_value(NESTED) + rb"|" + _STRING + rb'|[^][{}",\s]++', re.DOTALL)
+_SEVERAL = re.compile(rb"(?:[\s,]*+(?:%b)(?=\s*+[],]))++" % _ONE.pattern, re.DOTALL)
 _BRACKET = re.compile(_STRING + rb"|([\[{])|[\]}]", re.DOTALL)
 
 
@@ -44,26 +41,14 @@ def runs(array: memoryview, size: int) -> Iterator[memoryview]:
     except msgspec.DecodeError:  # not one element alone
         at = 1
     while True:
-        at = _end(_BETWEEN, array, at)
+        if between := _BETWEEN.match(array, at):  # it always does
+            at = between.end()
         if array[at] == ord("]"):
             return
-        if array[at] not in b"{[":
-            end = _end(_SCALAR, array, at)
-        elif (match := _SEVERAL.match(array, at)) is None:
-            end = _deep_end(array, at)
-        else:
-            end = match.end()
-            if end - at > size:
-                end = _end(_ONE, array, at)
+        match = _SEVERAL.match(array, at, at + size) or _ONE.match(array, at)
+        end = _deep_end(array, at) if match is None else match.end()
         yield array[at:end]
         at = end
-
-
-def _end(pattern: re.Pattern[bytes], array: memoryview, at: int) -> int:
-    match = pattern.match(array, at)
-    if match is None:
-        raise Wrong("not JSON")
-    return match.end()
 
 
 def _deep_end(array: memoryview, at: int) -> int:

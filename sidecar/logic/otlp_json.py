@@ -6,15 +6,15 @@ is zero by default is left out, as every encoder of protobuf does. Two members o
 
 Written by hand because protobuf's runtime may not be in the sidecar's process; its `json_format` would take ids for base64.
 
-Memory: up to `PIECE` bytes of JSON are decoded at once; of a larger message each field and each element of an array is, so
-that at any time there are the text, the result, and Python objects for one piece. An array of numbers and a single string
-are pieces of any size.
+Memory: up to `PIECE` bytes of JSON are decoded at once, of a larger message field by field, of a larger array a run of
+elements at a time. So there are the text, the result (while it is joined, twice), and Python objects for one piece; only a
+single string is a piece of any size.
 """
 
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from functools import lru_cache
 from typing import Any, TypeAlias
 
@@ -54,7 +54,7 @@ class _Message:
         self.fields: dict[str, Put] = {}
         types = {key: kind for key, (_, kind) in MESSAGES[name].items()}
         self._one_of = {key for key, kind in types.items() if kind.endswith("|")}
-        self._messages = {key for key, kind in types.items() if kind.strip("*|") in MESSAGES}
+        self._in_pieces = {key for key, kind in types.items() if kind.endswith("*") or kind.rstrip("|") in MESSAGES}
         self._raw = msgspec.defstruct(name, [(key, msgspec.Raw, _ABSENT) for key in types])
 
     def put(self, out: bytearray, value: Any, depth: int) -> None:
@@ -90,7 +90,7 @@ class _Message:
             field = getattr(raw, key)
             if field is not _ABSENT:
                 view = memoryview(field)
-                large = len(view) > PIECE and key in self._messages
+                large = len(view) > PIECE and key in self._in_pieces
                 given[key] = view if large else _decode(view)
         return given
 
@@ -157,17 +157,16 @@ def _packed(tag: bytes, encode: Encode, limit: int) -> Put:
     return put
 
 
-def _each(encode: Encode, value: Any) -> Iterable[bytes]:
-    if type(value) is not list:
-        raise wrong(value, "an array")
+def _each(encode: Encode, value: Any) -> Iterator[bytes]:
     index = 0
-    try:
-        for item in value:
-            yield encode(item)
-            index += 1
-    except Wrong as error:
-        error.path.append(index)
-        raise
+    for elements in _elements(value):
+        try:
+            for item in elements:
+                yield encode(_decode(item) if type(item) is memoryview else item)
+                index += 1
+        except Wrong as error:
+            error.path.append(index)
+            raise
 
 
 def _message(tag: bytes, message: _Message) -> Put:

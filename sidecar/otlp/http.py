@@ -25,7 +25,6 @@ from ..io import memory
 from ..logic import gzip_body
 from ..logic.gzip_body import NotGzip
 from ..logic.otlp_http import OK, PATHS, Reply, refusal
-from ..logic.otlp_json import transcode
 from ..logic.otlp_json_scalars import Wrong
 from ..logic.otlp_wire import count
 from ..logic.protobuf import Malformed
@@ -218,6 +217,8 @@ class Receiver:
         if request.gzip:
             body = gzip_body.inflate(body, inflated)
         if request.json:
+            from ..logic.otlp_json import transcode  # most senders do without, and it is not small
+
             body = transcode(request.signal, body, limit)
         return Batch(request.signal, body, count(request.signal, body), request.hops)
 

@@ -144,6 +144,34 @@ async def bombs(target: Target) -> None:
     assert await asyncio.gather(*[target.post(bomb, Content_Encoding="gzip") for bomb in (honest, lying, within) * 5])
 
 
+def json_with(signal: str, scope: bytes) -> bytes:
+    return b'{"resource%s":[{"scope%s":[%b]}]}' % (signal.encode(), signal.encode(), scope)
+
+
+async def json_of_many_values(target: Target) -> None:
+    """As Python objects each of these would be 200 MB and more. The last element of each is wrong."""
+    many = b"{}," * (6 * MIB)
+    honest = (
+        b'{"name":"GET","attributes":[{"key":"a","value":{"stringValue":"b"}},{"key":"c","value":{"intValue":"1"}}]},'
+    )
+    numbers = b'{"metrics":[{"histogram":{"dataPoints":[{"bucketCounts":[%b"x"]}]}}]}'
+    for signal, scope in (
+        ("Spans", b'{"spans":[%b7]}' % many),
+        ("Spans", b'{"spans":[{"attributes":[%b7]}]}' % many),
+        ("Spans", b'{"spans":[%b7]}' % (honest * (19 * MIB // len(honest)))),
+        ("Spans", b'{"x":[%b7],"spans":7}' % many),
+        ("Metrics", numbers % (b"0," * (2 * MIB))),
+        ("Metrics", numbers % (b'"0",' * (2 * MIB))),
+        ("Spans", b"[" * (9 * MIB)),
+    ):
+        path = "/v1/traces" if signal == "Spans" else "/v1/metrics"
+        body = json_with(signal, scope)
+        assert await target.post(body, path=path, Content_Type="application/json") == 400
+    bomb = gzip.compress(json_with("Metrics", numbers % (b"0," * (9 * MIB))))
+    headers = {"Content_Type": "application/json", "Content_Encoding": "gzip"}
+    assert await target.post(bomb, path="/v1/metrics", **headers) == 413
+
+
 async def wrong(target: Target) -> None:
     assert await target.post(TWO_SPANS, Content_Type="text/plain") == 415
     assert await target.post(TWO_SPANS, Content_Encoding="br") == 415
@@ -177,6 +205,7 @@ ATTACKS: list[Callable[[Target], Awaitable[None]]] = [
     oversize,
     oversize_in_chunks,
     bombs,
+    json_of_many_values,
     wrong,
     a_thousand_connections,
 ]

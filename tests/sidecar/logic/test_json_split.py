@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from sidecar.logic.json_split import NESTED, RUN, runs
+from sidecar.logic.json_split import NESTED, runs
 
 values = st.recursive(
     st.none() | st.booleans() | st.integers() | st.text(alphabet='a"\\[]{},é', max_size=5),
@@ -49,6 +49,14 @@ def test_depth_does_not_matter(levels: int) -> None:
     assert [parsed(run) for run in runs(memoryview(text), 0)] == [[one] for one in array]
 
 
-def test_many_small_elements_come_together() -> None:
-    text = json.dumps([{}] * (3 * RUN)).encode()
-    assert [len(parsed(run)) for run in runs(memoryview(text), 1000)] == [RUN, RUN, RUN]
+@pytest.mark.parametrize("element", [b"{}", b"7", b'"a,]"', b" -1.5e3 "])
+def test_small_elements_come_together_and_none_is_cut(element: bytes) -> None:
+    text = b"[" + b",".join([element] * 1000) + b"]"
+    found = [parsed(run) for run in runs(memoryview(text), 100)]
+    assert [one for run in found for one in run] == [json.loads(element)] * 1000
+    assert 1000 * len(element) // 100 <= len(found) < 1000 * (len(element) + 2) // 80
+
+
+def test_an_array_of_one_is_not_searched() -> None:
+    assert [bytes(run) for run in runs(memoryview(b'[ {"a": [1, 2]} ]'), 0)] == [b'{"a": [1, 2]}']
+    assert list(runs(memoryview(b"[ ]"), 0)) == []
