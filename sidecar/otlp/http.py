@@ -10,7 +10,8 @@ What is bounded, and what happens there:
 - bytes in flight over all connections, from their arrival until their answer: reading pauses. When no answer is due that
   could make room, the largest unfinished request is refused with 503, so that unfinished ones cannot block each other.
 - connections: 503 and closed. Header bytes: 431. Headers and bodies that take too long: 408. Unused connections: closed.
-- work on a body over 256 KiB leaves the event loop, for one thread of its own.
+- work on a body over 256 KiB leaves the event loop, for one thread of its own; so of all that come in JSON one at a
+  time is held as text and as protobuf.
 """
 
 from __future__ import annotations

@@ -149,8 +149,8 @@ def json_with(signal: str, scope: bytes) -> bytes:
 
 
 async def json_of_many_values(target: Target) -> None:
-    """As Python objects each of these would be 200 MB and more. The last element of each is wrong."""
-    many = b"{}," * (6 * MIB)
+    """As Python objects each of these would be 150 MB and more. The last element of each is wrong."""
+    many = b"{}," * (4 * MIB)
     honest = (
         b'{"name":"GET","attributes":[{"key":"a","value":{"stringValue":"b"}},{"key":"c","value":{"intValue":"1"}}]},'
     )
@@ -158,7 +158,7 @@ async def json_of_many_values(target: Target) -> None:
     for signal, scope in (
         ("Spans", b'{"spans":[%b7]}' % many),
         ("Spans", b'{"spans":[{"attributes":[%b7]}]}' % many),
-        ("Spans", b'{"spans":[%b7]}' % (honest * (19 * MIB // len(honest)))),
+        ("Spans", b'{"spans":[%b7]}' % (honest * (12 * MIB // len(honest)))),
         ("Spans", b'{"x":[%b7],"spans":7}' % many),
         ("Metrics", numbers % (b"0," * (2 * MIB))),
         ("Metrics", numbers % (b'"0",' * (2 * MIB))),
