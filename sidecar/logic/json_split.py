@@ -38,7 +38,7 @@ def runs(array: memoryview, size: int) -> Iterator[memoryview]:
     try:
         yield memoryview(msgspec.json.decode(array[1:-1], type=msgspec.Raw))
         return
-    except msgspec.DecodeError:  # not one element alone
+    except (msgspec.DecodeError, RecursionError):  # not one element alone, or nested deeper than is decoded
         at = 1
     while True:
         if between := _BETWEEN.match(array, at):  # it always does

@@ -91,7 +91,11 @@ class _Message:
             if field is not _ABSENT:
                 view = memoryview(field)
                 large = len(view) > PIECE and key in self._in_pieces
-                given[key] = view if large else _decode(view)
+                try:
+                    given[key] = view if large else _decode(view)
+                except Wrong as error:
+                    error.path.append(key)
+                    raise
         return given
 
 
@@ -101,7 +105,7 @@ def _decode(text: bytes | memoryview, kind: Any = Any) -> Any:
     except RecursionError:
         raise Wrong("nested too deep") from None
     except ValueError as error:
-        raise Wrong(str(error)) from None
+        raise Wrong(str(error).partition(" - at `$")[0]) from None  # its path ends at this piece
 
 
 @lru_cache(8)

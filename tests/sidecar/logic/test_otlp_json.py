@@ -374,12 +374,26 @@ def test_a_large_request_is_as_good_as_a_small_one_and_its_errors_name_the_place
         (b'{"resourceSpans": [{}, "%b"]}', "resourceSpans[1]: expected an object"),
         (b'{"resourceSpans": [{}, 3, "%b"]}', "resourceSpans[1]: 3, expected an object"),
         (b'{"resourceSpans": ["%b"', "Input data was truncated"),
+        (
+            b'{"resourceSpans": [{"resource": {"droppedAttributesCount": 1e999}, "schemaUrl": "%b"}]}',
+            "resourceSpans[0].resource: Number out of range",
+        ),
     ],
 )
 def test_a_large_request_of_the_wrong_shape_is_told_so(body: bytes, problem: str) -> None:
     with pytest.raises(Wrong) as caught:
         transcode(Signal.TRACES, body % (b"x" * 70_000), LIMIT)
     assert str(caught.value) == problem
+
+
+@pytest.mark.parametrize("levels", range(880, 1000, 3))
+def test_a_large_request_that_is_nested_as_deep_as_can_be_decoded_is_read_or_refused(levels: int) -> None:
+    deep = b"[" * levels + b"]" * levels
+    body = b'{"resourceSpans": [{"scopeSpans": [{"x": %b, "spans": [{"x": %b, "name": "%b"}]}]}]}'
+    try:
+        assert parsed(Signal.TRACES, body % (deep, deep, b"x" * 70_000)).ByteSize() > 70_000
+    except Wrong as error:
+        assert error.args == ("nested too deep",)  # noqa: PT017
 
 
 def test_the_result_has_a_limit_too() -> None:
