@@ -28,7 +28,7 @@ class NotGzip(ValueError):
 
 
 class TooLarge(ValueError):
-    """More than the limit after inflating."""
+    """More than the limit after decoding."""
 
 
 def announced(body: bytes) -> int:

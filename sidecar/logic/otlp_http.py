@@ -18,6 +18,12 @@ from .protobuf import FIELD_1, FIELD_2, VARINT_1, Malformed, encode_field, encod
 PATHS = {f"/v1/{signal}".encode(): signal for signal in Signal}
 PROTOBUF = b"application/x-protobuf"
 JSON = b"application/json"
+REJECTED = {
+    Signal.TRACES: "rejectedSpans",
+    Signal.METRICS: "rejectedDataPoints",
+    Signal.LOGS: "rejectedLogRecords",
+}
+"""What JSON calls the first field of each Export…PartialSuccess."""
 HOP_HEADER = "outrider-hop"
 """How many Outriders a request has been through; absent is none."""
 MAX_HOPS = 4
@@ -78,10 +84,18 @@ def decode_status(body: bytes) -> tuple[int, str]:
     return code, text_of(message)
 
 
-def status_as_json(body: bytes) -> bytes:
-    """The same Status in the JSON encoding, for a request that came in JSON."""
-    code, message = decode_status(body)
-    return msgspec.json.encode({"code": code, "message": message})
+def reply_as_json(reply: Reply, signal: Signal) -> bytes:
+    """The same body in the JSON encoding, for a request that came in JSON."""
+    if reply.status >= 400:
+        code, message = decode_status(reply.body)
+        return msgspec.json.encode({"code": code, "message": message})
+    rejected, message = decode_partial_success(reply.body)
+    partial: dict[str, str] = {}
+    if rejected:
+        partial[REJECTED[signal]] = str(rejected)
+    if message:
+        partial["errorMessage"] = message
+    return msgspec.json.encode({"partialSuccess": partial} if partial else {})
 
 
 def encode_partial_success(rejected: int, message: str) -> bytes:

@@ -25,7 +25,7 @@ from ..logic.otlp_http import (
     PROTOBUF,
     Reply,
     refusal,
-    status_as_json,
+    reply_as_json,
 )
 from ..logic.otlp_wire import check_start
 from ..logic.protobuf import Malformed
@@ -55,6 +55,7 @@ _HEADERS = frozenset(
 )
 _LENGTHS = frozenset(map(len, _HEADERS))
 _OK = b"HTTP/1.1 200 OK\r\nContent-Type: application/x-protobuf\r\nContent-Length: 0\r\n\r\n"
+_OK_JSON = b"HTTP/1.1 200 OK\r\nContent-Type: application/json\r\nContent-Length: 2\r\n\r\n{}"
 _CONTINUE = b"HTTP/1.1 100 Continue\r\n\r\n"
 
 _IDLE, _HEAD, _BODY = range(3)
@@ -77,15 +78,19 @@ class Request:
             self.connection.receiver.counters.refuse(reply.status)
         if self.connection.receiver.draining:
             self.close = True
-        self.bytes = _OK if reply is OK and not self.close else encode(reply, json=self.json, close=self.close)
+        if reply is OK and not self.close:
+            self.bytes = _OK_JSON if self.json else _OK
+        else:
+            self.bytes = encode(reply, json=self.signal if self.json else None, close=self.close)
         self.connection.flush()
 
 
-def encode(reply: Reply, *, json: bool, close: bool) -> bytes:
-    body = status_as_json(reply.body) if json and reply.body else reply.body
+def encode(reply: Reply, *, json: Signal | None, close: bool) -> bytes:
+    """A response. For a request in JSON, its signal in `json`."""
+    body = reply.body if json is None else reply_as_json(reply, json)
     head = [
         f"HTTP/1.1 {reply.status} {HTTPStatus(reply.status).phrase}",
-        f"Content-Type: {(JSON if json else PROTOBUF).decode()}",
+        f"Content-Type: {(PROTOBUF if json is None else JSON).decode()}",
         f"Content-Length: {len(body)}",
     ]
     if reply.retry_after is not None:
@@ -123,7 +128,7 @@ class Connection(asyncio.Protocol):
         self._transport = cast("asyncio.Transport", transport)  # uvloop's is not a subclass
         if not self.receiver.joined(self):
             self.receiver.counters.refuse(503)
-            self._transport.write(encode(refusal(503, "too many connections", 1), json=False, close=True))
+            self._transport.write(encode(refusal(503, "too many connections", 1), json=None, close=True))
             self._deaf = True
             self._transport.close()
         else:
@@ -238,9 +243,9 @@ class Connection(asyncio.Protocol):
         request.signal = signal
         if self._parser is None or self._parser.get_method() != b"POST":
             return refusal(405, "the method is not POST")
-        if content_type != PROTOBUF:
+        if content_type not in (PROTOBUF, JSON):
             kind = content_type.decode("latin-1") or "nothing"
-            return refusal(415, f"the content type is {kind}, expected application/x-protobuf")
+            return refusal(415, f"the content type is {kind}, expected application/x-protobuf or application/json")
         encoding = headers.get(b"content-encoding", b"").strip().lower()
         if encoding == b"gzip":
             request.gzip = True
@@ -277,7 +282,7 @@ class Connection(asyncio.Protocol):
         elif self.held > 1 << 20:
             self.receiver.large()
         self._body.write(body)
-        if self._request.gzip:
+        if self._request.gzip or self._request.json:
             return
         try:
             with self._body.getbuffer() as view:

@@ -1,16 +1,17 @@
 """The OTLP/HTTP receiver: what is shared by all its connections. One connection's HTTP is in `connection`.
 
-A request is counted and its framing checked, nothing more, and its batch is handed to `take`; the answer to that is the
-answer to the client. Every refusal carries a `google.rpc.Status`.
+A request in protobuf is counted and its framing checked, nothing more; one in JSON becomes protobuf first. Its batch is
+handed to `take`; the answer to that is the answer to the client. Every refusal carries a `google.rpc.Status`.
 
 What is bounded, and what happens there:
 
-- a body, also after inflating: 413, at the headers where Content-Length tells. A body of undeclared length (chunked)
-  may have `MAX_CHUNKED` bytes, since all of it must be kept until it shows its size.
+- a body, also after inflating and as protobuf: 413, at the headers where Content-Length tells. A body of undeclared
+  length (chunked) may have `MAX_CHUNKED` bytes, since all of it must be kept until it shows its size.
 - bytes in flight over all connections, from their arrival until their answer: reading pauses. When no answer is due that
   could make room, the largest unfinished request is refused with 503, so that unfinished ones cannot block each other.
 - connections: 503 and closed. Header bytes: 431. Headers and bodies that take too long: 408. Unused connections: closed.
-- work on a body over 256 KiB leaves the event loop, for one thread of its own.
+- work on a body over 256 KiB leaves the event loop, for one thread of its own; so of all that come in JSON one at a
+  time is held as text and as protobuf.
 """
 
 from __future__ import annotations
@@ -25,6 +26,7 @@ from ..io import memory
 from ..logic import gzip_body
 from ..logic.gzip_body import NotGzip
 from ..logic.otlp_http import OK, PATHS, Reply, refusal
+from ..logic.otlp_json_scalars import Wrong
 from ..logic.otlp_wire import count
 from ..logic.protobuf import Malformed
 from ..logic.scalars import Bytes, Duration, show_bytes, show_duration
@@ -157,7 +159,7 @@ class Receiver:
             self._answer_later(request, asyncio.ensure_future(self._handle_large(request, body, inflated)))
             return
         try:
-            batch = self._batch(request, body, inflated)
+            batch = self._batch(request, body, inflated, self.config.max_body_bytes)
         except gzip_body.TooLarge:  # more than it announced: not on the loop
             self._answer_later(request, asyncio.ensure_future(self._handle_large(request, body, inflated)))
             return
@@ -206,15 +208,19 @@ class Receiver:
     def _batch_or_refusal(cls, request: Request, body: bytes, limit: int) -> Batch | Reply:
         """For the worker. An exception that crosses threads would hold on to the body, by its traceback."""
         try:
-            return cls._batch(request, body, limit)
+            return cls._batch(request, body, limit, limit)
         except ValueError as error:
             return refused(error)
 
     @staticmethod
-    def _batch(request: Request, body: bytes, limit: int) -> Batch:
-        """Raises what `refused` knows."""
+    def _batch(request: Request, body: bytes, inflated: int, limit: int) -> Batch:
+        """From at most so many bytes after inflating, and in protobuf. Raises what `refused` knows."""
         if request.gzip:
-            body = gzip_body.inflate(body, limit)
+            body = gzip_body.inflate(body, inflated)
+        if request.json:
+            from ..logic.otlp_json import transcode  # most senders do without, and it is not small
+
+            body = transcode(request.signal, body, limit)
         return Batch(request.signal, body, count(request.signal, body), request.hops)
 
     def _decoded(self, request: Request, batch: Batch) -> None:
@@ -309,7 +315,7 @@ def refused(error: ValueError) -> Reply:
             return refusal(413, f"the body {error}")
         case NotGzip():
             return refusal(400, f"the body is not gzip: {error}")
-        case Malformed():
+        case Malformed() | Wrong():
             return refusal(400, f"the body is not an OTLP request: {error}")
         case _:
             raise error

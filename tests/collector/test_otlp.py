@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 
+import aiohttp
 import msgspec
 from opentelemetry.exporter.otlp.proto.http import Compression
 from opentelemetry.exporter.otlp.proto.http.metric_exporter import OTLPMetricExporter
@@ -58,6 +59,39 @@ async def test_traces_of_the_sdk_can_be_asked_for() -> None:
         assert child.attributes == {"db.system.name": "sqlite", "db.rows": [1, 2]}
         assert root.start <= child.start
         assert root.duration_ms >= child.duration_ms > 0
+
+
+async def test_traces_in_json_can_be_asked_for_too() -> None:
+    request = {
+        "resourceSpans": [
+            {
+                "resource": {"attributes": [{"key": "service.name", "value": {"stringValue": "web"}}]},
+                "scopeSpans": [
+                    {
+                        "spans": [
+                            {
+                                "traceId": "0AF7651916cd43dd8448eb211c80319c",
+                                "spanId": "b7ad6b7169203331",
+                                "name": "click",
+                                "kind": 3,
+                                "startTimeUnixNano": "1700000000000000000",
+                                "endTimeUnixNano": "1700000000005000000",
+                            }
+                        ]
+                    }
+                ],
+            }
+        ]
+    }
+    async with collector() as (running, session):
+        async with (
+            aiohttp.ClientSession(f"http://127.0.0.1:{running.port}") as exporter,
+            exporter.post("/v1/traces", json=request) as answer,
+        ):
+            assert (answer.status, answer.content_type, await answer.read()) == (200, "application/json", b"{}")
+        body = (await get(session, "/v1/traces/0af7651916cd43dd8448eb211c80319c"))[2]
+        (span,) = msgspec.json.decode(body, type=resources.TraceDetail).spans
+        assert (span.name, span.kind, span.duration_ms) == ("click", "client", 5.0)
 
 
 def make_metrics(endpoint: str) -> None:

@@ -137,6 +137,34 @@ async def test_a_request_without_a_resource_gets_one(tmp_path: Path) -> None:
             assert resource["k8s.pod.name"] == "pod-7"
 
 
+JSON_REQUESTS = {
+    "traces": b"""{"resourceSpans": [{"resource": {"attributes": [{"key": "service.name", "value": {"stringValue": "web"}}]},
+        "scopeSpans": [{"spans": [{"traceId": "0AF7651916cd43dd8448eb211c80319c", "spanId": "b7ad6b7169203331", "kind": 3,
+            "name": "click", "startTimeUnixNano": "1700000000000000000", "endTimeUnixNano": "1700000000000000001"}]}]}]}""",
+    "metrics": b"""{"resourceMetrics": [{"scopeMetrics": [{"metrics": [{"name": "clicks", "sum": {"isMonotonic": true,
+        "aggregationTemporality": 2, "dataPoints": [{"asInt": "9007199254740993"}]}}]}]}]}""",
+    "logs": b"""{"resourceLogs": [{"scopeLogs": [{"logRecords": [{"severityNumber": 9,
+        "body": {"stringValue": "clicked"}}]}]}]}""",
+}
+
+
+@pytest.mark.parametrize("compression", ["none", "gzip"])
+async def test_json_arrives_as_protobuf_with_the_resource_added(tmp_path: Path, compression: str) -> None:
+    async with relayed(tmp_path, compression) as (upstream, url):
+        for signal, body in JSON_REQUESTS.items():
+            headers = {"Content-Type": "application/json"}
+            assert await asyncio.to_thread(post, f"{url}/v1/{signal}", body, **headers) == 200
+            headers["Content-Encoding"] = "gzip"
+            assert await asyncio.to_thread(post, f"{url}/v1/{signal}", gzip.compress(body), **headers) == 200
+        for resource, span in upstream.spans:
+            assert (span.trace_id.hex(), span.span_id.hex()) == ("0af7651916cd43dd8448eb211c80319c", "b7ad6b7169203331")
+            assert (span.name, span.kind, span.end_time_unix_nano) == ("click", 3, 1700000000000000001)
+            assert resource == {"service.name": "web", "service.instance.id": "pod-7/app", "k8s.pod.name": "pod-7"}
+        assert [point.as_int for _, point in upstream.points] == [9007199254740993] * 2
+        assert [record.body.string_value for _, record in upstream.records] == ["clicked"] * 2
+        assert len(upstream.spans) == 2
+
+
 async def test_an_upstream_that_fails_is_told_to_the_sdk_which_sends_again(tmp_path: Path) -> None:
     """Nothing is lost: 503 with Retry-After makes the SDK's exporter keep its batch."""
     async with relayed(tmp_path, "none") as (upstream, url):

@@ -6,6 +6,7 @@ from hypothesis import strategies as st
 from opentelemetry.proto.collector.trace.v1.trace_service_pb2 import ExportTraceServiceResponse
 
 from sidecar.logic.otlp_http import (
+    OK,
     Reply,
     decode_partial_success,
     decode_status,
@@ -13,10 +14,10 @@ from sidecar.logic.otlp_http import (
     encode_status,
     outcome,
     refusal,
+    reply_as_json,
     retry_after,
-    status_as_json,
 )
-from sidecar.model.signals import Accepted, Hold, Outcome, PartlyAccepted, Rejected, RetryLater, Split
+from sidecar.model.signals import Accepted, Hold, Outcome, PartlyAccepted, Rejected, RetryLater, Signal, Split
 
 NOW = 784111770.0  # Sun, 06 Nov 1994 08:49:30 GMT
 SMALL, LARGE = 1000, (1 << 20) + 1
@@ -96,8 +97,35 @@ def test_the_status_message_is_cut_to_what_a_response_may_carry() -> None:
     assert decode_status(encode_status(8, "é" * 5000)) == (8, "é" * 1024)
 
 
-def test_a_status_for_a_json_request_is_json() -> None:
-    assert status_as_json(encode_status(3, "no")) == b'{"code":3,"message":"no"}'
+@pytest.mark.parametrize(
+    ("reply", "signal", "body"),
+    [
+        (refusal(400, "no"), Signal.TRACES, b'{"code":3,"message":"no"}'),
+        (OK, Signal.TRACES, b"{}"),
+        (
+            Reply(200, encode_partial_success(3, "too old")),
+            Signal.TRACES,
+            b'{"partialSuccess":{"rejectedSpans":"3","errorMessage":"too old"}}',
+        ),
+        (
+            Reply(200, encode_partial_success(1, "")),
+            Signal.METRICS,
+            b'{"partialSuccess":{"rejectedDataPoints":"1"}}',
+        ),
+        (
+            Reply(200, encode_partial_success(2, "")),
+            Signal.LOGS,
+            b'{"partialSuccess":{"rejectedLogRecords":"2"}}',
+        ),
+        (
+            Reply(200, encode_partial_success(0, "slow down")),
+            Signal.LOGS,
+            b'{"partialSuccess":{"errorMessage":"slow down"}}',
+        ),
+    ],
+)
+def test_a_reply_for_a_json_request_is_json(reply: Reply, signal: Signal, body: bytes) -> None:
+    assert reply_as_json(reply, signal) == body
 
 
 @given(st.binary(max_size=40))
