@@ -381,7 +381,7 @@ async def test_json_is_limited_before_and_after_it_is_protobuf() -> None:
         bomb = gzip.compress(body % (counts + b" " * 5000))
         client.post(bomb, "/v1/metrics", Content_Type="application/json", Content_Encoding="gzip")
         status, _, reply = await client.answer()
-        assert (status, json.loads(reply)["message"][:31]) == (413, "the body inflates to 7104 bytes")
+        assert (status, json.loads(reply)["message"][:31]) == (413, "the body inflates to more than ")
         assert setup.receiver.in_flight == 0
 
 
