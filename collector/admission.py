@@ -6,8 +6,11 @@ is cut, and loses control characters, because it will be printed on a terminal.
 
 from __future__ import annotations
 
+from math import isfinite
+
 import msgspec
 
+from sidecar.logic.printable import printable
 from sidecar.model.health import Check
 from sidecar.model.heartbeat import HEARTBEAT_VERSION, Heartbeat
 
@@ -17,6 +20,10 @@ MAX_OBSERVED = 20
 MAX_NAME = 256
 MAX_TEXT = 1024
 MAX_ATTRIBUTES = 128
+MAX_AHEAD = 86400.0
+"""Seconds by which a time may be ahead of our clock."""
+MAX_EPOCH_AHEAD = 600.0
+"""The same for an epoch, which shuts out all lower ones for a lease."""
 
 
 class Refused(msgspec.Struct, frozen=True):
@@ -26,8 +33,8 @@ class Refused(msgspec.Struct, frozen=True):
     why: str
 
 
-def refusal(beat: Heartbeat) -> Refused | None:
-    """What is wrong with a heartbeat that decoded, or None."""
+def refusal(beat: Heartbeat, now: float) -> Refused | None:
+    """What is wrong with a heartbeat that decoded, or None. `now` is unix seconds."""
     names = [beat.instance, beat.resource.get("service.name", "-"), *(check.name for check in beat.checks)]
     if beat.v != HEARTBEAT_VERSION:
         return Refused(400, f"v is {beat.v}, expected {HEARTBEAT_VERSION}")
@@ -41,6 +48,23 @@ def refusal(beat: Heartbeat) -> Refused | None:
         return Refused(400, "epoch or seq is negative")
     if len(beat.checks) > MAX_CHECKS:
         return too_many_checks(len(beat.checks))
+    if (ahead := beat.epoch / 1e9 - now) > MAX_EPOCH_AHEAD:
+        clocks = "the sidecar's clock is not the collector's"
+        return Refused(400, f"{clocks}: epoch is {ahead:.0f} s ahead, expected at most {MAX_EPOCH_AHEAD:g} s")
+    times = [(f'check "{check.name}": since', check.since) for check in beat.checks]
+    times += [("evidence: at", evidence.at) for evidence in beat.evidence]
+    for name, unix in times:
+        # Written so that it is false for nan.
+        if not 0 <= unix <= now + MAX_AHEAD:
+            expected = f"from 0 to a day ahead of the collector's clock, which says {now:.0f}"
+            return Refused(400, f"{name} is {unix:.12g}, expected unix seconds, {expected}")
+    for check in beat.checks:
+        for seen in check.observed:
+            if not isfinite(seen.value):
+                name = clean(seen.name, MAX_NAME)
+                return Refused(
+                    400, f'check "{check.name}": observed "{name}" is {seen.value}, expected a finite number'
+                )
     return None
 
 
@@ -58,10 +82,8 @@ def cut(beat: Heartbeat) -> Heartbeat:
 
 
 def clean(text: str, limit: int = MAX_TEXT) -> str:
-    """At most `limit` characters, on one line, without control characters."""
-    if len(text) > limit:
-        text = text[: limit - 1] + "…"
-    return text if text.isprintable() else "".join(c if c.isprintable() else " " for c in text)
+    """At most `limit` characters, on one line, control characters escaped."""
+    return printable(text, limit)
 
 
 def _cut_check(check: Check) -> Check:

@@ -6,7 +6,6 @@
 
 from __future__ import annotations
 
-import base64
 from collections.abc import Callable
 from typing import Any
 
@@ -15,7 +14,7 @@ from aiohttp import web
 from structlog.typing import FilteringBoundLogger
 
 from sidecar.logic.rollup import badness, is_open
-from sidecar.model.health import State
+from sidecar.model.health import State, Verdict
 from sidecar.model.heartbeat import HEARTBEAT_PATH, Heartbeat, HeartbeatReply
 from sidecar.model.signals import Signal
 from sidecar.version import VERSION
@@ -23,6 +22,7 @@ from sidecar.version import VERSION
 from . import resources as shown
 from . import views
 from .admission import Refused
+from .cursor import decode_cursor, encode_cursor
 from .events import Moment
 from .openapi import document
 from .registry import Fleet, Service
@@ -30,6 +30,7 @@ from .resources import moment
 from .route import Answer, Failure, Gate, Route
 from .store import Store
 from .text import fleet_text, service_text
+from .token import Token
 from .traces import Traces
 from .verdict import fleet_status
 
@@ -38,13 +39,20 @@ class Api:
     """The questions over one fleet. `now` is the clock; nothing here waits but for the store."""
 
     def __init__(
-        self, fleet: Fleet, store: Store, traces: Traces, now: Callable[[], Moment], log: FilteringBoundLogger
+        self,
+        fleet: Fleet,
+        store: Store,
+        traces: Traces,
+        now: Callable[[], Moment],
+        log: FilteringBoundLogger,
+        token: Token | None = None,
     ) -> None:
         self.fleet = fleet
         self.store = store
         self.traces = traces
         self.now = now
         self._log = log
+        self._token = token
 
     def record(self) -> None:
         """Hands to the store what happened since the last call; our own log gets what happened to services."""
@@ -59,10 +67,16 @@ class Api:
                     after=event.after,
                     output=event.output,
                 )
+        for notice in self.fleet.take_notices():
+            self._log.warning(notice.what, service=notice.service, instance=notice.instance, why=notice.why)
 
     async def heartbeat(self, request: web.Request, _: shown.NoQuery) -> Answer:
+        if self._token is not None:
+            self._token.require(request.headers.get("Authorization", ""))
         try:
             beat = msgspec.json.decode(await request.read(), type=Heartbeat)
+        except RecursionError:
+            raise Failure(400, "not a heartbeat: nested too deeply") from None
         except msgspec.DecodeError as error:
             raise Failure(400, f"not a heartbeat: {error}") from None
         reply = self.fleet.hear(beat, self.now())
@@ -71,14 +85,15 @@ class Api:
             raise Failure(reply.status, reply.why, {"Retry-After": "60"} if reply.status == 429 else None)
         return reply
 
-    async def fleet_health(self, _: web.Request, query: shown.FleetGateQuery) -> Answer:
+    async def fleet_health(self, _: web.Request, query: shown.GateQuery) -> Answer:
         now = self.now()
         services = views.worst_first(self.fleet.services(now))
-        state = fleet_status(service.verdict.status for service in services)
+        states = [_gate(service.verdict, query) for service in services]
+        state = fleet_status(states)
         flags = {flag for service in services for flag in service.verdict.flags}
         document = shown.Health(
             status=views.word(state),
-            description="all services of the fleet",
+            description=f"all services of the fleet, {query.probe or 'all checks'}",
             output="; ".join(reason for service in services for reason in service.verdict.reasons[:1]),
             flags=views.flags(state, sorted(flags)),
             as_of=moment(now.unix),
@@ -86,14 +101,15 @@ class Api:
             revision=self.fleet.revision,
             checks=views.fleet_checks(services),
         )
-        return Gate(_opens(state, query), document, fleet_text(state, services, now.unix))
+        # Each for itself: an unknown that passes must not cover a warn that does not.
+        opens = all(_opens(one, query) for one in states or [state])
+        return Gate(opens, document, fleet_text(state, services, now.unix))
 
-    async def service_health(self, request: web.Request, query: shown.ServiceGateQuery) -> Answer:
+    async def service_health(self, request: web.Request, query: shown.GateQuery) -> Answer:
         now = self.now()
         service = self._service(request, now)
         verdict = service.verdict
-        gates = {"live": verdict.live, "ready": verdict.ready, "started": verdict.started}
-        state = gates[query.probe] if query.probe else verdict.status
+        state = _gate(verdict, query)
         document = shown.Health(
             status=views.word(state),
             description=f"{service.name}, {query.probe or 'all checks'}",
@@ -104,8 +120,7 @@ class Api:
             revision=self.fleet.revision,
             checks=views.service_checks(service),
         )
-        opens = _opens(state, query, unknown_passes=query.probe == "live")
-        return Gate(opens, document, service_text(state, service, now.unix))
+        return Gate(_opens(state, query), document, service_text(state, service, now.unix))
 
     async def services(self, _: web.Request, query: shown.ServicesQuery) -> Answer:
         now = self.now()
@@ -128,7 +143,7 @@ class Api:
 
     async def instances(self, _: web.Request, query: shown.InstancesQuery) -> Answer:
         now = self.now()
-        after = _decode_cursor(query.cursor, tuple[int, str, str]) if query.cursor else (-9, "", "")
+        after = decode_cursor(query.cursor, tuple[int, str, str]) if query.cursor else (-9, "", "")
         found = sorted(
             ((-badness(known.verdict.status), known.service, known.name), known)
             for known in self.fleet.instances.values()
@@ -140,20 +155,20 @@ class Api:
             as_of=moment(now.unix),
             revision=self.fleet.revision,
             instances=tuple(views.instance(known) for _, known in page),
-            next=_encode_cursor(page[-1][0]) if more else None,
+            next=encode_cursor(page[-1][0]) if more else None,
         )
 
     async def events(self, _: web.Request, query: shown.EventsQuery) -> Answer:
         now = self.now()
         self.fleet.settle(now)
         self.record()
-        before = _decode_cursor(query.cursor, int) if query.cursor else None
+        before = decode_cursor(query.cursor, int) if query.cursor else None
         page = await self.store.page(service=query.service, before=before, limit=query.limit)
         return shown.Events(
             as_of=moment(now.unix),
             revision=self.fleet.revision,
             events=tuple(views.event(number, event) for number, event in page.events),
-            next=_encode_cursor(page.events[-1][0]) if page.more else None,
+            next=encode_cursor(page.events[-1][0]) if page.more else None,
         )
 
     async def find_traces(self, _: web.Request, query: shown.TracesQuery) -> Answer:
@@ -179,6 +194,7 @@ class Api:
             status=fleet_status(service.verdict.status for service in self.fleet.services(now)),
             revision=self.fleet.revision,
             instances=len(self.fleet.instances),
+            heartbeats_ignored=self.fleet.ignored,
             events_dropped=self.store.dropped,
             telemetry=shown.Telemetry(
                 spans=self.traces.received[Signal.TRACES],
@@ -206,21 +222,15 @@ class Api:
         return service
 
 
-def _opens(state: State, query: shown.FleetGateQuery, *, unknown_passes: bool = False) -> bool:
+def _gate(verdict: Verdict, query: shown.GateQuery) -> State:
+    gates = {"live": verdict.live, "ready": verdict.ready, "started": verdict.started}
+    return gates[query.probe] if query.probe else verdict.status
+
+
+def _opens(state: State, query: shown.GateQuery) -> bool:
     if query.fail_on == "never":
         return True
-    return is_open(state, fail_on=State(query.fail_on), unknown_passes=unknown_passes)
-
-
-def _encode_cursor(key: object) -> str:
-    return base64.urlsafe_b64encode(msgspec.json.encode(key)).decode().rstrip("=")
-
-
-def _decode_cursor(cursor: str, kind: Any) -> Any:
-    try:
-        return msgspec.json.decode(base64.urlsafe_b64decode(cursor + "=="), type=kind)
-    except ValueError:
-        raise Failure(400, "cursor: expected the value of next from an answer to the same question") from None
+    return is_open(state, fail_on=State(query.fail_on), unknown_passes=query.probe == "live")
 
 
 def _get(path: str, handler: Any, returns: Any, summary: str, **more: Any) -> Route:
@@ -234,7 +244,7 @@ ROUTES: tuple[Route, ...] = (
         Api.fleet_health,
         shown.Health,
         "Gate over the whole fleet: 200 or 503",
-        query=shown.FleetGateQuery,
+        query=shown.GateQuery,
         is_gate=True,
     ),
     _get(
@@ -257,7 +267,7 @@ ROUTES: tuple[Route, ...] = (
         Api.service_health,
         shown.Health,
         "Gate over one service: 200 or 503",
-        query=shown.ServiceGateQuery,
+        query=shown.GateQuery,
         is_gate=True,
     ),
     _get(

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import argparse
 import asyncio
+import importlib
 import os
 import signal
 import sys
@@ -27,10 +28,11 @@ from sidecar.otlp.http import Receiver, claims
 
 from .api import ROUTES, Api
 from .events import Moment
-from .http import application
+from .http import Connection, application
 from .registry import Fleet
 from .store import Store, StoreError
 from .switch import Switch
+from .token import Token, TokenFile
 from .traces import Traces
 
 EX_CONFIG = 78
@@ -39,11 +41,15 @@ PRUNE_EVERY = 600
 """Ticks between two looks at the age of the history."""
 LISTEN = "127.0.0.1:4320"
 DB = ":memory:"
+_NEEDED = "opentelemetry.proto.collector.trace.v1.trace_service_pb2"
+"""Of the extra; imported where traces are decoded, looked for before anything is opened."""
 
 
 class Settings(msgspec.Struct, frozen=True):
     listen: Address
     db: str
+    token_file: str = ""
+    """Empty: heartbeats need none."""
 
 
 class Running(msgspec.Struct, frozen=True):
@@ -70,12 +76,15 @@ async def build(settings: Settings, clock: Clock, log: FilteringBoundLogger) -> 
         # In milliseconds of its start the revision is greater than in any life before.
         fleet = Fleet(now(), revision=int(clock.now() * 1000), known=await store.standings())
         traces = Traces()
-        api = Api(fleet, store, traces, now, log)
+        token = Token(TokenFile(settings.token_file), log) if settings.token_file else None
+        api = Api(fleet, store, traces, now, log, token)
         receiver = Receiver(OtlpConfig(), traces.take, ReceiverCounters())
         runner = web.AppRunner(application(api, ROUTES, log), access_log=None, shutdown_timeout=2.0)
         await runner.setup()
         server = cast("web.Server", runner.server)
-        listener = Listener(settings.listen, lambda: Switch(receiver.protocol, server, claims), clock)
+        listener = Listener(
+            settings.listen, lambda: Switch(receiver.protocol, lambda: Connection(server), claims), clock
+        )
         await listener.start()
         if not listener.up:
             why = listener.why
@@ -115,24 +124,32 @@ async def _tick(api: Api, store: Store, clock: Clock, log: FilteringBoundLogger)
         await clock.sleep(TICK)
 
 
-def settings_from(argv: Sequence[str], environ: Mapping[str, str]) -> Settings | Problem:
-    """Flags before environment before defaults."""
-    parser = argparse.ArgumentParser(
+def parser() -> argparse.ArgumentParser:
+    made = argparse.ArgumentParser(
         prog="outrider collector",
         description="The health of a fleet: takes heartbeats and OTLP from sidecars, answers for all of them.",
     )
-    parser.add_argument(
-        "--listen", metavar="HOST:PORT", help=f"default {LISTEN}; environment OUTRIDER_COLLECTOR_LISTEN"
-    )
-    parser.add_argument(
+    made.add_argument("--listen", metavar="HOST:PORT", help=f"default {LISTEN}; environment OUTRIDER_COLLECTOR_LISTEN")
+    made.add_argument(
         "--db", metavar="FILE", help=f"where events are kept; default {DB}; environment OUTRIDER_COLLECTOR_DB"
     )
-    flags = vars(parser.parse_args(argv))
+    made.add_argument(
+        "--token-file",
+        metavar="FILE",
+        help="heartbeats must bring the token in this file, as `Authorization: Bearer TOKEN`; it is read again when it "
+        "changes; default none needed; environment OUTRIDER_COLLECTOR_TOKEN_FILE",
+    )
+    return made
+
+
+def settings_from(argv: Sequence[str], environ: Mapping[str, str]) -> Settings | Problem:
+    """Flags before environment before defaults."""
+    flags = vars(parser().parse_args(argv))
 
     def setting(name: str, default: str) -> tuple[str, str]:
         variable = f"OUTRIDER_COLLECTOR_{name.upper()}"
         if flags[name] is not None:
-            return flags[name], f"flag --{name}"
+            return flags[name], f"flag --{name.replace('_', '-')}"
         found = environ.get(variable, "")
         # Kubernetes sets OUTRIDER_COLLECTOR_… for a Service named outrider-collector.
         if found and not found.startswith(("tcp://", "udp://")):
@@ -141,10 +158,13 @@ def settings_from(argv: Sequence[str], environ: Mapping[str, str]) -> Settings |
 
     listen, place = setting("listen", LISTEN)
     db, db_place = setting("db", DB)
+    token_file, token_place = setting("token_file", "")
     if not db:
         return Problem(db_place, "", '"" is not a file', "a path, or :memory:")
+    if not token_file and token_place != "default":
+        return Problem(token_place, "", '"" is not a file', "the path of a file with a token")
     try:
-        return Settings(parse_address(listen), db)
+        return Settings(parse_address(listen), db, token_file)
     except Invalid as error:
         return Problem(place, "", error.problem, f"host:port such as {LISTEN}", error.meant)
 
@@ -155,6 +175,19 @@ def main(argv: Sequence[str] | None = None) -> int:
     if isinstance(settings, Problem):
         sys.stderr.write(f"outrider collector: {settings}\n")
         return EX_CONFIG
+    try:
+        importlib.import_module(_NEEDED)
+    except ModuleNotFoundError:
+        sys.stderr.write(
+            "outrider collector: opentelemetry-proto is not installed; pip install 'outrider[collector]'\n"
+        )
+        return 1
+    if settings.token_file:
+        try:
+            TokenFile(settings.token_file).read()
+        except OSError as error:
+            sys.stderr.write(f"outrider collector: --token-file: {error}\n")
+            return EX_CONFIG
     try:
         uvloop.run(_serve(settings))
     except StoreError as error:

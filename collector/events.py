@@ -23,6 +23,8 @@ class EventKind(StrEnum):
     JOINED = "joined"
     RESTARTED = "restarted"
     """The sidecar of the instance started anew."""
+    SHARED = "shared"
+    """Two sidecars that both live report as this instance."""
     LEFT = "left"
     """Its sidecar said goodbye; of a service: its last instance is gone."""
     FORGOTTEN = "forgotten"

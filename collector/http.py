@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import Awaitable, Callable, Sequence
 from http import HTTPStatus
 from typing import Any
@@ -23,6 +24,36 @@ from .store import StoreError
 Handler = Callable[[web.Request], Awaitable[web.StreamResponse]]
 
 
+class Reply(web.Response):
+    """Any answer of ours: without the header that names library and version."""
+
+    async def _prepare_headers(self) -> None:
+        await super()._prepare_headers()
+        self.headers.popall("Server", None)
+
+
+class Connection(web.RequestHandler):
+    """aiohttp's connection, but for what is not HTTP: that gets a problem too, and no traceback in the log."""
+
+    def __init__(self, server: web.Server) -> None:
+        # None is what turns it off, whatever the annotation says.
+        super().__init__(server, loop=asyncio.get_running_loop(), access_log=None)  # type: ignore[arg-type]
+
+    def handle_error(
+        self,
+        request: web.BaseRequest,
+        status: int = 500,
+        exc: BaseException | None = None,
+        message: str | None = None,
+    ) -> web.StreamResponse:
+        if status >= 500:
+            return super().handle_error(request, status, exc, message)
+        first = (message or "").strip().partition("\n")[0].rstrip(":")
+        response = problem(status, f"not HTTP as we know it: {first[:200]}")
+        response.force_close()
+        return response
+
+
 def application(api: Api, routes: Sequence[Route], log: FilteringBoundLogger) -> web.Application:
     app = web.Application(client_max_size=MAX_BODY, middlewares=[_problems(log)])
     for route in routes:
@@ -40,25 +71,23 @@ def _serve(api: Api, route: Route) -> Handler:
             api.fleet.settle(api.now())
             headers["ETag"] = f'W/"{api.fleet.revision}"'
             if headers["ETag"] in request.headers.get("If-None-Match", ""):
-                return web.Response(status=304, headers=headers)
+                return Reply(status=304, headers=headers)
         answer = await route.handler(api, request, query)
         if isinstance(answer, Gate):
             return _gate(answer, request.headers.get("Accept", "*/*"), request.headers.get("User-Agent", ""))
-        return web.Response(body=msgspec.json.encode(answer), content_type="application/json", headers=headers)
+        return Reply(body=msgspec.json.encode(answer), content_type="application/json", headers=headers)
 
     return serve
 
 
-def _gate(gate: Gate, accept: str, user_agent: str) -> web.Response:
+def _gate(gate: Gate, accept: str, user_agent: str) -> Reply:
     status = 200 if gate.is_open else 503
     headers = {"Cache-Control": "no-store", "Vary": "Accept, User-Agent"}
     if wants_text(accept, user_agent):
-        return web.Response(text=gate.text, status=status, headers=headers)
+        return Reply(text=gate.text, status=status, headers=headers)
     plain = "application/json" in accept and "health+json" not in accept
     content_type = "application/json" if plain else "application/health+json"
-    return web.Response(
-        body=msgspec.json.encode(gate.document), content_type=content_type, status=status, headers=headers
-    )
+    return Reply(body=msgspec.json.encode(gate.document), content_type=content_type, status=status, headers=headers)
 
 
 def parse_query(given: Any, kind: type[msgspec.Struct]) -> msgspec.Struct:
@@ -113,6 +142,8 @@ def _problems(log: FilteringBoundLogger) -> Middleware:
                     return problem(413, f"the body is too large, expected at most {MAX_BODY} bytes")
                 case _:
                     return problem(error.status, error.reason)
+        except web.RequestPayloadError:
+            return problem(400, "the body is not what its Content-Encoding or Transfer-Encoding says")
         except StoreError as error:
             return problem(503, f"the history can't be read: {error}")
         except Exception:
@@ -122,9 +153,9 @@ def _problems(log: FilteringBoundLogger) -> Middleware:
     return problems
 
 
-def problem(status: int, detail: str, headers: dict[str, str] | None = None) -> web.Response:
+def problem(status: int, detail: str, headers: dict[str, str] | None = None) -> Reply:
     body = Problem(title=HTTPStatus(status).phrase, status=status, detail=detail)
-    return web.Response(
+    return Reply(
         body=msgspec.json.encode(body), status=status, content_type="application/problem+json", headers=headers
     )
 

@@ -21,6 +21,7 @@ from sidecar.model.heartbeat import LEASE_INTERVALS, Heartbeat
 from sidecar.model.resource import Attributes
 
 from .events import Moment, Standing
+from .rival import TWO_SIDECARS, Rival
 from .verdict import unknown_verdict
 
 RESTART_GRACE = 30.0
@@ -45,10 +46,21 @@ class Instance(msgspec.Struct, frozen=True, kw_only=True):
     stale: bool = False
     pending: bool = False
     """Known from before our restart and not heard since."""
+    rival: Rival | None = None
+    """Another life under the same name, heard within the lease: the last one, or a second sidecar."""
 
     @property
     def lease_s(self) -> float:
         return LEASE_INTERVALS * self.interval_s
+
+    @property
+    def is_shared(self) -> bool:
+        """A second sidecar that lives reports under this name."""
+        return self.rival is not None and self.rival.lives
+
+    @property
+    def reasons(self) -> tuple[str, ...]:
+        return (TWO_SIDECARS, *self.verdict.reasons) if self.is_shared else self.verdict.reasons
 
     @property
     def shown_checks(self) -> tuple[Check, ...]:
@@ -70,11 +82,32 @@ class Instance(msgspec.Struct, frozen=True, kw_only=True):
         verdict = self.verdict
         gates = (verdict.status, verdict.live, verdict.ready, verdict.started, verdict.flags)
         checks = tuple((c.name, c.kind, c.role, c.severity, c.state, c.flags) for c in self.checks)
-        return self.epoch, self.resource, self.stale, gates, checks
+        return self.epoch, self.resource, self.stale, self.is_shared, gates, checks
 
-    def is_news(self, beat: Heartbeat) -> bool:
-        """Late and repeated heartbeats are not."""
+    def is_news(self, beat: Heartbeat, now: Moment) -> bool:
+        """Late and repeated heartbeats are not. After a lease of silence any other epoch is: also a lower one, of a
+        sidecar whose clock was set back."""
+        rival = self.rival
+        if rival is not None and beat.epoch == rival.epoch and beat.seq <= rival.seq:
+            return False
+        if beat.epoch != self.epoch and now.monotonic - self.heard.monotonic > self.lease_s:
+            return True
         return (beat.epoch, beat.seq) > (self.epoch, self.seq)
+
+    def overhear(self, beat: Heartbeat, now: Moment) -> Instance:
+        """The value after a heartbeat that is no news."""
+        if beat.epoch == self.epoch:
+            return self
+        if self.rival is None:
+            rival = Rival(beat.epoch, beat.seq, now.monotonic, self.seq)
+        else:
+            rival = self.rival.overheard(beat.epoch, beat.seq, self.seq, now.monotonic)
+        return self if rival is self.rival else msgspec.structs.replace(self, rival=rival)
+
+    def is_second(self, beat: Heartbeat) -> bool:
+        """Is this heartbeat, which was overheard, the newest one of a second sidecar?"""
+        rival = self.rival
+        return rival is not None and rival.lives and (beat.epoch, beat.seq) == (rival.epoch, rival.seq)
 
     def hear(self, beat: Heartbeat, now: Moment) -> Instance:
         """The value after a heartbeat that is news. A delta lands on what was known; a full one replaces it."""
@@ -107,10 +140,21 @@ class Instance(msgspec.Struct, frozen=True, kw_only=True):
             standing=Standing(verdict.status, since),
             heard=now,
             synced=beat.full or (self.synced and agreed and (beat.epoch, beat.seq) == (self.epoch, self.seq + 1)),
+            rival=self._rival_after(beat, now),
         )
 
+    def _rival_after(self, beat: Heartbeat, now: Moment) -> Rival | None:
+        if beat.epoch == self.epoch or self.epoch < 0:
+            return self.rival
+        if self.rival is not None and self.rival.lives and self.rival.epoch != beat.epoch:
+            return self.rival  # a restart of the one changes nothing about the other
+        return Rival(self.epoch, self.seq, now.monotonic)
+
     def expire(self, now: Moment) -> Instance:
-        """The same value within the lease; past it, stale since the moment at which the lease ended."""
+        """The same value within the lease; past it, stale since the moment at which the lease ended. A rival that is
+        silent for as long is gone."""
+        if self.rival is not None and now.monotonic - self.rival.heard > self.lease_s:
+            return msgspec.structs.replace(self, rival=None).expire(now)
         silence = now.monotonic - self.heard.monotonic
         if silence <= self.lease_s or (self.stale and not self.pending):
             return self

@@ -21,9 +21,12 @@ from .route import Route
 _REF = "#/components/schemas/{name}"
 _PROBLEMS = {
     "400": "What was asked for is not understood",
+    "401": "The collector requires a token that was not brought",
     "404": "Not known (any more)",
+    "409": "Two sidecars report as the same instance, and this is not the one that counts",
     "413": "The body is too large",
     "429": "The fleet is too large; later perhaps",
+    "503": "The collector can't read its token; later perhaps",
 }
 
 
@@ -66,7 +69,11 @@ def _operation(route: Route, schemas: dict[str, Any]) -> dict[str, Any]:
         responses["503"] = {"description": "Closed", "content": answer}
     if route.is_tagged:
         responses["304"] = {"description": "Nothing changed since the revision in If-None-Match"}
-    problems = ["400", *(["404"] if "{" in route.path else []), *(["413", "429"] if route.takes else [])]
+    problems = [
+        "400",
+        *(["404"] if "{" in route.path else []),
+        *(["401", "409", "413", "429", "503"] if route.takes else []),
+    ]
     for status in problems:
         responses[status] = {
             "description": _PROBLEMS[status],

@@ -19,9 +19,12 @@ from sidecar.model.health import Check, State, Verdict
 from sidecar.model.heartbeat import Heartbeat, HeartbeatReply
 
 from .admission import MAX_CHECKS, Refused, cut, refusal, too_many_checks
+from .departures import Departed, Departures
 from .events import Event, EventKind, Moment, Restored, Standing
 from .instance import Instance, newcomer, restored
-from .verdict import service_verdict, unknown_verdict
+from .notices import Notice, Notices
+from .rival import TWO_SIDECARS
+from .verdict import gates_of, service_verdict, unknown_verdict, why
 
 MAX_INSTANCES = 20_000
 FORGET_AFTER = 3600.0
@@ -55,13 +58,16 @@ class Fleet:
         max_instances: int = MAX_INSTANCES,
     ) -> None:
         self.revision = revision
+        self.ignored = 0
+        """Heartbeats that changed nothing: late, repeated, or of a second sidecar."""
         self.instances: dict[Key, Instance] = {}
         self._services: dict[str, Service] = {}
         self._members: dict[str, set[Key]] = {}
         self._dirty: set[str] = set()
         self._service_of: dict[tuple[str, int], str] = {}  # a delta names only instance and epoch
-        self._departed: dict[Key, tuple[int, int]] = {}
+        self._departures = Departures(max_instances)
         self._events: list[Event] = []
+        self._notices = Notices()
         self._started = now.unix
         self._max_instances = max_instances
         self._restore(known, now)
@@ -70,17 +76,18 @@ class Fleet:
 
     def hear(self, beat: Heartbeat, now: Moment) -> HeartbeatReply | Refused:
         """Takes one heartbeat, in whatever order and however often it arrives."""
-        if problem := refusal(beat):
+        if problem := refusal(beat, now.unix):
             return problem
         service = beat.resource.get("service.name") or self._service_of.get((beat.instance, beat.epoch))
         if service is None:
             return Refused(400, "the resource has no service.name") if beat.full else self._reply(resync=True)
         key = (service, beat.instance)
         old = self.instances.get(key)
-        if old is None and (beat.epoch, beat.seq) <= self._departed.get(key, (-1, -1)):
+        if old is None and (gone := self._departures.after(key, beat, now)):
+            self._ignore(key, beat, gone, now)
             return self._reply()
-        if old is not None and not old.is_news(beat):
-            return self._reply(resync=not old.synced)
+        if old is not None and not old.is_news(beat, now):
+            return self._overhear(key, beat, old, now)
         if beat.leaving:
             self._leave(key, beat, now)
             return self._reply()
@@ -91,9 +98,9 @@ class Fleet:
         new = (old or newcomer(beat.instance, service, now)).hear(cut(beat), now)
         if len(new.checks) > MAX_CHECKS:
             return too_many_checks(len(new.checks))
-        self._departed.pop(key, None)
+        self._departures.forget(key)
         self._service_of[beat.instance, beat.epoch] = service
-        if old is not None and 0 <= old.epoch < new.epoch:
+        if old is not None and 0 <= old.epoch != new.epoch:
             self._service_of.pop((old.name, old.epoch), None)
             self._note(EventKind.RESTARTED, new, now, output="its sidecar started anew")
         self._put(old, new, now)
@@ -108,6 +115,7 @@ class Fleet:
                 self._remove(old, EventKind.FORGOTTEN, f"silent for more than {FORGET_AFTER:g} s", now)
             elif (new := old.expire(now)) is not old:
                 self._put(old, new, now)
+        self._notices.forget(now.monotonic)
         self.settle(now)
 
     # What is true
@@ -132,7 +140,30 @@ class Fleet:
         taken, self._events = self._events, []
         return taken
 
+    def take_notices(self) -> list[Notice]:
+        """What is to be logged about single instances since the last call."""
+        return self._notices.take()
+
     # Inside
+
+    def _overhear(self, key: Key, beat: Heartbeat, old: Instance, now: Moment) -> HeartbeatReply | Refused:
+        """Answers a heartbeat that does not count, and says so where it comes from a second sidecar."""
+        new = old.overhear(beat, now)
+        if new is not old:
+            self._put(old, new, now)
+        if new.is_shared and not old.is_shared:
+            self._note(EventKind.SHARED, new, now, output=TWO_SIDECARS)
+        if not new.is_second(beat):
+            self._ignore(key, beat, old, now)
+            return self._reply(resync=not old.synced)
+        self.ignored += 1
+        self._notices.tell(Notice(TWO_SIDECARS.partition(":")[0], *key, TWO_SIDECARS), now.monotonic)
+        return Refused(409, TWO_SIDECARS)
+
+    def _ignore(self, key: Key, beat: Heartbeat, last: Instance | Departed, now: Moment) -> None:
+        self.ignored += 1
+        late = f"late or repeated: epoch {beat.epoch} seq {beat.seq} after epoch {last.epoch} seq {last.seq}"
+        self._notices.tell(Notice("heartbeat ignored", *key, late), now.monotonic)
 
     def _reply(self, *, resync: bool = False) -> HeartbeatReply:
         return HeartbeatReply(revision=self.revision, resync=resync)
@@ -155,7 +186,7 @@ class Fleet:
                 now,
                 before=before,
                 after=new.standing,
-                output=_why(new.verdict),
+                output=why(new.verdict),
             )
 
     def _note_checks(self, old: tuple[Check, ...], new: Instance, now: Moment) -> None:
@@ -171,21 +202,18 @@ class Fleet:
             self._note(EventKind.LEFT, new, now, check=name, before=was, output="the check was removed")
 
     def _leave(self, key: Key, beat: Heartbeat, now: Moment) -> None:
-        # Kept, because a late heartbeat would bring the instance back as one that is silent.
-        self._departed[key] = (beat.epoch, beat.seq)
-        if len(self._departed) > self._max_instances:
-            del self._departed[next(iter(self._departed))]
+        self._departures.add(key, beat, now)
         if key in self.instances:
             self._remove(self.instances[key], EventKind.LEFT, "its sidecar stopped in order", now)
 
-    def _remove(self, old: Instance, kind: EventKind, why: str, now: Moment) -> None:
+    def _remove(self, old: Instance, kind: EventKind, output: str, now: Moment) -> None:
         key = (old.service, old.name)
         del self.instances[key]
         self._members[old.service].discard(key)
         self._dirty.add(old.service)
         self._service_of.pop((old.name, old.epoch), None)
         self.revision += 1
-        self._note(kind, old, now, before=old.standing.status, output=why)
+        self._note(kind, old, now, before=old.standing.status, output=output)
 
     def _judge(self, name: str, now: Moment) -> None:
         members = [self.instances[key] for key in self._members[name]]
@@ -206,7 +234,7 @@ class Fleet:
             verdict = msgspec.structs.replace(verdict, since=self._started)
             standing = record
         self._services[name] = Service(name=name, verdict=verdict, standing=standing)
-        if old is None or _gates(old.verdict) != _gates(verdict):
+        if old is None or gates_of(old.verdict) != gates_of(verdict):
             self.revision += 1
         if old is None or standing.status is not record.status:
             self._events.append(
@@ -217,7 +245,7 @@ class Fleet:
                     before=record.status if old else None,
                     after=standing.status,
                     since=standing.since,
-                    output=_why(verdict),
+                    output=why(verdict),
                 )
             )
 
@@ -267,11 +295,3 @@ class Fleet:
             standing = records.get((service, "", ""), Standing(State.UNKNOWN, now.unix))
             unheard = unknown_verdict("not heard since the collector started", now.unix)
             self._services[service] = Service(name=service, verdict=unheard, standing=standing)
-
-
-def _gates(verdict: Verdict) -> object:
-    return verdict.status, verdict.live, verdict.ready, verdict.started, verdict.flags
-
-
-def _why(verdict: Verdict) -> str:
-    return "; ".join(verdict.reasons[:3])

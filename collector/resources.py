@@ -14,15 +14,23 @@ from sidecar.model.health import Flag, Observed, Role, Severity, State
 
 from .events import EventKind
 
+_LAST = 253_402_300_799.0
+"""The last second of the year 9999, which is the last that can be written."""
+
 
 def moment(unix: float) -> datetime:
-    """Unix seconds as UTC, to the second: what people compare."""
-    return datetime.fromtimestamp(int(unix), UTC)
+    """Unix seconds as UTC, to the second: what people compare. Total, as `instant` is."""
+    return datetime.fromtimestamp(int(_known(unix)), UTC)
 
 
 def instant(unix: float) -> datetime:
-    """Unix seconds as UTC, to the microsecond."""
-    return datetime.fromtimestamp(unix, UTC)
+    """Unix seconds as UTC, to the microsecond. Any number is some time: what no calendar holds is its nearest end."""
+    return datetime.fromtimestamp(_known(unix), UTC)
+
+
+def _known(unix: float) -> float:
+    # The order of arguments makes nan 0.
+    return min(max(0.0, unix), _LAST)
 
 
 class Resource(msgspec.Struct, frozen=True, kw_only=True):
@@ -231,6 +239,8 @@ class Index(Resource, frozen=True, kw_only=True):
     version: str
     status: State
     instances: int
+    heartbeats_ignored: int
+    """Late, repeated, or from a second sidecar under the name of another; since the start."""
     events_dropped: int
     telemetry: Telemetry
     links: dict[str, str]
@@ -276,11 +286,8 @@ class EventsQuery(Resource, frozen=True, kw_only=True, forbid_unknown_fields=Tru
     cursor: str | None = None
 
 
-class FleetGateQuery(Resource, frozen=True, kw_only=True, forbid_unknown_fields=True):
+class GateQuery(Resource, frozen=True, kw_only=True, forbid_unknown_fields=True):
     fail_on: Literal["fail", "warn", "never"] = "fail"
-
-
-class ServiceGateQuery(FleetGateQuery, frozen=True, kw_only=True, forbid_unknown_fields=True):
     probe: Literal["live", "ready", "started"] | None = None
 
 

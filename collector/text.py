@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from datetime import UTC, datetime
 
 from sidecar.model.health import State, Verdict
 
 from .registry import Service
+from .resources import moment
 
 MAX_ROWS = 100
 
@@ -22,7 +22,7 @@ def fleet_text(status: State, services: Sequence[Service], now: float) -> str:
     for service in services[:MAX_ROWS]:
         up = sum(member.verdict.status is State.PASS for member in service.members)
         share = f"{up}/{len(service.members)}"
-        rows.append((*_standing(service.name, service.verdict, now), share, _reason(service.verdict)))
+        rows.append((*_standing(service.name, service.verdict, now), share, _reason(service.verdict.reasons)))
     if len(services) > MAX_ROWS:
         rows.append((f"and {len(services) - MAX_ROWS} more",))
     return _table(head, rows if services else [])
@@ -34,14 +34,14 @@ def service_text(state: State, service: Service, now: float) -> str:
     head = f"{state.value}: {service.name}, {service.verdict.status.value} since {since} UTC"
     rows: list[Row] = [("STATUS", "INSTANCE", "SINCE (UTC)", "FOR", "REASON")]
     rows += [
-        (*_standing(member.name, member.verdict, now), _reason(member.verdict)) for member in service.members[:MAX_ROWS]
+        (*_standing(member.name, member.verdict, now), _reason(member.reasons)) for member in service.members[:MAX_ROWS]
     ]
     return _table(head, rows)
 
 
 def ago(seconds: float) -> str:
     """`42s`, `3m12s`, `5h07m`, `12d`."""
-    whole = max(0, int(seconds))
+    whole = int(min(max(0.0, seconds), 1e12))
     if whole < 60:
         return f"{whole}s"
     if whole < 3600:
@@ -56,11 +56,11 @@ def _standing(name: str, verdict: Verdict, now: float) -> Row:
 
 
 def _since(unix: float) -> str:
-    return datetime.fromtimestamp(int(unix), UTC).strftime("%Y-%m-%d %H:%M:%S")
+    return moment(unix).strftime("%Y-%m-%d %H:%M:%S")
 
 
-def _reason(verdict: Verdict) -> str:
-    first, *more = verdict.reasons or ("",)
+def _reason(reasons: Sequence[str]) -> str:
+    first, *more = reasons or ("",)
     return f"{first} (+{len(more)} more)" if more else first
 
 

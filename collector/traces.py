@@ -15,9 +15,6 @@ from datetime import datetime
 from typing import Any, Literal, cast
 
 import msgspec
-from google.protobuf.message import DecodeError  # type: ignore[import-untyped]
-from opentelemetry.proto.collector.trace.v1.trace_service_pb2 import ExportTraceServiceRequest
-from opentelemetry.proto.trace.v1.trace_pb2 import Span as SpanMessage
 
 from sidecar.logic.otlp_http import OK, Reply, refusal
 from sidecar.model.signals import Batch, Signal
@@ -71,8 +68,8 @@ class Traces:
                     spans = await asyncio.to_thread(decode, batch.body)
                 else:
                     spans = decode(batch.body)
-            except DecodeError:
-                return refusal(400, "not an ExportTraceServiceRequest")
+            except ValueError as error:
+                return refusal(400, str(error))
             self.hold(spans)
         self.received[batch.signal] += batch.items
         return OK
@@ -121,8 +118,15 @@ class Traces:
 
 
 def decode(body: bytes) -> list[Held]:
-    """The spans of an ExportTraceServiceRequest. Raises `DecodeError`."""
-    return list(_decode(ExportTraceServiceRequest.FromString(body)))
+    """The spans of an ExportTraceServiceRequest. Raises `ValueError`."""
+    # Here and not above, because the command's help must not need the extra.
+    from google.protobuf.message import DecodeError  # type: ignore[import-untyped]
+    from opentelemetry.proto.collector.trace.v1.trace_service_pb2 import ExportTraceServiceRequest
+
+    try:
+        return list(_decode(ExportTraceServiceRequest.FromString(body)))
+    except DecodeError:
+        raise ValueError("not an ExportTraceServiceRequest") from None
 
 
 def _decode(request: Any) -> Iterator[Held]:
@@ -165,6 +169,8 @@ def summary(spans: Iterable[Held]) -> Trace:
 
 
 def _span(held: Held) -> Span:
+    from opentelemetry.proto.trace.v1.trace_pb2 import Span as SpanMessage
+
     message: Any = SpanMessage.FromString(held.body)
     return Span(
         span_id=held.span_id.hex(),

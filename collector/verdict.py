@@ -68,3 +68,13 @@ def reasons(members: Mapping[str, Verdict]) -> tuple[str, ...]:
 def fleet_status(services: Iterable[State]) -> State:
     """The worst service's: pass, warn, unknown, fail in that order. A fleet without services is `unknown`."""
     return worst(services, State.UNKNOWN)
+
+
+def gates_of(verdict: Verdict) -> object:
+    """Equal for two verdicts between which no gate, and no flag, changed."""
+    return verdict.status, verdict.live, verdict.ready, verdict.started, verdict.flags
+
+
+def why(verdict: Verdict) -> str:
+    """One line for an event."""
+    return "; ".join(verdict.reasons[:3])

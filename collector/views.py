@@ -38,7 +38,7 @@ def instance(known: Instance) -> resources.Instance:
         service=known.service,
         status=known.verdict.status,
         since=moment(known.verdict.since),
-        reasons=known.verdict.reasons,
+        reasons=known.reasons,
         flags=known.verdict.flags,
         gates=gates(known.verdict),
         heard=None if known.epoch < 0 else moment(known.heard.unix),

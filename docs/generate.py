@@ -19,7 +19,9 @@ import msgspec
 ROOT = Path(__file__).parent.parent
 sys.path.insert(0, str(ROOT))
 
-from sidecar.cli import HEALTHCHECK_USAGE, parser  # noqa: E402 - the checkout first
+import collector.app  # noqa: E402 - the checkout first
+import demo.run  # noqa: E402
+from sidecar.cli import HEALTHCHECK_USAGE, parser  # noqa: E402
 from sidecar.config import Config  # noqa: E402
 from sidecar.logic.layers import scalar_paths, variable  # noqa: E402
 from sidecar.logic.schema import hints, join, optional_of, scalar_of, table_of  # noqa: E402
@@ -134,7 +136,9 @@ def command_line() -> str:
     (commands,) = (action for action in top._actions if isinstance(action, argparse._SubParsersAction))
     helps = {name: made.format_help() for name, made in commands.choices.items() if made.add_help}
     lines = ["# Command line", "", "```text", top.format_help().rstrip(), "```"]
-    for name, text in {**helps, "healthcheck": HEALTHCHECK_USAGE}.items():
+    helps["healthcheck"] = HEALTHCHECK_USAGE
+    helps |= {"collector": collector.app.parser().format_help(), "demo": demo.run.parser().format_help()}
+    for name, text in helps.items():
         lines += ["", f"## outrider {name}", "", "```text", text.rstrip(), "```"]
     lines += [
         "",

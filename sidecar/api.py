@@ -12,7 +12,7 @@ from typing import Protocol
 import msgspec
 
 from .io.clock import Clock
-from .io.http_server import Handler, HttpServer
+from .io.http_server import Handler, HttpServer, Limits
 from .io.listener import Listener
 from .logic.health_json import CONTENT_TYPE, health_json, rfc3339, wants_text
 from .logic.http_message import Request, Response, problem
@@ -150,9 +150,11 @@ class Surface:
         await self._server.close()
 
 
-async def open_surface(routes: Mapping[str, Handler], address: Address, clock: Clock) -> Surface:
+async def open_surface(
+    routes: Mapping[str, Handler], address: Address, clock: Clock, limits: Limits | None = None
+) -> Surface:
     """A taken port is not an error: the surface waits for it."""
-    server = HttpServer(routes)
+    server = HttpServer(routes, limits)
     listener = Listener(address, server.protocol, clock)
     await listener.start()
     return Surface(listener, server)

@@ -134,8 +134,10 @@ async def _serve(loaded: Loaded) -> int:
 
     async def surface(daemon: Daemon) -> Surface:
         from .api import application, open_surface
+        from .io.http_server import Limits
 
-        return await open_surface(application(daemon), loaded.config.api.listen, daemon.clock)
+        limits = Limits(connections=daemon.connections.api)
+        return await open_surface(application(daemon), loaded.config.api.listen, daemon.clock, limits)
 
     daemon = build(loaded)
     # Somebody at a keyboard does not wait for the service to end.

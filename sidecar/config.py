@@ -13,11 +13,24 @@ from typing import Annotated, Any
 from urllib.parse import urlsplit
 
 import msgspec
-import yaml
 
 from .export.otlp_http import Config as OtlpHttpConfig
+from .io.secrets import SecretValue
+from .io.yaml_file import BadYaml, load_file
+from .logic.http_header import is_value, value_problems
 from .logic.layers import Layer, leaves, merge, otel_environment, own_environment
-from .logic.scalars import Address, Duration, HttpUrl, ListenAddress, Scalar, SecretText, TargetUrl, show_duration
+from .logic.scalars import (
+    Address,
+    Duration,
+    HttpUrl,
+    ListenAddress,
+    Scalar,
+    Secret,
+    SecretText,
+    TargetUrl,
+    quoted,
+    show_duration,
+)
 from .logic.schema import Problem, Table, hints, join, optional_of, scalar_of
 from .logic.schema import load as load_tree
 from .metrics.process import Config as ProcessConfig
@@ -27,7 +40,14 @@ from .probes.base import CheckConfig
 
 DEFAULT_FILE = "/etc/outrider/outrider.yaml"
 # Read by other commands of the same image, so not ours to warn about.
-KNOWN_ELSEWHERE = frozenset({"OUTRIDER_CONFIG", "OUTRIDER_COLLECTOR_LISTEN", "OUTRIDER_COLLECTOR_DB"})
+KNOWN_ELSEWHERE = frozenset(
+    {"OUTRIDER_CONFIG", "OUTRIDER_COLLECTOR_LISTEN", "OUTRIDER_COLLECTOR_DB", "OUTRIDER_COLLECTOR_TOKEN_FILE"}
+)
+
+MAX_PROBES = 200
+"""As many as a collector takes of one instance."""
+_PROBE_NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9_.-]{0,62}")
+PROBE_NAME = "a letter or digit, then letters, digits, _, . or -, at most 63 in all"
 
 CheckConfigs = Annotated[CheckConfig, Table("kind", {kind: made.config for kind, made in PROBES.items()})]
 
@@ -77,6 +97,8 @@ class Collector(msgspec.Struct, frozen=True, kw_only=True):
     def problems(self) -> Iterable[tuple[str, str, str]]:
         if not 0.5 <= self.interval <= 3600:
             yield "interval", f"{show_duration(self.interval)} is out of range", "500ms to 1h"
+        if self.token is not None:
+            yield from value_problems("token", self.token)
 
 
 class Api(msgspec.Struct, frozen=True, kw_only=True):
@@ -119,10 +141,16 @@ class Config(msgspec.Struct, frozen=True, kw_only=True):
     log: Log = Log()
 
     def problems(self) -> Iterable[tuple[str, str, str]]:
+        if len(self.probes) > MAX_PROBES:
+            yield "probes", f"{len(self.probes)} probes", f"at most {MAX_PROBES}"
         for name, check in self.probes.items():
+            if not _PROBE_NAME.fullmatch(name):
+                yield join("probes", name), f"{quoted(name)} is not a name", PROBE_NAME
             for key, problem, expected in PROBES[kind_of(check)].misses(check, self.target.url):
                 yield join(f"probes.{name}", key), problem, expected
         listen = self.otlp.http
+        if listen.overlaps(self.api.listen):
+            yield "api.listen", f"{self.api.listen} is otlp.http too ({listen})", "another host or port"
         for index, export in enumerate(self.export):
             for key, endpoint in export.otlp_http.urls():
                 if _is_our_own(endpoint, listen):
@@ -176,9 +204,11 @@ def load(flags: Mapping[str, str], environ: Mapping[str, str], file: str | None)
     _derive(merged)
     config, problems = load_tree(Config, merged.tree, merged.places, named or "default")
     problems = merged.problems + problems
+    if config is not None:
+        problems += [Problem(_origin(path, merged.places), path, *said) for path, *said in _unreadable(config)]
     if config is None or problems:
         raise BadConfig(problems)
-    return Loaded(config, merged.places, merged.warnings)
+    return Loaded(config, merged.places, [*merged.warnings, *_doubtful(config)])
 
 
 def detected(environ: Mapping[str, str]) -> Layer:
@@ -205,43 +235,17 @@ def _derive(merged: Layer) -> None:
         merged.put("export", [{"otlp_http": {"endpoint": collector["url"]}}], "default for collector.url")
 
 
-class _OnceOnly(yaml.SafeLoader):
-    """YAML that refuses a key given twice: the usual parser keeps the last in silence."""
-
-    def construct_mapping(self, node: yaml.MappingNode, deep: bool = False) -> dict[Any, Any]:
-        seen: dict[str, int] = {}
-        for key_node, _ in node.value:
-            line = key_node.start_mark.line + 1
-            if key_node.value in seen and isinstance(key_node, yaml.ScalarNode):
-                raise yaml.constructor.ConstructorError(
-                    None,
-                    None,
-                    f'key "{key_node.value}" given twice (first in line {seen[key_node.value]})',
-                    key_node.start_mark,
-                )
-            if isinstance(key_node, yaml.ScalarNode):
-                seen[key_node.value] = line
-        return super().construct_mapping(node, deep)
-
-
 def read(file: str, *, must_exist: bool) -> Layer:
     """The layer of one YAML file."""
     layer = Layer()
     try:
-        with open(file, encoding="utf-8") as handle:
-            tree = yaml.load(handle, _OnceOnly)  # noqa: S506 - a SafeLoader
+        tree = load_file(file)
     except FileNotFoundError:
         if must_exist:
             layer.problems.append(Problem(file, "", "no such file", "a YAML file"))
         return layer
-    except (OSError, UnicodeDecodeError) as error:
-        why = error.strerror if isinstance(error, OSError) else "not UTF-8"
-        layer.problems.append(Problem(file, "", f"cannot be read ({why})", "a YAML file"))
-        return layer
-    except yaml.YAMLError as error:
-        mark = getattr(error, "problem_mark", None)
-        where = f"line {mark.line + 1}, column {mark.column + 1}: " if mark else ""
-        layer.problems.append(Problem(file, "", f"{where}{getattr(error, 'problem', error)}", "valid YAML"))
+    except BadYaml as error:
+        layer.problems.append(Problem(file, "", error.problem, error.expected))
         return layer
     if tree is not None and not isinstance(tree, dict):
         layer.problems.append(Problem(file, "", "the file is not a mapping", "keys such as target: and probes:"))
@@ -249,6 +253,37 @@ def read(file: str, *, must_exist: bool) -> Layer:
         layer.tree = tree
         layer.places = {path: file for path, _ in leaves(tree)} | dict.fromkeys(tree, file)
     return layer
+
+
+def _unreadable(loaded: Any, path: str = "") -> Iterable[tuple[str, str, str]]:
+    """Secrets in files that cannot be read, or hold what no header can: read once, and never shown."""
+    if isinstance(loaded, Secret) and loaded.file is not None:
+        try:
+            value = SecretValue(loaded).read()
+        except OSError as error:
+            yield path, f"{loaded.file}: {error.strerror}" if error.strerror else str(error), "a readable file"
+        else:
+            if not value:
+                yield path, f"{loaded.file} is empty", "a secret in it"
+            elif not is_value(value) and (".headers." in path or path == "collector.token"):
+                yield path, f"{loaded.file} has more than one line, or a control character", "one line"
+    elif isinstance(loaded, msgspec.Struct):
+        for name in loaded.__struct_fields__:
+            yield from _unreadable(getattr(loaded, name), join(path, name))
+    elif isinstance(loaded, dict):
+        for name, value in loaded.items():
+            yield from _unreadable(value, join(path, str(name)))
+    elif isinstance(loaded, tuple):
+        for index, value in enumerate(loaded):
+            yield from _unreadable(value, f"{path}.{index}")
+
+
+def _doubtful(config: Config) -> Iterable[str]:
+    """What Kubernetes allows too, and nobody means."""
+    for name, check in config.probes.items():
+        if check.timeout > check.period:
+            long, short = show_duration(check.timeout), show_duration(check.period)
+            yield f"probes.{name}: the timeout of {long} is longer than the period of {short}"
 
 
 def show(loaded: Loaded) -> list[tuple[str, str, str]]:

@@ -14,6 +14,7 @@ from collections.abc import Awaitable, Callable, Sequence
 from typing import Protocol
 from urllib.parse import urlsplit
 
+import msgspec
 import structlog
 
 from . import telemetry
@@ -21,6 +22,8 @@ from .config import Config, Loaded, kind_of
 from .export.heartbeat import Heartbeats
 from .export.otlp_http import OtlpHttp
 from .io.clock import Clock, SystemClock
+from .io.descriptors import Connections, raise_limit
+from .io.descriptors import connections as connections_of
 from .io.http_client import HttpClient
 from .io.listener import Listener
 from .io.log import configure
@@ -30,6 +33,7 @@ from .logic import status
 from .logic.beats import Beats
 from .logic.command_line import program
 from .logic.otlp_metrics import encode
+from .logic.printable import printable
 from .logic.retry import UpstreamState
 from .logic.scalars import Address, masked_url
 from .metrics.process import ProcessMetrics
@@ -67,8 +71,9 @@ class Closing(Protocol):
 class Daemon:
     """One sidecar. Everything may be asked before, during and after `run`."""
 
-    def __init__(self, loaded: Loaded, clock: Clock, rng: random.Random, log: Logger) -> None:
+    def __init__(self, loaded: Loaded, clock: Clock, rng: random.Random, log: Logger, connections: Connections) -> None:
         config = loaded.config
+        self.connections = connections
         self.config = config
         self.warnings = tuple(loaded.warnings)
         self.log = log
@@ -86,7 +91,10 @@ class Daemon:
         self.upstreams = upstreams_of(config, self._resolver)
         self.relay = Relay(self.upstreams, self.resource.attributes, clock, rng)
         self.received = ReceiverCounters()
-        self.receiver = Receiver(config.otlp, self.relay.take, self.received)
+        most = min(config.otlp.max_connections, connections.otlp)
+        self.receiver = Receiver(
+            msgspec.structs.replace(config.otlp, max_connections=most), self.relay.take, self.received
+        )
         self.listeners = [Listener(config.otlp.http, self.receiver.protocol, clock)] if self.upstreams else []
         self.heartbeats = self._heartbeats_of(config)
         self._surface: Closing | None = None
@@ -162,6 +170,10 @@ class Daemon:
     async def run(self, surface: Callable[[Daemon], Awaitable[Closing]]) -> None:
         """Run until `stop`, then drain. Cancelling it closes everything at once."""
         tasks: list[asyncio.Task[None]] = []
+        if self.connections.few:
+            limit, otlp, api = self.connections
+            why = f"this process may have only {limit} file descriptors"
+            self.log.warning("few connections", otlp=otlp, api=api, why=why, remedy="raise RLIMIT_NOFILE (ulimit -n)")
         try:
             for listener in self.listeners:
                 await listener.start()
@@ -169,9 +181,9 @@ class Daemon:
                 asyncio.create_task(work, name=name)
                 for name, work in (
                     ("monitor", self.monitor.run()),
-                    ("process", self._sampling()),
-                    ("watch", self._watch()),
-                    ("metrics", self._exporting()),
+                    ("process", self._enduring("process", self._sampling)),
+                    ("watch", self._enduring("watch", self._watch)),
+                    ("metrics", self._enduring("metrics", self._exporting)),
                 )
             ]
             self._surface = await surface(self)
@@ -206,6 +218,18 @@ class Daemon:
                 raise RuntimeError(f"the task {task.get_name()!r} ended by itself")
         finally:
             stopping.cancel()
+
+    async def _enduring(self, name: str, work: Callable[[], Awaitable[None]]) -> None:
+        """`work`, again and again: what the system refuses us (descriptors, memory) ends no task. Said once a reason."""
+        said = set()
+        while True:
+            try:
+                await work()
+            except OSError as error:
+                if error.errno not in said:
+                    self.log.warning("refused by the system", task=name, why=str(error))
+                said.add(error.errno)
+                await self.clock.sleep(WATCH)
 
     async def _drain(self) -> None:
         """Let the neighbour finish, send what is in flight. Without an upstream nothing waits."""
@@ -354,9 +378,9 @@ def build(
     loaded: Loaded, log: Logger | None = None, clock: Clock | None = None, rng: random.Random | None = None
 ) -> Daemon:
     """The sidecar of a configuration, not yet started. Must be called inside the event loop."""
-    return Daemon(
-        loaded, clock or SystemClock(), rng or random.Random(), log or configure(loaded.config.log.level.value)
-    )
+    log = log or configure(loaded.config.log.level.value)
+    connections = connections_of(raise_limit())
+    return Daemon(loaded, clock or SystemClock(), rng or random.Random(), log, connections)
 
 
 def resource_of(config: Config, process: ProcessSample) -> Resource:
@@ -376,7 +400,7 @@ def resource_of(config: Config, process: ProcessSample) -> Resource:
         "service.instance.id": service.instance,
         "deployment.environment.name": service.environment,
     }
-    return Resource({key: value for key, value in attributes.items() if value})
+    return Resource({printable(key): printable(value) for key, value in attributes.items() if value})
 
 
 def monitor_of(

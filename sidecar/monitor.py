@@ -11,7 +11,10 @@ import random
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 
+import msgspec
+
 from .io.clock import Clock
+from .logic.printable import printable
 from .logic.rollup import rollup
 from .logic.scalars import show_duration
 from .logic.startup import Startup
@@ -21,6 +24,7 @@ from .probes.base import CheckConfig, Probe
 
 JITTER = 0.1
 """Each period is longer or shorter by up to this share, so that a fleet does not look in step."""
+MAX_OUTPUT = 1024
 SPREAD = 1.0
 """The first look comes within this many seconds (or a tenth of the period, if less) of the start."""
 
@@ -127,6 +131,11 @@ class Monitor:
             await self._clock.sleep(max(0.0, started + period - self._clock.monotonic()))
 
     async def _look(self, watched: Watched) -> Result:
+        """One look. What its output quotes was said by others, so it is made safe here, for everyone who shows it."""
+        result = await self._seen_by(watched)
+        return msgspec.structs.replace(result, output=printable(result.output, MAX_OUTPUT))
+
+    async def _seen_by(self, watched: Watched) -> Result:
         """One look with its deadline. A probe that failed because of us is `unknown`, never `fail`."""
         timeout = watched.config.timeout
         started = self._clock.monotonic()

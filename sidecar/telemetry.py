@@ -127,11 +127,16 @@ def heartbeats(counters: HeartbeatCounters, start: float) -> Metric:
 
 
 def ourselves(loop_lag: float, start: float) -> Iterator[Metric]:
-    """The sidecar's own process."""
+    """The sidecar's own process. What needs a file descriptor is left out where there is none."""
     used = rusage.getrusage(rusage.RUSAGE_SELF)
     yield INFO.of([((VERSION,), 1)])
     yield LOOP_LAG.of([((), loop_lag)])
     yield CPU.of([((), used.ru_utime + used.ru_stime)], start)
-    with open("/proc/self/statm", "rb") as statm:
-        yield MEMORY.of([((), int(statm.read().split()[1]) * os.sysconf("SC_PAGE_SIZE"))])
-    yield FDS.of([((), len(os.listdir("/proc/self/fd")))])
+    try:
+        with open("/proc/self/statm", "rb") as statm:
+            pages = int(statm.read().split()[1])
+        files = len(os.listdir("/proc/self/fd"))
+    except OSError:
+        return
+    yield MEMORY.of([((), pages * os.sysconf("SC_PAGE_SIZE"))])
+    yield FDS.of([((), files)])

@@ -8,6 +8,8 @@ from typing import TextIO
 
 import structlog
 
+from ..logic.printable import printable
+
 
 def configure(level: str, stream: TextIO | None = None) -> structlog.typing.FilteringBoundLogger:
     """The logger for everything that we say about ourselves. Levels: debug, info, warning, error."""
@@ -21,6 +23,7 @@ def configure(level: str, stream: TextIO | None = None) -> structlog.typing.Filt
             structlog.processors.TimeStamper(fmt="iso", utc=True),
             structlog.processors.format_exc_info,
             _what_first,
+            *([_shown] if tty else []),
             renderer,
         ],
         wrapper_class=structlog.make_filtering_bound_logger(logging.getLevelNamesMapping()[level.upper()]),
@@ -31,3 +34,8 @@ def configure(level: str, stream: TextIO | None = None) -> structlog.typing.Filt
 def _what_first(_: object, __: str, event: structlog.typing.EventDict) -> structlog.typing.EventDict:
     """When, how grave and what stand first in each line, then the details in the order given."""
     return {key: event.pop(key) for key in ("timestamp", "level", "event")} | dict(event)
+
+
+def _shown(_: object, __: str, event: structlog.typing.EventDict) -> structlog.typing.EventDict:
+    """For a terminal, which obeys what it is sent."""
+    return {key: printable(value) if isinstance(value, str) else value for key, value in event.items()}

@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 
 from ..logic.scalars import Secret
+from .regular_file import read_regular
 
 MAX_SECRET = 64 << 10
 
@@ -25,10 +26,9 @@ class SecretValue:
         now = os.stat(file)
         seen = (now.st_ino, now.st_mtime_ns, now.st_size)
         if seen != self._seen:
-            with open(file, "rb") as handle:
-                try:
-                    self._value = handle.read(MAX_SECRET).decode().strip()
-                except UnicodeDecodeError:
-                    raise OSError(f"{file} is not UTF-8 text") from None
+            try:
+                self._value = read_regular(file, MAX_SECRET).decode().strip()
+            except UnicodeDecodeError:
+                raise OSError(f"{file} is not UTF-8 text") from None
             self._seen = seen
         return self._value

@@ -2,7 +2,8 @@
 
 A gzip member ends with its own length (ISIZE, modulo 2^32), which is a hint and no more: of a stream that was cut short it is
 noise. What claims more than the limit or an unusual ratio, or runs past the length that it told (legal: several members in
-a row), is only counted, not kept, until it is known to be within the limit. A body that inflates more than `RATIO` times is refused: deflate can reach 1,030.
+a row), is only counted, not kept, until it is known to be within the limit. A body that inflates more than `RATIO` times is
+refused: deflate can reach 1,030.
 """
 
 from __future__ import annotations

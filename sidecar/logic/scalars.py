@@ -112,6 +112,20 @@ class Address(msgspec.Struct, frozen=True):
     def __str__(self) -> str:
         return f"[{self.host}]:{self.port}" if ":" in self.host else f"{self.host}:{self.port}"
 
+    def overlaps(self, other: Address) -> bool:
+        """Would both take the same port of the same address? A name is known only by itself."""
+        ours, theirs = _interfaces(self.host), _interfaces(other.host)
+        shared = ours & theirs or any(
+            wide in one and any((":" in host) == (":" in wide) for host in two)
+            for wide in ("0.0.0.0", "::")
+            for one, two in ((ours, theirs), (theirs, ours))
+        )
+        return self.port == other.port != 0 and bool(shared)
+
+
+def _interfaces(host: str) -> set[str]:
+    return {"localhost": {"127.0.0.1", "::1"}, "": {"0.0.0.0", "::"}}.get(host, {host})
+
 
 def parse_address(raw: Any) -> Address:
     text = str(raw).strip() if isinstance(raw, str | int) and not isinstance(raw, bool) else ""

@@ -21,6 +21,7 @@ from typing import Any, TypeVar, cast
 
 import msgspec
 
+from .printable import printable
 from .scalars import Invalid, Scalar, quoted
 
 T = TypeVar("T")
@@ -42,7 +43,7 @@ class Problem(msgspec.Struct, frozen=True):
             text += f", expected {self.expected}"
         if self.meant is not None:
             text += f', did you mean "{self.meant}"?'
-        return text
+        return printable(text)
 
 
 class Table:

@@ -2,16 +2,26 @@
 
 from __future__ import annotations
 
+import errno
 import threading
 
+import msgspec
 import psutil
 
 from ..io.proc import ENDED, Proc, Stat
 from ..logic.command_line import redacted
+from ..logic.printable import printable
 from ..model.process import Missing, ProcessSample
 from .locate import Config as Config
 from .locate import Located, Locator
 from .tree import Tree
+
+_TROUBLE = {
+    errno.EMFILE: ("the sidecar has no file descriptors left", "raise RLIMIT_NOFILE (ulimit -n) of the sidecar"),
+    errno.ENFILE: ("this machine has no file descriptors left", "raise fs.file-max of the machine"),
+    errno.ENOMEM: ("the sidecar has no memory left", "raise its memory limit"),
+    errno.EACCES: ("/proc may not be read", "mount /proc without hidepid, or run the sidecar under the service's uid"),
+}
 
 
 class ProcessMetrics:
@@ -26,15 +36,26 @@ class ProcessMetrics:
         self._locator = Locator(config, target_url, self._proc)
         self._life: _Life | None = None
         self._lives = 0
+        self._last: ProcessSample | None = None
         self._lock = threading.Lock()
 
     def sample(self, now: float) -> ProcessSample:
-        """The process now; `now` is unix seconds."""
+        """The process now; `now` is unix seconds. While we cannot look, it is as it was seen last, with `process` missing."""
         try:
             with self._lock:
-                return self._sample(now)
+                self._last = self._sample(now)
         except (ProcessLookupError, psutil.NoSuchProcess):
-            return self._absent("the process ended while it was looked at")
+            self._last = self._absent("the process ended while it was looked at")
+        except (OSError, psutil.AccessDenied) as error:
+            return self._unseen(error)
+        return self._last
+
+    def _unseen(self, error: OSError | psutil.AccessDenied) -> ProcessSample:
+        number = error.errno if isinstance(error, OSError) else errno.EACCES
+        reason, remedy = _TROUBLE.get(number or 0, (f"/proc cannot be read: {error}", "see why"))
+        missing = Missing("process", reason, remedy)
+        last = self._last or self._absent(reason)
+        return msgspec.structs.replace(last, metrics=(), missing=(missing,))
 
     def _sample(self, now: float) -> ProcessSample:
         stat = self._known()
@@ -56,8 +77,8 @@ class ProcessMetrics:
             found=True,
             why=life.how,
             pid=stat.pid,
-            name=stat.name,
-            cmdline=life.cmdline,
+            name=printable(stat.name),
+            cmdline=printable(life.cmdline),
             state=stat.state,
             started=life.started,
             restarts=self._restarts(),

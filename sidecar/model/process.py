@@ -30,8 +30,9 @@ class ProcessSample(msgspec.Struct, frozen=True, kw_only=True):
     """The neighbour's process tree now.
 
     `why` says how it was found, or why it was not. Not found with `process` among `missing` means that we cannot see
-    it; not found without means that it is not there. `state` is psutil's word (`sleeping`, `stopped`, `zombie`, …) for
-    the root of the tree, `started` its start in unix seconds, `pids` the size of the tree. `cmdline` is redacted.
+    it; not found without means that it is not there. Found with `process` missing is what was seen last: we cannot look
+    now. `state` is psutil's word (`sleeping`, `stopped`, `zombie`, …) for the root of the tree, `started` its start in
+    unix seconds, `pids` the size of the tree. `cmdline` is redacted.
     """
 
     found: bool
@@ -47,8 +48,13 @@ class ProcessSample(msgspec.Struct, frozen=True, kw_only=True):
     missing: tuple[Missing, ...] = ()
 
     @property
+    def unseen(self) -> Missing | None:
+        """What keeps us from seeing the process at all, where something does."""
+        return next((missing for missing in self.missing if missing.field == "process"), None)
+
+    @property
     def trouble(self) -> str:
         """Why the process cannot work, in words; empty where it can, or is not seen."""
-        if not self.found or self.state not in _DOWN:
+        if not self.found or self.state not in _DOWN or self.unseen is not None:
             return ""
         return f"{self.name} (pid {self.pid}) is {_DOWN[self.state]}"

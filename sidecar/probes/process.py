@@ -26,10 +26,9 @@ class ProcessProbe:
 
     async def check(self) -> Result:
         sample = self._process()
+        if sample.unseen is not None:
+            return Result(State.UNKNOWN, f"{sample.unseen.reason}; {sample.unseen.remedy}")
         if not sample.found:
-            unseen = next((m for m in sample.missing if m.field == "process"), None)
-            if unseen is not None:
-                return Result(State.UNKNOWN, f"{unseen.reason}; {unseen.remedy}")
             return Result(State.FAIL, sample.why)
         if sample.trouble:
             return Result(State.FAIL, sample.trouble)

@@ -12,6 +12,7 @@ from typing import Any
 import aiohttp
 import msgspec
 import pytest
+from structlog.typing import FilteringBoundLogger
 
 from collector import resources
 from collector.api import ROUTES
@@ -20,7 +21,7 @@ from collector.resources import Problem
 from sidecar.io import log as logging
 from sidecar.io.clock import SystemClock
 from sidecar.logic.scalars import Address
-from sidecar.model.health import Check
+from sidecar.model.health import Check, Role
 from sidecar.model.heartbeat import Heartbeat, HeartbeatReply
 
 from .sidecars import check, checks, full
@@ -28,10 +29,12 @@ from .test_traces import request as otlp_request
 
 
 @asynccontextmanager
-async def collector(db: str = ":memory:") -> AsyncIterator[tuple[Running, aiohttp.ClientSession]]:
-    log = logging.configure("info", io.StringIO())
+async def collector(
+    db: str = ":memory:", token_file: str = "", log: FilteringBoundLogger | None = None
+) -> AsyncIterator[tuple[Running, aiohttp.ClientSession]]:
+    log = log or logging.configure("info", io.StringIO())
     async with (
-        build(Settings(Address("127.0.0.1", 0), db), SystemClock(), log) as running,
+        build(Settings(Address("127.0.0.1", 0), db, token_file), SystemClock(), log) as running,
         aiohttp.ClientSession(f"http://127.0.0.1:{running.port}") as session,
     ):
         yield running, session
@@ -80,6 +83,9 @@ async def test_services_read_worst_first_with_since_and_reason() -> None:
     [
         ("/v1/health", 503),
         ("/v1/health?fail_on=never", 200),
+        ("/v1/health?probe=live", 200),
+        ("/v1/health?probe=ready", 503),
+        ("/v1/health?probe=started", 200),
         ("/v1/services/api/health", 200),
         ("/v1/services/api/health?fail_on=warn", 503),
         ("/v1/services/cache/health", 503),
@@ -212,6 +218,13 @@ async def test_instances_and_events_are_read_in_pages() -> None:
             400,
             "not a heartbeat: Expected `str`, got `int` - at `$.instance`",
         ),
+        (
+            "POST",
+            "/v1/heartbeats",
+            b'{"a":' * 100_000,
+            400,
+            "not a heartbeat: nested too deeply",
+        ),
         ("POST", "/v1/heartbeats", b" " * 1048577, 413, "the body is too large, expected at most 1048576 bytes"),
     ],
 )
@@ -274,3 +287,55 @@ async def test_a_fleet_of_a_thousand_is_judged_at_once() -> None:
         assert len(running.fleet.instances) == 1000
         body = (await get(session, "/v1/services/shop"))[2]
         assert msgspec.json.decode(body, type=resources.ServiceDetail).service.instances.pass_ == 1000
+
+
+async def test_a_body_that_is_not_in_its_encoding_is_a_bad_request() -> None:
+    async with (
+        collector() as (_, session),
+        session.post("/v1/heartbeats", data=b"{}", headers={"Content-Encoding": "gzip"}) as response,
+    ):
+        assert (response.status, response.content_type) == (400, "application/problem+json")
+        assert "Content-Encoding" in (await response.json(content_type=None))["detail"]
+
+
+async def test_the_gate_of_a_probe_is_the_worst_of_the_services_gates() -> None:
+    """A liveness that is not known opens the gate, and does not hide one that is worse than allowed."""
+    async with collector() as (_, session):
+        assert (await get(session, "/v1/health?probe=live"))[0] == 200
+        for name, letter in (("a", "+"), ("b", "?")):
+            await post(session, full(f"{name}-1", 1, [check("alive", letter, role=Role.LIVENESS)], service=name))
+        assert (await get(session, "/v1/health?probe=live&fail_on=warn"))[0] == 200
+        await post(session, full("c-1", 1, [check("alive", "~", role=Role.LIVENESS)], service="c"))
+        assert (await get(session, "/v1/health?probe=live&fail_on=warn"))[0] == 503
+        status, _, body = await get(session, "/v1/health?probe=live")
+        health = msgspec.json.decode(body, type=resources.Health)
+        assert (status, health.description, health.status) == (200, "all services of the fleet, live", "warn")
+
+
+async def test_what_is_not_http_is_answered_with_a_problem_and_no_noise(caplog: pytest.LogCaptureFixture) -> None:
+    out = io.StringIO()
+    async with collector(log=logging.configure("info", out)) as (running, _):
+        for said in (
+            b"NONSENSE\r\n\r\n",
+            b"GET / HTTP/1.1\r\nbad header\r\n\r\n",
+            b"GET /" + b"x" * 9000 + b" HTTP/1.1\r\n\r\n",
+            b"POST /v1/heartbeats HTTP/1.1\r\nHost: x\r\nTransfer-Encoding: chunked\r\n\r\nzz\r\n",
+        ):
+            reader, writer = await asyncio.open_connection("127.0.0.1", running.port)
+            writer.write(said)
+            head, _, body = (await reader.read()).partition(b"\r\n\r\n")
+            writer.close()
+            await writer.wait_closed()
+            assert head.startswith((b"HTTP/1.1 400 Bad Request\r\n", b"HTTP/1.0 400 Bad Request\r\n"))
+            assert b"application/problem+json" in head
+            assert b"Server:" not in head
+            assert msgspec.json.decode(body, type=Problem).status == 400
+    assert caplog.records == []
+    assert out.getvalue() == ""
+
+
+async def test_no_answer_names_the_library() -> None:
+    async with collector() as (_, session):
+        for path in ("/", "/v1/health", "/nowhere", "/v1/services?x=1"):
+            async with session.get(path) as response:
+                assert "Server" not in response.headers

@@ -18,6 +18,7 @@ import msgspec
 import pytest
 
 from collector.app import Settings, settings_from
+from sidecar.config import load
 from sidecar.logic.scalars import Address
 from sidecar.logic.schema import Problem
 from sidecar.model.heartbeat import Heartbeat
@@ -33,6 +34,15 @@ def test_flags_come_before_the_environment_before_defaults() -> None:
     environ = {"OUTRIDER_COLLECTOR_LISTEN": "[::1]:1", "OUTRIDER_COLLECTOR_DB": "/a"}
     assert settings_from([], environ) == Settings(Address("::1", 1), "/a")
     assert settings_from(["--listen", "127.0.0.1:2"], environ) == Settings(Address("127.0.0.1", 2), "/a")
+    environ = {"OUTRIDER_COLLECTOR_TOKEN_FILE": "/t"}
+    assert settings_from([], environ) == Settings(Address("127.0.0.1", 4320), ":memory:", "/t")
+    assert settings_from(["--token-file", "/u"], environ) == Settings(Address("127.0.0.1", 4320), ":memory:", "/u")
+
+
+def test_a_sidecar_takes_no_offence_at_the_collectors_variables() -> None:
+    names = ("LISTEN", "DB", "TOKEN_FILE")
+    loaded = load({}, {"HOSTNAME": "h", **{f"OUTRIDER_COLLECTOR_{name}": "x" for name in names}}, None)
+    assert [warning for warning in loaded.warnings if "OUTRIDER_COLLECTOR" in warning] == []
 
 
 def test_what_kubernetes_sets_for_a_service_is_not_ours() -> None:
@@ -81,6 +91,39 @@ def test_bad_settings_and_files_exit_78(tmp_path: Path) -> None:
         f"outrider collector: --db: {tmp_path}/db: file is not a database\n",
     )
     assert run("--listen", "nowhere").returncode == 78
+
+
+def test_a_token_file_that_cannot_be_used_exits_78(tmp_path: Path) -> None:
+    done = run("--listen", "127.0.0.1:0", "--token-file", str(tmp_path / "nowhere"))
+    assert (done.returncode, done.stderr) == (
+        78,
+        f"outrider collector: --token-file: [Errno 2] No such file or directory: '{tmp_path}/nowhere'\n",
+    )
+    (tmp_path / "empty").write_text("\n")
+    done = run("--listen", "127.0.0.1:0", "--token-file", str(tmp_path / "empty"))
+    assert (done.returncode, done.stderr) == (
+        78,
+        f"outrider collector: --token-file: {tmp_path}/empty is empty, expected a token\n",
+    )
+
+
+def without_protobuf(*argv: str) -> subprocess.CompletedProcess[str]:
+    """The command where the extra is not installed."""
+    hidden = "import sys; sys.modules.update({'google': None, 'google.protobuf': None, 'opentelemetry': None}); "
+    command = [sys.executable, "-c", hidden + START, *argv]
+    return subprocess.run(command, cwd=ROOT, capture_output=True, text=True, timeout=30)
+
+
+def test_help_and_bad_settings_need_no_extra() -> None:
+    done = without_protobuf("--help")
+    assert (done.returncode, done.stdout[:26]) == (0, "usage: outrider collector ")
+    assert without_protobuf("--listen", "nowhere").returncode == 78
+    assert without_protobuf("--nonsense").returncode == 2
+    done = without_protobuf("--listen", "127.0.0.1:0")
+    assert (done.returncode, done.stderr) == (
+        1,
+        "outrider collector: opentelemetry-proto is not installed; pip install 'outrider[collector]'\n",
+    )
 
 
 @contextmanager

@@ -86,6 +86,16 @@ def test_validate_and_config_agree(tmp_path: Path) -> None:
     assert shown.stderr == "warning: environment OUTRIDER_NONE: unknown variable\n"
 
 
+def test_a_misspelt_variable_is_said_by_validate_and_by_run(tmp_path: Path) -> None:
+    told = 'environment OUTRIDER_DRIAN: unknown variable, did you mean "OUTRIDER_DRAIN"?'
+    assert run("validate", environ={"OUTRIDER_DRIAN": "1s"}).stderr == f"warning: {told}\n"
+    log = tmp_path / "log"
+    with running(outrider("run"), log, environ(free_port(), free_port(), OUTRIDER_DRIAN="1s")):
+        eventually(lambda: "outrider runs" in log.read_text())
+    first = json.loads(log.read_text().splitlines()[0])
+    assert (first["event"], first["level"], first["warning"]) == ("configuration", "warning", told)
+
+
 def test_idle_on_bad_configuration_lives_and_tells_why(tmp_path: Path) -> None:
     port = free_port()
     settings = {"OUTRIDER_API_LISTEN": f"127.0.0.1:{port}", "OUTRIDER_DRAIN": "soon"}

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from pathlib import Path
 
 import pytest
@@ -177,13 +178,14 @@ def test_a_tcp_target_is_no_service_link() -> None:
 
 
 def test_secrets_are_masked_and_their_files_are_named() -> None:
+    Path("key").write_text("hunter4\n")
     text = (
         "export: [{otlp_http: {endpoint: 'http://gw:4318', headers: {authorization: Bearer hunter2, "
-        "x-key: {file: /run/secrets/key}}}}]\ncollector: {url: 'http://c:4320', token: hunter3}\n"
+        "x-key: {file: key}}}}]\ncollector: {url: 'http://c:4320', token: hunter3}\n"
     )
     shown = rows(loaded(text))
     assert shown["export.0.otlp_http.headers.authorization"] == ("**********", "outrider.yaml")
-    assert shown["export.0.otlp_http.headers.x-key"][0] == "{file: /run/secrets/key}"
+    assert shown["export.0.otlp_http.headers.x-key"][0] == "{file: key}"
     assert shown["collector.token"][0] == "**********"
     assert "hunter" not in repr(loaded(text).config)
 
@@ -214,3 +216,102 @@ def test_every_scalar_key_has_an_environment_variable() -> None:
     ):
         assert name in names
     assert len(names) == len(set(names))
+
+
+def test_a_file_that_would_not_end_is_refused_and_not_read() -> None:
+    os.mkfifo("fifo")
+    Path("large.yaml").write_text("# " + "x" * (1 << 20))
+    for file, why in (
+        ("fifo", "fifo: cannot be read (not a regular file), expected a YAML file"),
+        ("/dev/zero", "/dev/zero: cannot be read (not a regular file), expected a YAML file"),
+        ("large.yaml", "large.yaml: cannot be read (more than 1024 KiB), expected a YAML file"),
+    ):
+        with pytest.raises(BadConfig) as bad:
+            load({}, ENVIRON, file)
+        assert str(bad.value) == why
+
+
+@pytest.mark.parametrize(
+    ("text", "problem"),
+    [
+        ("[" * 100_000, "nested too deeply, expected valid YAML"),
+        ("a:\n" + "".join(" " * n + "a:\n" for n in range(1, 1000)), "nested too deeply, expected valid YAML"),
+        (
+            "probes:\n" + "".join(f" p{n}: 1\n" for n in range(80_000)),
+            "more than 20000 values, expected a smaller file",
+        ),
+        ("a: 2024-13-99", "a value cannot be read: month must be in 1..12, expected valid YAML"),
+        ("x: &x [*x]", "an alias holds itself, expected valid YAML"),
+    ],
+    ids=["brackets", "indents", "entries", "date", "itself"],
+)
+def test_yaml_that_means_to_hurt_is_refused(text: str, problem: str) -> None:
+    assert problems(text) == [f"outrider.yaml: {problem}"]
+
+
+def test_aliases_that_unfold_without_end_are_refused_also_as_merges() -> None:
+    lines = ["a0: &a0 {k: 1}"]
+    lines += [f"a{n}: &a{n} {{<<: [{', '.join([f'*a{n - 1}'] * 10)}]}}" for n in range(1, 9)]
+    told = "outrider.yaml: its aliases stand for more than 100000 values, expected a smaller file"
+    assert problems("\n".join(lines)) == [told]
+    assert problems("\n".join(lines).replace("{<<: [", "[").replace("]}", "]")) == [told]
+
+
+def test_a_key_that_is_no_text_is_told() -> None:
+    assert problems("? [a]\n: b\n") == ["outrider.yaml: line 1, column 3: found unhashable key, expected valid YAML"]
+
+
+def test_more_checks_than_a_collector_takes_are_refused() -> None:
+    text = "probes:\n" + "".join(f" p{n}: {{kind: process}}\n" for n in range(201))
+    assert problems(text) == ["outrider.yaml: probes: 201 probes, expected at most 200"]
+
+
+@pytest.mark.parametrize(
+    ("file", "problem"),
+    [
+        ("missing", "missing: No such file or directory, expected a readable file"),
+        ("/dev/zero", "/dev/zero: not a regular file, expected a readable file"),
+        (".", ".: not a regular file, expected a readable file"),
+        ("empty", "empty is empty, expected a secret in it"),
+        ("lines", "lines has more than one line, or a control character, expected one line"),
+    ],
+)
+def test_a_secret_that_cannot_be_read_is_told_at_once(file: str, problem: str) -> None:
+    Path("empty").write_text("\n")
+    Path("lines").write_text("hunter5\nhunter6\n")
+    collector = f"collector: {{url: 'http://c:4320', token: {{file: {file}}}}}\n"
+    assert problems(collector) == [f"outrider.yaml: collector.token: {problem}"]
+    probe = f"probes: {{a: {{kind: http, url: 'http://h/', headers: {{X-Key: {{file: {file}}}}}}}}}\n"
+    assert problems(probe) == [f"outrider.yaml: probes.a.headers.X-Key: {problem}"]
+
+
+@pytest.mark.parametrize(
+    ("api", "otlp", "bad"),
+    [
+        ("localhost:1", "localhost:1", True),
+        ("localhost:1", "127.0.0.1:1", True),
+        (":1", "127.0.0.1:1", True),
+        ("127.0.0.1:1", "0.0.0.0:1", True),
+        ("[::]:1", "localhost:1", True),
+        ("[::]:1", "127.0.0.1:1", False),
+        ("127.0.0.2:1", "127.0.0.1:1", False),
+        ("127.0.0.1:2", "127.0.0.1:1", False),
+        ("127.0.0.1:0", "127.0.0.1:0", False),
+    ],
+)
+def test_two_listeners_need_two_addresses(api: str, otlp: str, bad: bool) -> None:
+    text = f"api: {{listen: '{api}'}}\notlp: {{http: '{otlp}'}}\n"
+    told = f"outrider.yaml: api.listen: {api} is otlp.http too ({otlp}), expected another host or port"
+    if bad:
+        assert problems(text) == [told]
+    else:
+        assert loaded(text).warnings == []
+
+
+def test_a_timeout_longer_than_the_period_is_only_a_warning() -> None:
+    text = "target: {url: 'http://h:1'}\nprobes: {a: {kind: http, period: 1s, timeout: 3s}, b: {kind: tcp}}\n"
+    assert loaded(text).warnings == ["probes.a: the timeout of 3s is longer than the period of 1s"]
+
+
+def test_what_is_told_cannot_steer_a_terminal() -> None:
+    assert problems('"\\e[2J\\n": 1\n')[0].startswith("outrider.yaml: \\x1b[2J\\x0a: unknown key, expected ")

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import errno
 import io
 import json
 import random
@@ -17,6 +18,7 @@ from sidecar.api import Surface, application, open_surface
 from sidecar.config import Loaded, load
 from sidecar.daemon import Daemon, build, resource_of
 from sidecar.io.clock import SystemClock
+from sidecar.io.descriptors import connections
 from sidecar.io.log import configure
 from sidecar.model.process import ProcessSample
 from tests.fakes import RecordingUpstream
@@ -176,3 +178,29 @@ async def test_a_task_that_breaks_ends_the_sidecar_loudly() -> None:
 
     with pytest.raises(OSError, match="no surface"):
         await daemon.run(broken)
+
+
+class Refusing(Events):
+    """A daemon's log, and a system that refuses a task of it a few times."""
+
+    async def work(self) -> None:
+        self.refused += 1
+        raise OSError(errno.EMFILE, "Too many open files")
+
+    refused = 0
+
+
+async def test_what_the_system_refuses_ends_no_task_and_is_said_once() -> None:
+    events = Refusing()
+    daemon = build(settings(), events.log, Hurried(), random.Random(1))
+    task = asyncio.create_task(daemon._enduring("process", events.work))
+    await until(lambda: events.refused > 3)
+    assert not task.done()
+    task.cancel()
+    assert [line["why"] for line in events.named("refused by the system")] == ["[Errno 24] Too many open files"]
+
+
+async def test_connections_are_as_many_as_descriptors_allow() -> None:
+    log, loaded = Events().log, settings({"OUTRIDER_OTLP_MAX_CONNECTIONS": "100"})
+    few, many = (Daemon(loaded, Hurried(), random.Random(1), log, connections(n)) for n in (64, 1024))
+    assert (few.receiver.config.max_connections, many.receiver.config.max_connections) == (24, 100)

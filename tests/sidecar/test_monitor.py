@@ -8,7 +8,7 @@ import random
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 
-from sidecar.model.health import Flag, Role, State, Transition
+from sidecar.model.health import Flag, Result, Role, State, Transition
 from sidecar.monitor import Monitor, Watched
 from sidecar.probes.base import CheckConfig
 from tests.fakes import FakeClock, ScriptedProbe
@@ -186,3 +186,19 @@ async def test_looks_are_spread_and_jittered() -> None:
     assert 0 < looked[0] - 1_000_000 < 1
     assert len({round(gap, 6) for gap in gaps}) == len(gaps)
     assert all(9 <= gap <= 11 for gap in gaps)
+
+
+class Rude:
+    """Quotes a peer that means to steer a terminal."""
+
+    async def check(self) -> Result:
+        return Result(State.FAIL, "answered \x1b[2J\r\nall is well" + "x" * 5000)
+
+
+async def test_what_others_say_is_one_printable_line_wherever_it_is_shown() -> None:
+    async with running({"a": Watched("rude", CheckConfig(failure_threshold=1), Rude())}) as (monitor, _, seen):
+        (check,) = monitor.checks()
+        assert check.output.startswith("answered \\x1b[2J\\x0d\\x0aall is wellxxx")
+        assert len(check.output) == 1024
+        assert [transition.output for transition in seen] == [check.output]
+        assert (await monitor.once())["a"].output == check.output

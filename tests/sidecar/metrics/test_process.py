@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import errno
 import os
 import re
 import signal
@@ -274,3 +275,57 @@ def test_a_zombie_of_the_same_name_is_not_taken_for_the_service(tmp_path: Path) 
 )
 def test_bad_settings_are_explained(config: Config, problems: list[tuple[str, str, str]]) -> None:
     assert list(config.problems()) == problems
+
+
+class Exhausted(Proc):
+    """No file can be opened while `number` is set."""
+
+    number = 0
+
+    def _read(self, path: str) -> bytes:
+        if self.number:
+            raise OSError(self.number, os.strerror(self.number), path)
+        return super()._read(path)
+
+
+@pytest.mark.parametrize(
+    ("number", "reason"),
+    [
+        (errno.EMFILE, "the sidecar has no file descriptors left"),
+        (errno.ENFILE, "this machine has no file descriptors left"),
+        (errno.EIO, "/proc cannot be read: [Errno 5] Input/output error: '{pid}/stat'"),
+    ],
+)
+def test_while_we_cannot_look_the_process_is_as_it_was_and_that_is_said(number: int, reason: str) -> None:
+    with subprocess.Popen(["sleep", "60"]) as sleeper:
+        proc = Exhausted()
+        metrics = ProcessMetrics(Config(pid=sleeper.pid), None, proc)
+        seen = metrics.sample(time.time())
+        proc.number = number
+        blind = metrics.sample(time.time())
+        assert (blind.found, blind.pid, blind.restarts, blind.metrics) == (True, sleeper.pid, 0, ())
+        assert [(m.field, m.reason) for m in blind.missing] == [("process", reason.format(pid=sleeper.pid))]
+        assert seen.metrics
+        proc.number = 0
+        again = metrics.sample(time.time())
+        assert (again.found, again.missing, bool(again.metrics)) == (True, (), True)
+        sleeper.kill()
+
+
+def test_who_could_never_look_does_not_say_that_the_process_is_gone() -> None:
+    proc = Exhausted()
+    proc.number = errno.EMFILE
+    sample = ProcessMetrics(Config(pid=1), None, proc).sample(time.time())
+    assert (sample.found, sample.unseen is not None) == (False, True)
+
+
+def test_a_name_cannot_steer_a_terminal() -> None:
+    program = "open('/proc/self/comm', 'w').write('a\\x1b[2Jb'); print(flush=True); input()"
+    command = [sys.executable, "-c", program, "\x1b[31m"]
+    with subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE) as odd:
+        assert odd.stdout is not None
+        odd.stdout.readline()
+        sample = ProcessMetrics(Config(pid=odd.pid), None).sample(time.time())
+        odd.kill()
+    assert sample.name == "a\\x1b[2Jb"
+    assert sample.cmdline.isprintable()

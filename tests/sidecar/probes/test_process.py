@@ -36,6 +36,18 @@ def found(state: str, pids: int = 1) -> ProcessSample:
             State.UNKNOWN,
             "cannot tell: permission denied; run the sidecar as uid 33",
         ),
+        (
+            ProcessSample(
+                found=True,
+                why="pid 12",
+                pid=12,
+                name="nginx",
+                state="stopped",
+                missing=(Missing("process", "the sidecar has no file descriptors left", "raise RLIMIT_NOFILE"),),
+            ),
+            State.UNKNOWN,
+            "the sidecar has no file descriptors left; raise RLIMIT_NOFILE",
+        ),
     ],
 )
 async def test_a_process_is_up_when_it_is_there_and_can_run(sample: ProcessSample, raw: State, output: str) -> None:
