@@ -56,6 +56,7 @@ class Target(msgspec.Struct, frozen=True, kw_only=True):
 class Otlp(ReceiverLimits, frozen=True, kw_only=True):
     """Where applications send their telemetry, and how much of it at once."""
 
+    grpc: ListenAddress = Address("localhost", 4317)
     http: ListenAddress = Address("localhost", 4318)
 
 
@@ -121,10 +122,9 @@ class Config(msgspec.Struct, frozen=True, kw_only=True):
         for name, check in self.probes.items():
             for key, problem, expected in PROBES[kind_of(check)].misses(check, self.target.url):
                 yield join(f"probes.{name}", key), problem, expected
-        listen = self.otlp.http
         for index, export in enumerate(self.export):
             for key, endpoint in export.otlp_http.urls():
-                if _is_our_own(endpoint, listen):
+                if _is_our_own(endpoint, self.otlp.http) or _is_our_own(endpoint, self.otlp.grpc):
                     path = f"export.{index}.otlp_http.{key}"
                     yield path, f'"{endpoint}" is this sidecar\'s own listener', "another host or port"
 

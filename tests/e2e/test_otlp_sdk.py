@@ -35,6 +35,7 @@ SIDECAR = {
     "OTEL_RESOURCE_ATTRIBUTES": "k8s.pod.name=pod-7",
     "OUTRIDER_SERVICE_INSTANCE": "pod-7/app",
     "OUTRIDER_METRICS_INTERVAL": "10m",
+    "OUTRIDER_OTLP_GRPC": "127.0.0.1:0",
     "OUTRIDER_DRAIN": "100ms",
 }
 

@@ -33,8 +33,8 @@ class Hurried(SystemClock):
 
 
 def settings(environ: dict[str, str] | None = None) -> Loaded:
-    listen = {"OUTRIDER_API_LISTEN": "127.0.0.1:0", "OUTRIDER_OTLP_HTTP": "127.0.0.1:0", "OUTRIDER_DRAIN": "200ms"}
-    return load({}, {"HOSTNAME": "pod-1", **listen, **(environ or {})}, None)
+    listen = dict.fromkeys(("OUTRIDER_API_LISTEN", "OUTRIDER_OTLP_GRPC", "OUTRIDER_OTLP_HTTP"), "127.0.0.1:0")
+    return load({}, {"HOSTNAME": "pod-1", "OUTRIDER_DRAIN": "200ms", **listen, **(environ or {})}, None)
 
 
 async def surface(daemon: Daemon) -> Surface:
@@ -132,7 +132,7 @@ async def test_an_upstream_that_is_down_is_said_once_and_so_is_its_return() -> N
 async def test_without_an_upstream_otlp_stays_closed_and_that_is_said_once() -> None:
     async with running(settings()) as (daemon, events):
         await until(lambda: events.named("otlp closed"))
-        assert daemon.listeners == []
+        assert daemon.listeners == {}
         assert daemon.status().relay == ()
     assert len(events.named("otlp closed")) == 1
     assert events.named("no checks")[0]["remedy"] == "give --target URL, or probes in a file"
