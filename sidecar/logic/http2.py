@@ -24,7 +24,8 @@ from typing import Generic, TypeVar
 
 from . import http2_frames as f
 from .http2_frames import Code, Fault
-from .http2_headers import MAX_LIST, Fields, HeaderBlocks, Malformed
+from .http2_headers import Fields, HeaderBlocks, Malformed
+from .http2_hpack import MAX_LIST
 
 MAX_STREAMS = 256
 MAX_FRAME = 64 << 10

@@ -1,7 +1,7 @@
-"""Header blocks: decoded by `hpack` (RFC 7541), checked by the rules of RFC 9113, section 8.
+"""Header blocks of requests: decoded, and checked by the rules of RFC 9113, section 8.
 
 Clients repeat themselves: after the first request of a kind its whole block is references to the table. What such a block
-meant is kept, until the next block that may have changed the table.
+meant is kept until the table changes.
 """
 
 from __future__ import annotations
@@ -9,13 +9,14 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Generic, TypeVar
 
-from hpack import Decoder, HPACKError
+from hpack import HPACKError
 
 from .http2_frames import Code, Fault
+from .http2_hpack import Decoder, Pair
 
-MAX_LIST = 16 << 10
-"""Bytes of a header list as section 6.5.2 counts it: names, values and 32 for each field."""
 CACHED = 64
+SHORT = 1 << 10
+"""Bytes of a header list, up to which what it means is kept."""
 
 Fields = dict[bytes, bytes]
 H = TypeVar("H")
@@ -37,46 +38,57 @@ class HeaderBlocks(Generic[H]):
 
     def __init__(self, interpret: Callable[[Fields], H]) -> None:
         self._interpret = interpret
-        self._decoder = Decoder(max_header_list_size=MAX_LIST)
-        self._seen: dict[bytes, H | Malformed] = {}
+        self._decoder = Decoder()
+        self._blocks: dict[bytes, H | Malformed] = {}
+        """By the block: only such that are indexed throughout, and only while the table stays as it is."""
+        self._lists: dict[tuple[Pair, ...], H | Malformed] = {}
+        """By what a block decodes to, which no table can change."""
 
     def request(self, block: bytes) -> H:
         """Raises `Malformed`; and `Fault` where the table is lost, and the connection with it (section 4.3)."""
-        seen = self._seen.get(block)
+        seen = self._blocks.get(block)
         if seen is None:
-            pairs = self._decode(block)
+            seen = self._meaning(self._decode(block))
+            if min(block, default=0) >= 0x80 and len(self._blocks) < CACHED:
+                self._blocks[block] = seen  # each byte is one field of the table
+        if isinstance(seen, Malformed):
+            raise Malformed(*seen.args)
+        return seen
+
+    def _meaning(self, pairs: list[Pair]) -> H | Malformed:
+        key = tuple(pairs)
+        seen = self._lists.get(key)
+        if seen is None:
             try:
                 seen = self._interpret(request(pairs))
             except Malformed as error:
-                seen = error
-            if min(block, default=0) >= 0x80:  # all of it indexed, in one byte each: the table stays as it is
-                if len(self._seen) < CACHED:
-                    self._seen[block] = seen
-            else:
-                self._seen.clear()
-        if isinstance(seen, Malformed):
-            raise seen
+                return Malformed(*error.args)
+            if len(self._lists) >= CACHED:
+                self._lists.clear()
+            if sum(len(name) + len(value) for name, value in pairs) <= SHORT:
+                self._lists[key] = seen
         return seen
 
     def trailers(self, block: bytes) -> None:
         """Decoded, which the table needs, checked, and forgotten. Raises as `request` does."""
-        self._seen.clear()
         trailers(self._decode(block))
 
     def skip(self, block: bytes) -> None:
         """For a stream that is refused: the table must follow all the same."""
-        if block not in self._seen:
-            self._seen.clear()
+        if block not in self._blocks:
             self._decode(block)
 
-    def _decode(self, block: bytes) -> list[tuple[bytes, bytes]]:
+    def _decode(self, block: bytes) -> list[Pair]:
         try:
-            return [(bytes(name), bytes(value)) for name, value in self._decoder.decode(block, raw=True)]
+            pairs = self._decoder.decode(block)
         except HPACKError as error:
             raise Fault(Code.COMPRESSION_ERROR, f"header block: {error}") from None
+        if self._decoder.changed:
+            self._blocks.clear()
+        return pairs
 
 
-def request(pairs: list[tuple[bytes, bytes]]) -> Fields:
+def request(pairs: list[Pair]) -> Fields:
     """The fields of a request (section 8.3.1), repeated ones joined by a comma. Raises `Malformed`."""
     fields: Fields = {}
     regular = False
@@ -99,7 +111,7 @@ def request(pairs: list[tuple[bytes, bytes]]) -> Fields:
     return fields
 
 
-def trailers(pairs: list[tuple[bytes, bytes]]) -> None:
+def trailers(pairs: list[Pair]) -> None:
     for name, value in pairs:
         if name[:1] == b":":
             raise Malformed("a pseudo-header in trailers")

@@ -153,21 +153,18 @@ class Request(http2.Stream):
             self.connection.receiver.counters.refuse(404 if self.call.kind == "refused" else 415)
             self.connection.answer(self, known)
 
-    def expire(self, now: float) -> float:
-        """Refuse it when it has taken too long; else when to look again."""
+    def expire(self, now: float) -> None:
+        """Refuse it when it has taken too long."""
         config = self.connection.receiver.config
         limit = inf if self.call.timeout is None else self.opened + self.call.timeout
         if not self.ended:
             until = min(self.heard + config.body_timeout, self.opened + BODY_MAY_TAKE)
             if until < min(now, limit):
                 self.refuse(refusal(408, "the message took too long"))
-                return inf
-            limit = min(limit, until)
+                return
         if limit < now:
             self.connection.receiver.counters.refuse(408)
             self.connection.answer(self, grpc.TOO_LATE)
-            return inf
-        return limit
 
 
 class Connection(asyncio.Protocol):
@@ -224,11 +221,7 @@ class Connection(asyncio.Protocol):
         finally:
             self._reading = False
             self._flush()
-        if self._paused:
-            return
-        if not self.http2.streams and not self.http2.half_heard:
-            self.deadline = now + self.receiver.config.idle_timeout
-        elif self.deadline > now:
+        if self.deadline > now and not self._paused and (self.http2.streams or self.http2.half_heard):
             self.deadline = now  # the next sweep looks closer
 
     def _is_http1(self, data: bytes) -> bool:
@@ -281,8 +274,6 @@ class Connection(asyncio.Protocol):
             connection.output.clear()
         if connection.ended or (self._ended and not connection.streams):
             self._end(failed=connection.failed)
-        elif not connection.streams and self.deadline > (now := self._loop.time()):
-            self.deadline = now + self.receiver.config.idle_timeout
 
     def _end(self, *, failed: bool) -> None:
         """Nothing more will be said."""
@@ -338,14 +329,17 @@ class Connection(asyncio.Protocol):
             connection.fail(Fault(Code.ENHANCE_YOUR_CALM, "the answers are not read: windows stay closed"))
         elif not connection.streams and self._draining_until < now:
             connection.ended = True
-        elif not connection.streams and not connection.half_heard:
-            self.drain()  # unused
-        else:
-            for stream in list(connection.streams.values()):
-                cast("Request", stream).expire(now)
+        elif not connection.streams and not connection.half_heard and connection.heard + config.idle_timeout < now:
+            self.drain()
+        for stream in list(connection.streams.values()):
+            cast("Request", stream).expire(now)
         self._flush()
-        if not self._deaf and connection.streams:
+        if connection.ended:
+            return  # `_end` has said when
+        if connection.streams or connection.half_heard:
             self.deadline = now
+        else:
+            self.deadline = min(self._draining_until, connection.heard + config.idle_timeout)
 
     def _is_stalled(self, now: float) -> bool:
         """Have answers waited for the client's windows for `body_timeout`, and none has left meanwhile?"""
