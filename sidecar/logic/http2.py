@@ -182,6 +182,7 @@ class Connection(Generic[H]):
 
     def _greet(self) -> None:
         self.greeted = True
+        self.heard = self.now
         self.output.append(
             f.settings(
                 {

@@ -21,6 +21,9 @@ NUMBER = 8
 SHORT = 64
 REMEMBERED = 128
 
+_STATIC = HeaderTable.STATIC_TABLE
+_DYNAMIC = len(_STATIC) + 1
+
 Pair = tuple[bytes, bytes]
 
 
@@ -49,12 +52,12 @@ class Decoder:
         while p < end:
             first = block[p]
             if first & 0x80:  # section 6.1
-                if first < 0xFF:
-                    index = first & 0x7F
+                if 0x80 < first < 0x80 + _DYNAMIC:
+                    pair = _STATIC[first - 0x81]
                     p += 1
                 else:
                     index, p = _number(block, p, 7)
-                pair = table.get_by_index(index)
+                    pair = table.get_by_index(index)
             elif first & 0x60 == 0x20:  # section 6.3
                 if pairs:
                     raise HPACKDecodingError("an update of the table's size behind a field")

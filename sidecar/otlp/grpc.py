@@ -87,7 +87,7 @@ class Request(http2.Stream):
         if not connection.receiver.arrived(connection, size) and self.id not in connection.http2.streams:
             return
         if self.held > self._wanted:
-            self.refuse(refusal(400, "more than one message, expected one"))
+            self.answer(refusal(400, "more than one message, expected one"))
         elif size == self._wanted:
             self._body = data[start:stop]  # all at once, as most are
         else:
@@ -99,10 +99,10 @@ class Request(http2.Stream):
         """The message's prefix; False: refused."""
         limit = self.connection.receiver.config.max_body_bytes
         if compressed > 1 or (compressed and not self.call.gzip):
-            self.refuse(refusal(400, "the message is marked as compressed, and grpc-encoding names no compression"))
+            self.answer(refusal(400, "the message is marked as compressed, and grpc-encoding names no compression"))
             return False
         if size > limit:
-            self.refuse(refusal(413, f"the message has {size} bytes, more than {show_bytes(limit)}"))
+            self.answer(refusal(413, f"the message has {size} bytes, more than {show_bytes(limit)}"))
             return False
         self._wanted = size
         self.gzip = bool(compressed)
@@ -135,16 +135,13 @@ class Request(http2.Stream):
         self.connection.receiver.freed(held)
 
     def answer(self, reply: Reply) -> None:
+        """Also before it is whole: then what still comes of it is thrown away."""
         if reply is OK:
             self.connection.answer(self, grpc.ANSWER_OK)
             return
         if reply.status >= 400:
             self.connection.receiver.counters.refuse(reply.status)
         self.connection.answer(self, grpc.answer(reply))
-
-    def refuse(self, reply: Reply) -> None:
-        """Before it is whole."""
-        self.answer(reply)
 
     def _refuse_call(self, known: Reply | http2.Answer) -> None:
         if isinstance(known, Reply):
@@ -160,7 +157,7 @@ class Request(http2.Stream):
         if not self.ended:
             until = min(self.heard + config.body_timeout, self.opened + BODY_MAY_TAKE)
             if until < min(now, limit):
-                self.refuse(refusal(408, "the message took too long"))
+                self.answer(refusal(408, "the message took too long"))
                 return
         if limit < now:
             self.connection.receiver.counters.refuse(408)
@@ -183,6 +180,7 @@ class Connection(asyncio.Protocol):
         )
         self._transport: asyncio.Transport | None = None
         self._loop = asyncio.get_running_loop()
+        self._greeting_until = self._loop.time() + receiver.config.header_timeout
         self._first = b""
         self._begun = False  # it speaks HTTP/2, or begins to
         self._deaf = False
@@ -195,7 +193,7 @@ class Connection(asyncio.Protocol):
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         self._transport = cast("asyncio.Transport", transport)  # uvloop's is not a subclass
         if self.receiver.joined(self):
-            self.deadline = self._loop.time() + self.receiver.config.header_timeout
+            self.deadline = self._greeting_until
         else:
             self.receiver.counters.refuse(503)
             self.http2.fail(Fault(Code.REFUSED_STREAM, "too many connections"))
@@ -294,7 +292,7 @@ class Connection(asyncio.Protocol):
         """The largest unfinished message of this connection gives its bytes back."""
         unfinished = [cast("Request", stream) for stream in self.http2.streams.values() if not stream.ended]
         if unfinished:
-            max(unfinished, key=lambda request: request.held).refuse(reply)
+            max(unfinished, key=lambda request: request.held).answer(reply)
 
     def drain(self) -> None:
         if self._deaf:
@@ -321,7 +319,9 @@ class Connection(asyncio.Protocol):
             self.deadline = inf
             return
         if not connection.greeted:
-            self.abort()
+            self.deadline = self._greeting_until
+            if self._greeting_until < now:
+                self.abort()
             return
         if connection.half_heard and connection.heard + config.header_timeout < now:
             connection.fail(Fault(Code.ENHANCE_YOUR_CALM, "a frame or header block took too long"))

@@ -360,6 +360,16 @@ async def test_a_client_that_says_nothing_is_cut_off() -> None:
         assert goaway(await client.rest()) == 11
 
 
+async def test_a_client_that_is_slow_to_begin_is_waited_for() -> None:
+    async with receiving() as setup:
+        client = await setup.raw()
+        for piece in (PREFACE[:10], PREFACE[10:], frame(SETTINGS)):
+            client.send(piece)
+            await asyncio.sleep(1.2)  # longer than from one sweep to the next
+        client.call(1, message(TWO_SPANS))
+        assert await client.status() == (1, "0", "")
+
+
 async def test_a_message_that_does_not_come_is_refused_alone() -> None:
     async with receiving(body_timeout=0.1) as setup:
         client = await setup.raw()
