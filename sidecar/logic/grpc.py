@@ -13,8 +13,8 @@ from typing import Literal, TypeAlias
 import msgspec
 
 from ..model.signals import Signal
-from .http2 import Answer
 from .http2_headers import Fields, literal
+from .http2_stream import Answer
 from .otlp_http import HOP_HEADER, MAX_HOPS, OK, RPC_CODES, Reply, decode_status, encode_status, refusal
 from .protobuf import FIELD_1, FIELD_2, Malformed, encode_field, encode_varint, fields
 

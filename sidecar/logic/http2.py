@@ -19,17 +19,18 @@ from __future__ import annotations
 
 from collections import deque
 from collections.abc import Callable
-from struct import unpack_from
 from typing import Generic, TypeVar
 
 from . import http2_frames as f
+from . import http2_payloads as payloads
 from .http2_frames import Code, Fault
 from .http2_headers import Fields, HeaderBlocks, Malformed
 from .http2_hpack import MAX_LIST
+from .http2_sending import Sending
+from .http2_stream import STREAM_WINDOW, Answer, Stream
 
 MAX_STREAMS = 256
 MAX_FRAME = 64 << 10
-STREAM_WINDOW = 1 << 20
 MAX_BLOCK = 16 << 10
 """Bytes of an encoded header block."""
 MAX_PIECES = 16
@@ -43,53 +44,6 @@ REMEMBERED = 256
 DRAIN_PING = b"drain..."
 
 H = TypeVar("H")
-
-
-class Answer:
-    """An answer's frames, prepared, for any stream: a head; a head and a body; or a head, a body and trailers.
-
-    The body is for one frame of any connection: at most 16 KiB. Only it is subject to flow control.
-    """
-
-    __slots__ = ("body", "head", "trailers")
-
-    def __init__(self, head: bytes, body: bytes = b"", trailers: bytes = b"") -> None:
-        ends = not body and not trailers
-        self.head = f.start(len(head), f.HEADERS, f.END_HEADERS | (f.END_STREAM if ends else 0)), head
-        self.body = body
-        self.trailers = (
-            (f.start(len(trailers), f.HEADERS, f.END_HEADERS | f.END_STREAM), trailers) if trailers else None
-        )
-
-
-class Stream:
-    """One call; a subclass does something with it."""
-
-    __slots__ = ("credit", "ended", "expected", "gone", "id", "received", "window")
-
-    def __init__(self, number: int, expected: int) -> None:
-        self.id = number
-        self.expected = expected
-        """Bytes by content-length; -1 where it is not given."""
-        self.received = 0
-        self.window = STREAM_WINDOW
-        self.credit = 0
-        """What we may send beyond the other side's initial window."""
-        self.ended = False
-        self.gone = False
-        """Reset by the other side while it was handled: it keeps its place until it is answered."""
-
-    def on_data(self, data: bytes, start: int, stop: int) -> None:
-        """`data[start:stop]` is the next of the request's body."""
-        raise NotImplementedError
-
-    def on_end(self) -> None:
-        """The request is whole: `answer` it now or later."""
-        raise NotImplementedError
-
-    def on_reset(self) -> None:
-        """The request will not become whole, and takes no answer."""
-        raise NotImplementedError
 
 
 class Connection(Generic[H]):
@@ -111,8 +65,7 @@ class Connection(Generic[H]):
         """Ended by a fault: the other side may be sending still."""
         self.now = self.heard = 0.0
         """When bytes came, and when they made a whole frame."""
-        self.unblocked = 0
-        """How many answers have left after they had waited for a window."""
+        self.sending = Sending(self.output)
         self._accept = accept
         self._blocks = HeaderBlocks(interpret)
         self._rest = b""
@@ -120,9 +73,6 @@ class Connection(Generic[H]):
         self._settled = False  # their SETTINGS have come
         self._draining = self._drained = False
         self._full_window = self._window = window
-        self._credit = f.FIRST_WINDOW
-        self._initial = f.FIRST_WINDOW
-        self._blocked: dict[int, tuple[bytes, tuple[bytes, bytes] | None]] = {}
         self._block: bytearray | None = None
         self._block_of = 0
         self._block_ends = False
@@ -133,25 +83,9 @@ class Connection(Generic[H]):
         self._calm_at = 0.0
 
     @property
-    def waits(self) -> bool:
-        """Is something of the other side's still to come: its greeting, the rest of a frame, block, or request?"""
-        return (
-            not self._settled
-            or bool(self._rest)
-            or self._block is not None
-            or bool(self._blocked)
-            or any(not stream.ended for stream in self.streams.values())
-        )
-
-    @property
     def half_heard(self) -> bool:
         """Does it wait for the greeting, or for the rest of a frame or header block?"""
         return not self._settled or bool(self._rest) or self._block is not None
-
-    @property
-    def blocked(self) -> bool:
-        """Do answers wait for the other side's windows?"""
-        return bool(self._blocked)
 
     # In
 
@@ -237,7 +171,7 @@ class Connection(Generic[H]):
         """Section 6.1. Padding counts for the windows (6.9.1)."""
         size = stop - start
         if flags & f.PADDED:
-            start, stop = _unpadded(data, start, stop)
+            start, stop = payloads.unpadded(data, start, stop)
         self._window -= size
         if self._window < self._full_window >> 1:
             if self._window < 0:
@@ -287,14 +221,7 @@ class Connection(Generic[H]):
         if not number & 1:
             raise Fault(Code.PROTOCOL_ERROR, "HEADERS on a stream that clients cannot open")
         if flags & (f.PADDED | f.WITH_PRIORITY):
-            if flags & f.PADDED:
-                start, stop = _unpadded(data, start, stop)
-            if flags & f.WITH_PRIORITY:
-                if stop - start < 5:
-                    raise Fault(Code.FRAME_SIZE_ERROR, "HEADERS too short for its priority")
-                if _depends_on(data[start:stop]) == number:
-                    raise Fault(Code.PROTOCOL_ERROR, "a stream that depends on itself")
-                start += 5
+            start, stop = payloads.fragment(number, flags, data, start, stop)
         if stop - start > MAX_BLOCK:
             raise Fault(Code.FRAME_SIZE_ERROR, "a header block that is too long")
         ends = bool(flags & f.END_STREAM)
@@ -360,23 +287,16 @@ class Connection(Generic[H]):
 
     def _on_window_update(self, number: int, payload: bytes) -> None:
         """Section 6.9."""
-        if len(payload) != 4:
-            raise Fault(Code.FRAME_SIZE_ERROR, "WINDOW_UPDATE")
-        increment = int.from_bytes(payload, "big") & f.MAX_WINDOW
+        increment = payloads.increment(payload)
         if number > self._last:
             if self._drained:
                 return
             raise Fault(Code.PROTOCOL_ERROR, "WINDOW_UPDATE on an idle stream")
         if not increment:
             raise Fault(Code.PROTOCOL_ERROR, "WINDOW_UPDATE by nothing", number)
-        if not number:
-            self._credit += increment
-            if self._credit > f.MAX_WINDOW:
-                raise Fault(Code.FLOW_CONTROL_ERROR, "a window that is too large")
-        elif stream := self.streams.get(number):
-            stream.credit += increment
-            if stream.credit + self._initial > f.MAX_WINDOW:
-                raise Fault(Code.FLOW_CONTROL_ERROR, "a window that is too large", number)
+        stream = self.streams.get(number)
+        if stream is not None or not number:
+            self.sending.widen(increment, stream)
         self._unblock()
 
     def _on_other(self, kind: int, number: int, flags: int, payload: bytes) -> None:
@@ -387,7 +307,7 @@ class Connection(Generic[H]):
         if kind == f.RST_STREAM:
             self._on_rst_stream(number, payload)
         elif kind == f.PRIORITY:
-            self._on_priority(number, payload)
+            payloads.check_priority(number, payload)
         elif kind == f.PUSH_PROMISE:
             raise Fault(Code.PROTOCOL_ERROR, "PUSH_PROMISE from a client")
         elif kind in (f.SETTINGS, f.PING, f.GOAWAY):
@@ -410,8 +330,7 @@ class Connection(Generic[H]):
         stream = self.streams.get(number)
         if stream is None:
             return
-        if number in self._blocked:  # answered, as far as we are concerned
-            del self._blocked[number]
+        if self.sending.waiting.pop(number, None):  # answered, as far as we are concerned
             self._forget(number)
         elif stream.ended:
             stream.gone = True
@@ -419,34 +338,14 @@ class Connection(Generic[H]):
             self._forget(number)
             stream.on_reset()
 
-    def _on_priority(self, number: int, payload: bytes) -> None:
-        """Section 6.3: checked, and without effect."""
-        if not number:
-            raise Fault(Code.PROTOCOL_ERROR, "PRIORITY of the connection")
-        if len(payload) != 5:
-            raise Fault(Code.FRAME_SIZE_ERROR, "PRIORITY", number)
-        if _depends_on(payload) == number:
-            raise Fault(Code.PROTOCOL_ERROR, "a stream that depends on itself", number)
-
     def _on_settings(self, flags: int, payload: bytes) -> None:
         """Section 6.5."""
-        if flags & f.ACK:
-            if payload:
-                raise Fault(Code.FRAME_SIZE_ERROR, "SETTINGS, acknowledged with values")
-            return
-        if len(payload) % 6:
-            raise Fault(Code.FRAME_SIZE_ERROR, "SETTINGS")
-        for at in range(0, len(payload), 6):
-            key, value = unpack_from(">HI", payload, at)
-            if key == f.ENABLE_PUSH and value > 1:
-                raise Fault(Code.PROTOCOL_ERROR, "ENABLE_PUSH is 0 or 1")
-            if key == f.MAX_FRAME_SIZE and not 1 << 14 <= value < 1 << 24:
-                raise Fault(Code.PROTOCOL_ERROR, "MAX_FRAME_SIZE out of range")
+        for key, value in payloads.settings(flags, payload):
             if key == f.INITIAL_WINDOW_SIZE:
                 largest = max((stream.credit for stream in self.streams.values()), default=0)
-                if value > f.MAX_WINDOW or value + largest > f.MAX_WINDOW:
-                    raise Fault(Code.FLOW_CONTROL_ERROR, "INITIAL_WINDOW_SIZE out of range")
-                self._initial = value
+                self.sending.begin_with(value, largest)
+        if flags & f.ACK:
+            return
         self._settled = True
         self.output.append(f.frame(f.SETTINGS, f.ACK, 0))
         self._unblock()
@@ -474,30 +373,14 @@ class Connection(Generic[H]):
     def answer(self, stream: Stream, answer: Answer) -> None:
         """Once for each stream; of one that is gone nobody hears. An early answer ends the request too (section 8.1)."""
         number = stream.id
-        if self.streams.get(number) is not stream or number in self._blocked:
+        if self.streams.get(number) is not stream or number in self.sending.waiting:
             return
         if stream.gone or self.ended:
             self._forget(number)
-            return
-        name = number.to_bytes(4, "big")
-        start, head = answer.head
-        body = answer.body
-        size = len(body)
-        if not size:
-            self.output += (start, name, head)
-        elif size <= self._credit and size <= self._initial + stream.credit and not self._blocked:
-            self._credit -= size
-            if answer.trailers is None:
-                self.output += (start, name, head, f.start(size, f.DATA, f.END_STREAM), name, body)
-            else:
-                last, trailers = answer.trailers
-                self.output += (start, name, head, f.start(size, f.DATA, 0), name, body, last, name, trailers)
+        elif self.sending.send(stream, answer):
+            self._answered(stream)
         else:
-            self.output += (start, name, head)
-            self._blocked[number] = body, answer.trailers
-            self._unblock()
-            return
-        self._answered(stream)
+            self._resume()
 
     def _answered(self, stream: Stream) -> None:
         if stream.ended:
@@ -505,33 +388,17 @@ class Connection(Generic[H]):
         else:
             self.reset(stream.id, Code.NO_ERROR)
 
+    def _resume(self) -> None:
+        for stream in self.sending.resume():
+            self._answered(stream)
+
     def _unblock(self) -> None:
-        """Send of what waits as much as the windows take."""
-        sent = False
-        for number in list(self._blocked):
-            stream = self.streams[number]
-            body, trailers = self._blocked[number]
-            size = min(len(body), self._credit, self._initial + stream.credit)
-            if size <= 0:
-                if self._credit <= 0:
-                    break
-                continue
-            sent = True
-            self._credit -= size
-            stream.credit -= size
-            done = size == len(body)
-            flags = f.END_STREAM if done and trailers is None else 0
-            self.output.append(f.frame(f.DATA, flags, number, body[:size]))
-            if done:
-                self.unblocked += 1
-                del self._blocked[number]
-                if trailers is not None:
-                    self.output += (trailers[0], number.to_bytes(4, "big"), trailers[1])
-                self._answered(stream)
-            else:
-                self._blocked[number] = body[size:], trailers
-        if self._blocked and not sent:
-            self._idle()
+        """A window has grown; one that lets nothing through is a frame that brings nothing."""
+        before = len(self.output)
+        if self.sending.waiting:
+            self._resume()
+            if len(self.output) == before:
+                self._idle()
 
     def reset(self, number: int, code: Code) -> None:
         """End a stream (section 5.4.2). What still comes for it is thrown away."""
@@ -540,7 +407,7 @@ class Connection(Generic[H]):
         stream = self.streams.get(number)
         if stream is None:
             return
-        answered = self._blocked.pop(number, None)
+        answered = self.sending.waiting.pop(number, None)
         if stream.ended and not answered:
             stream.gone = True  # it is being handled
             return
@@ -582,22 +449,8 @@ class Connection(Generic[H]):
         """The connection is no more: unfinished requests are reset; those being handled have nobody to be answered to."""
         self.ended = True
         self._block, self._rest = None, b""
-        self._blocked.clear()
+        self.sending.waiting.clear()
         streams, self.streams = self.streams, {}
         for stream in streams.values():
             if not stream.ended:
                 stream.on_reset()
-
-
-def _unpadded(data: bytes, start: int, stop: int) -> tuple[int, int]:
-    """Without the padding; it must be shorter than the frame (section 6.1)."""
-    if start == stop:
-        raise Fault(Code.FRAME_SIZE_ERROR, "no room for the padding's length")
-    padding = data[start]
-    if padding >= stop - start:
-        raise Fault(Code.PROTOCOL_ERROR, "more padding than frame")
-    return start + 1, stop - padding
-
-
-def _depends_on(priority: bytes) -> int:
-    return int.from_bytes(priority[:4], "big") & 0x7FFFFFFF

@@ -9,6 +9,7 @@ from hpack import Decoder, Encoder
 
 from sidecar.logic import http2
 from sidecar.logic.http2_headers import Fields
+from sidecar.logic.http2_stream import Answer, Stream
 
 PREFACE = b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n"
 DATA, HEADERS, PRIORITY, RST_STREAM, SETTINGS, PUSH_PROMISE, PING, GOAWAY, WINDOW_UPDATE, CONTINUATION = range(10)
@@ -62,7 +63,7 @@ def message(body: bytes, compressed: bool = False) -> bytes:
     return bytes((compressed,)) + len(body).to_bytes(4, "big") + body
 
 
-class Heard(http2.Stream):
+class Heard(Stream):
     """Keeps its body; says what happens to it in the server's `events`."""
 
     def __init__(self, number: int, fields: Fields, server: Server) -> None:
@@ -84,7 +85,7 @@ class Heard(http2.Stream):
 class Server:
     """A connection that has been greeted; `reply` answers each request at once unless it is None."""
 
-    def __init__(self, reply: http2.Answer | None = None, *, greeted: bool = True, window: int = 1 << 20) -> None:
+    def __init__(self, reply: Answer | None = None, *, greeted: bool = True, window: int = 1 << 20) -> None:
         self.reply = reply
         self.events: list[tuple[str, int, bytes]] = []
         self.now = 0.0
@@ -105,12 +106,12 @@ class Server:
         return out
 
     def blocked(self) -> bool:
-        return self.connection.blocked
+        return bool(self.connection.sending.waiting)
 
     def ended(self) -> bool:
         return self.connection.ended
 
-    def answer(self, number: int, answer: http2.Answer) -> list[Frame]:
+    def answer(self, number: int, answer: Answer) -> list[Frame]:
         self.connection.answer(self.connection.streams[number], answer)
         return self.said()
 

@@ -10,8 +10,8 @@ from google.rpc.error_details_pb2 import RetryInfo
 from google.rpc.status_pb2 import Status
 
 from sidecar.logic import grpc
-from sidecar.logic.http2 import Answer
 from sidecar.logic.http2_headers import Fields
+from sidecar.logic.http2_stream import Answer
 from sidecar.logic.otlp_http import OK, Reply, encode_partial_success, refusal
 from sidecar.model.signals import Signal
 from tests.sidecar.logic.http2_client import fields_of

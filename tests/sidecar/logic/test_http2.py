@@ -7,8 +7,8 @@ from struct import pack
 import pytest
 from hpack import Encoder
 
-from sidecar.logic.http2 import Answer
 from sidecar.logic.http2_frames import Code
+from sidecar.logic.http2_stream import Answer
 from tests.sidecar.logic.http2_client import (
     ACK,
     CONTINUATION,

@@ -8,7 +8,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from sidecar.logic import http2
-from sidecar.logic.http2 import Answer
+from sidecar.logic.http2_stream import Answer
 from tests.sidecar.logic.http2_client import PREFACE, REQUEST, SETTINGS, Server, block, frame
 
 ANSWER = Answer(b"\x88", b"hello", b"\x00\x01a\x01b")
@@ -38,7 +38,7 @@ def sane(server: Server) -> None:
     assert len(connection.streams) <= http2.MAX_STREAMS
     assert len(connection._rest) <= http2.MAX_FRAME + 9
     assert len(connection._block or b"") <= http2.MAX_BLOCK
-    assert connection._blocked.keys() <= connection.streams.keys()
+    assert connection.sending.waiting.keys() <= connection.streams.keys()
     said = server.said()
     assert all(len(payload) <= 16384 for *_, payload in said)
     if connection.failed:
