@@ -42,7 +42,7 @@ def configuration(neighbour: int, api: int, otlp: int) -> str:
         [
             f"target: {{url: '{url}'}}",
             f"api: {{listen: '127.0.0.1:{api}'}}",
-            f"otlp: {{http: '127.0.0.1:{otlp}'}}",
+            f"otlp: {{grpc: '127.0.0.1:0', http: '127.0.0.1:{otlp}'}}",
             f"export: [{{otlp_http: {{endpoint: '{url}'}}}}]",
             f"collector: {{url: '{url}'}}",
             "probes:",

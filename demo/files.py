@@ -51,7 +51,7 @@ def sidecar_config(plan: Plan, instance: Instance) -> dict[str, Any]:
         },
         "target": {"url": instance.url, "process": {"port": instance.port}},
         "probes": probes,
-        "otlp": {"http": f"{HOST}:{instance.otlp_port}"},
+        "otlp": {"grpc": f"{HOST}:{instance.grpc_port}", "http": f"{HOST}:{instance.otlp_port}"},
         "collector": {"url": plan.collector},
         "api": {"listen": f"{HOST}:{instance.api_port}"},
         "metrics": {"interval": "5s"},

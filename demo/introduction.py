@@ -13,7 +13,7 @@ def introduction(plan: Plan, directory: Path, pids: Mapping[str, int]) -> list[s
     width = max(len(i.name) for i in plan.instances)
     first = plan.instances[0]
     places = [
-        f"  {i.name:{width}}  {i.url}  pid {pids[i.name]:<7}  sidecar {i.sidecar}, OTLP :{i.otlp_port}"
+        f"  {i.name:{width}}  {i.url}  pid {pids[i.name]:<7}  sidecar {i.sidecar}, OTLP :{i.grpc_port} and :{i.otlp_port}"
         for i in plan.instances
     ]
     cache = plan.cache

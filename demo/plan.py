@@ -9,11 +9,11 @@ import msgspec
 
 HOST = "127.0.0.1"
 
-# instance -> service, its port, its sidecar's OTLP port and API port; the first has a sidecar's default ports
+# instance -> service, its port, its sidecar's ports of OTLP/gRPC, OTLP/HTTP and its API; the first has a sidecar's default ports
 WANTED = {
-    "fastjson-api-1": ("fastjson-api", 8080, 4318, 4319),
-    "fastjson-api-2": ("fastjson-api", 8081, 4328, 4329),
-    "cache-server-1": ("cache-server", 6400, 4338, 4339),
+    "fastjson-api-1": ("fastjson-api", 8080, 4317, 4318, 4319),
+    "fastjson-api-2": ("fastjson-api", 8081, 4327, 4328, 4329),
+    "cache-server-1": ("cache-server", 6400, 4337, 4338, 4339),
 }
 COLLECTOR_PORT = 4320
 
@@ -24,6 +24,7 @@ class Instance(msgspec.Struct, frozen=True, kw_only=True):
     name: str
     service: str
     port: int
+    grpc_port: int
     otlp_port: int
     api_port: int
 
@@ -57,8 +58,15 @@ def plan(port: Callable[[int], int]) -> Plan:
     """`port` answers the port to use for the one wanted."""
     collector = port(COLLECTOR_PORT)
     instances = [
-        Instance(name=name, service=service, port=port(app), otlp_port=port(otlp), api_port=port(api))
-        for name, (service, app, otlp, api) in WANTED.items()
+        Instance(
+            name=name,
+            service=service,
+            port=port(app),
+            grpc_port=port(grpc),
+            otlp_port=port(otlp),
+            api_port=port(api),
+        )
+        for name, (service, app, grpc, otlp, api) in WANTED.items()
     ]
     return Plan(collector_port=collector, instances=tuple(instances))
 

@@ -77,6 +77,7 @@ class Target(msgspec.Struct, frozen=True, kw_only=True):
 class Otlp(ReceiverLimits, frozen=True, kw_only=True):
     """Where applications send their telemetry, and how much of it at once."""
 
+    grpc: ListenAddress = Address("localhost", 4317)
     http: ListenAddress = Address("localhost", 4318)
 
 
@@ -148,12 +149,15 @@ class Config(msgspec.Struct, frozen=True, kw_only=True):
                 yield join("probes", name), f"{quoted(name)} is not a name", PROBE_NAME
             for key, problem, expected in PROBES[kind_of(check)].misses(check, self.target.url):
                 yield join(f"probes.{name}", key), problem, expected
-        listen = self.otlp.http
-        if listen.overlaps(self.api.listen):
-            yield "api.listen", f"{self.api.listen} is otlp.http too ({listen})", "another host or port"
+        listeners = {"otlp.http": self.otlp.http, "otlp.grpc": self.otlp.grpc}
+        for key, listen in listeners.items():
+            if listen.overlaps(self.api.listen):
+                yield "api.listen", f"{self.api.listen} is {key} too ({listen})", "another host or port"
+        if self.otlp.grpc.overlaps(self.otlp.http):
+            yield "otlp.grpc", f"{self.otlp.grpc} is otlp.http too ({self.otlp.http})", "another host or port"
         for index, export in enumerate(self.export):
             for key, endpoint in export.otlp_http.urls():
-                if _is_our_own(endpoint, listen):
+                if any(_is_our_own(endpoint, listen) for listen in listeners.values()):
                     path = f"export.{index}.otlp_http.{key}"
                     yield path, f'"{endpoint}" is this sidecar\'s own listener', "another host or port"
 

@@ -44,6 +44,7 @@ from .model.resource import Resource
 from .model.signals import Batch, Metric, Signal
 from .model.status import ListenerStatus, Status, UpstreamStatus
 from .monitor import Monitor, Watched
+from .otlp.grpc import Connection as GrpcConnection
 from .otlp.http import Receiver
 from .probes import PROBES, http, tcp
 from .probes.base import CheckConfig, Context
@@ -95,7 +96,12 @@ class Daemon:
         self.receiver = Receiver(
             msgspec.structs.replace(config.otlp, max_connections=most), self.relay.take, self.received
         )
-        self.listeners = [Listener(config.otlp.http, self.receiver.protocol, clock)] if self.upstreams else []
+        self.listeners = {
+            "otlp grpc": Listener(config.otlp.grpc, lambda: GrpcConnection(self.receiver), clock),
+            "otlp http": Listener(config.otlp.http, self.receiver.protocol, clock),
+        }
+        if not self.upstreams:
+            self.listeners.clear()
         self.heartbeats = self._heartbeats_of(config)
         self._surface: Closing | None = None
         self._stop = asyncio.Event()
@@ -134,7 +140,7 @@ class Daemon:
 
     def unready(self) -> Sequence[str]:
         """What keeps us from being ready: listeners, never an upstream and never the neighbour."""
-        return [listener.why for listener in self.listeners if not listener.up]
+        return [listener.why for listener in self.listeners.values() if not listener.up]
 
     def metrics(self) -> Sequence[Metric]:
         """Everything, the neighbour's and our own."""
@@ -175,7 +181,7 @@ class Daemon:
             why = f"this process may have only {limit} file descriptors"
             self.log.warning("few connections", otlp=otlp, api=api, why=why, remedy="raise RLIMIT_NOFILE (ulimit -n)")
         try:
-            for listener in self.listeners:
+            for listener in self.listeners.values():
                 await listener.start()
             tasks = [
                 asyncio.create_task(work, name=name)
@@ -199,7 +205,7 @@ class Daemon:
                 await self.heartbeats.leave()
         finally:
             await _cancel(tasks)
-            for listener in self.listeners:
+            for listener in self.listeners.values():
                 await listener.stop()
             await self.receiver.drain(QUIET)
             await self.receiver.close()
@@ -338,18 +344,20 @@ class Daemon:
             self.log.info(
                 "otlp closed", why="no upstream", remedy="give --collector URL or OTEL_EXPORTER_OTLP_ENDPOINT"
             )
-        for listener in self.listeners:
+        for name, listener in self.listeners.items():
             if listener.up:
                 names = ", ".join(upstream.name for upstream in self.upstreams)
-                self.log.info("otlp open", address=_address(listener), upstreams=names)
+                self.log.info(
+                    "otlp open", protocol=name.removeprefix("otlp "), address=_address(listener), upstreams=names
+                )
             else:
-                self.log.warning("otlp not open yet", why=listener.why)
+                self.log.warning("otlp not open yet", protocol=name.removeprefix("otlp "), why=listener.why)
 
     # Status
 
     def status(self) -> Status:
         now = self.clock.now()
-        listeners = [("otlp http", listener) for listener in self.listeners]
+        listeners = list(self.listeners.items())
         if self._surface is not None:
             listeners.append(("api", self._surface.listener))
         return Status(

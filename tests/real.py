@@ -11,9 +11,10 @@ import pytest
 _PLACES = os.pathsep.join([os.environ.get("PATH", ""), "/usr/sbin", "/sbin"])
 
 
-def require(binary: str) -> str:
-    """The program's path. Without it the test is skipped with the reason; in CI (`CI=true`) it fails."""
-    found = shutil.which(binary, path=_PLACES)
+def require(binary: str, *places: str) -> str:
+    """The program's path, also from other `places`. Without it the test is skipped with the reason; in CI (`CI=true`) it
+    fails."""
+    found = shutil.which(binary, path=os.pathsep.join([_PLACES, *places]))
     if found is None:
         reason = f"{binary} is not installed"
         if os.environ.get("CI") == "true":

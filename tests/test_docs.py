@@ -110,6 +110,7 @@ def shell(script: str, home: Path, ports: dict[str, int]) -> str:
     environ |= {
         "HOME": str(home),
         "OUTRIDER_API_LISTEN": f"127.0.0.1:{ports.get('4319', 0)}",
+        "OUTRIDER_OTLP_GRPC": f"127.0.0.1:{ports.get('4317', 0)}",
         "OUTRIDER_OTLP_HTTP": f"127.0.0.1:{ports.get('4318', 0)}",
         "OUTRIDER_COLLECTOR_LISTEN": f"127.0.0.1:{ports.get('4320', 0)}",
         "OUTRIDER_DRAIN": "0s",

@@ -1,4 +1,4 @@
-"""The OTLP/HTTP receiver: what is shared by all its connections. One connection's HTTP is in `connection`.
+"""The OTLP receiver: what is shared by all its connections, of OTLP/HTTP (`connection`) and of OTLP/gRPC (`grpc`).
 
 A request in protobuf is counted and its framing checked, nothing more; one in JSON becomes protobuf first. Its batch is
 handed to `take`; the answer to that is the answer to the client. Every refusal carries a `google.rpc.Status`.
@@ -32,7 +32,8 @@ from ..logic.protobuf import Malformed
 from ..logic.scalars import Bytes, Duration, show_bytes, show_duration
 from ..model.counters import ReceiverCounters
 from ..model.signals import Batch
-from .connection import Connection, Request
+from .connection import Connection
+from .exchange import Exchange, Peer
 
 LARGE = 256 << 10
 """Bytes from which work leaves the event loop."""
@@ -78,7 +79,8 @@ class Config(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class Receiver:
-    """Give `protocol` to a listener, or one of its results to a transport; in the end `drain`, then `close`."""
+    """Give `protocol` to a listener, or one of its results to a transport; in the end `drain`, then `close`. A listener for
+    OTLP/gRPC makes a `grpc.Connection` of it; all bounds are for both together."""
 
     def __init__(self, config: Config, take: Take, counters: ReceiverCounters) -> None:
         self.config = config
@@ -88,7 +90,7 @@ class Receiver:
         self.draining = False
         self._take = take
         self._due = 0  # of in_flight: what waits for its answer
-        self._connections: set[Connection] = set()
+        self._connections: set[Peer] = set()
         self._full = self._mapped = False
         self._answers: set[asyncio.Future[Reply]] = set()
         self._timers: dict[Callable[[], None], asyncio.TimerHandle] = {}
@@ -101,7 +103,7 @@ class Receiver:
 
     # What connections call
 
-    def joined(self, connection: Connection) -> bool:
+    def joined(self, connection: Peer) -> bool:
         """False: one too many."""
         self._connections.add(connection)
         self.counters.connections = len(self._connections)
@@ -110,7 +112,7 @@ class Receiver:
             connection.pause(connection.MEMORY)
         return len(self._connections) <= self.config.max_connections
 
-    def left(self, connection: Connection) -> None:
+    def left(self, connection: Peer) -> None:
         self._connections.discard(connection)
         if self.counters.connections > MANY_CONNECTIONS > len(self._connections):
             self._later(RELEASE_AFTER, self._release)
@@ -118,7 +120,7 @@ class Receiver:
         if self._empty is not None and not self._connections:
             self._empty.set()
 
-    def arrived(self, connection: Connection, size: int) -> bool:
+    def arrived(self, connection: Peer, size: int) -> bool:
         """Bytes of a body have come in. May pause or refuse this connection or another; False: it was this one."""
         self.in_flight += size
         while self.in_flight > self.config.max_in_flight_bytes and not self._due:
@@ -149,7 +151,7 @@ class Receiver:
         if size > RELEASE_ABOVE:
             self._later(RELEASE_AFTER, self._release)
 
-    def handle(self, request: Request, body: bytes) -> None:
+    def handle(self, request: Exchange, body: bytes) -> None:
         """A whole body: `request.answer(reply)` follows, now or later. Its bytes have `arrived`."""
         size = len(body)
         inflated = gzip_body.announced(body) if request.gzip else 0
@@ -178,11 +180,11 @@ class Receiver:
             raise  # to the parser, which hands it to the connection, which reports it
         self._answer_later(request, asyncio.ensure_future(answer))
 
-    def _answer_later(self, request: Request, pending: asyncio.Future[Reply]) -> None:
+    def _answer_later(self, request: Exchange, pending: asyncio.Future[Reply]) -> None:
         self._answers.add(pending)
         pending.add_done_callback(lambda done: self._answered(request, done))
 
-    async def _handle_large(self, request: Request, body: bytes, inflated: int) -> Reply:
+    async def _handle_large(self, request: Exchange, body: bytes, inflated: int) -> Reply:
         limit = self.config.max_body_bytes
         self.large()
         if len(body) + inflated > RELEASE_ABOVE or request.gzip:
@@ -205,7 +207,7 @@ class Receiver:
         return await answer
 
     @classmethod
-    def _batch_or_refusal(cls, request: Request, body: bytes, limit: int) -> Batch | Reply:
+    def _batch_or_refusal(cls, request: Exchange, body: bytes, limit: int) -> Batch | Reply:
         """For the worker. An exception that crosses threads would hold on to the body, by its traceback."""
         try:
             return cls._batch(request, body, limit, limit)
@@ -213,7 +215,7 @@ class Receiver:
             return refused(error)
 
     @staticmethod
-    def _batch(request: Request, body: bytes, inflated: int, limit: int) -> Batch:
+    def _batch(request: Exchange, body: bytes, inflated: int, limit: int) -> Batch:
         """From at most so many bytes after inflating, and in protobuf. Raises what `refused` knows."""
         if request.gzip:
             body = gzip_body.inflate(body, inflated)
@@ -223,14 +225,14 @@ class Receiver:
             body = transcode(request.signal, body, limit)
         return Batch(request.signal, body, count(request.signal, body), request.hops)
 
-    def _decoded(self, request: Request, batch: Batch) -> None:
+    def _decoded(self, request: Exchange, batch: Batch) -> None:
         request.items = batch.items
         more = len(batch.body) - request.size
         request.size += more
         self.in_flight += more
         self._due += more
 
-    def _answered(self, request: Request, done: asyncio.Future[Reply]) -> None:
+    def _answered(self, request: Exchange, done: asyncio.Future[Reply]) -> None:
         self._answers.discard(done)
         if done.cancelled():
             reply = refusal(503, "stopping", 1)
@@ -247,7 +249,7 @@ class Receiver:
                 self.counters.bytes[request.signal] += request.size
         self._answer(request, reply)
 
-    def _answer(self, request: Request, reply: Reply) -> None:
+    def _answer(self, request: Exchange, reply: Reply) -> None:
         size, request.size = request.size, 0
         self._due -= size
         self.freed(size)

@@ -112,9 +112,9 @@ def test_the_introduction_says_what_to_ask_and_what_to_break() -> None:
 
 
 GREETING = """
-  fastjson-api-1  http://127.0.0.1:8080  pid 101      sidecar http://127.0.0.1:4319, OTLP :4318
-  fastjson-api-2  http://127.0.0.1:8081  pid 102      sidecar http://127.0.0.1:4329, OTLP :4328
-  cache-server-1  http://127.0.0.1:6400  pid 103      sidecar http://127.0.0.1:4339, OTLP :4338
+  fastjson-api-1  http://127.0.0.1:8080  pid 101      sidecar http://127.0.0.1:4319, OTLP :4317 and :4318
+  fastjson-api-2  http://127.0.0.1:8081  pid 102      sidecar http://127.0.0.1:4329, OTLP :4327 and :4328
+  cache-server-1  http://127.0.0.1:6400  pid 103      sidecar http://127.0.0.1:4339, OTLP :4337 and :4338
   collector       http://127.0.0.1:4320  pid 104
 
 Ask, in another terminal:

@@ -45,7 +45,12 @@ def post(url: str, body: bytes) -> int:
 
 
 def environ(api: int, otlp: int, **more: str) -> dict[str, str]:
-    return {"OUTRIDER_API_LISTEN": f"127.0.0.1:{api}", "OUTRIDER_OTLP_HTTP": f"127.0.0.1:{otlp}", **more}
+    return {
+        "OUTRIDER_API_LISTEN": f"127.0.0.1:{api}",
+        "OUTRIDER_OTLP_GRPC": "127.0.0.1:0",
+        "OUTRIDER_OTLP_HTTP": f"127.0.0.1:{otlp}",
+        **more,
+    }
 
 
 def test_check_says_what_it_sees_and_exits_by_the_verdict(server: int) -> None:

@@ -85,6 +85,7 @@ async def attacked(tmp_path: Path, **environ: str) -> AsyncIterator[Target]:
     async with RecordingUpstream() as upstream:
         config.write_text(f"export: [{{otlp_http: {{endpoint: '{upstream.url}'}}}}]\n")
         settings = {
+            "OUTRIDER_OTLP_GRPC": "127.0.0.1:0",
             "OUTRIDER_OTLP_HTTP": f"127.0.0.1:{otlp}",
             "OUTRIDER_API_LISTEN": f"127.0.0.1:{api}",
             "OUTRIDER_METRICS_INTERVAL": "10m",

@@ -1,4 +1,4 @@
-"""The OpenTelemetry SDK of Python, with its own HTTP exporters, sends through a sidecar: all arrives once."""
+"""The OpenTelemetry SDK of Python, with its own exporters of HTTP and of gRPC, sends through a sidecar: all arrives once."""
 
 from __future__ import annotations
 
@@ -6,24 +6,28 @@ import asyncio
 import gzip
 import urllib.request
 from collections import Counter
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from pathlib import Path
 
+import grpc
 import pytest
 from opentelemetry._logs import LogRecord, SeverityNumber
+from opentelemetry.exporter.otlp.proto.grpc._log_exporter import OTLPLogExporter as GrpcLogExporter
+from opentelemetry.exporter.otlp.proto.grpc.metric_exporter import OTLPMetricExporter as GrpcMetricExporter
+from opentelemetry.exporter.otlp.proto.grpc.trace_exporter import OTLPSpanExporter as GrpcSpanExporter
 from opentelemetry.exporter.otlp.proto.http import Compression
 from opentelemetry.exporter.otlp.proto.http._log_exporter import OTLPLogExporter
 from opentelemetry.exporter.otlp.proto.http.metric_exporter import OTLPMetricExporter
 from opentelemetry.exporter.otlp.proto.http.trace_exporter import OTLPSpanExporter
 from opentelemetry.proto.collector.trace.v1.trace_service_pb2 import ExportTraceServiceRequest
 from opentelemetry.sdk._logs import LoggerProvider
-from opentelemetry.sdk._logs.export import BatchLogRecordProcessor
+from opentelemetry.sdk._logs.export import BatchLogRecordProcessor, LogRecordExporter
 from opentelemetry.sdk.metrics import MeterProvider
-from opentelemetry.sdk.metrics.export import PeriodicExportingMetricReader
+from opentelemetry.sdk.metrics.export import MetricExporter, PeriodicExportingMetricReader
 from opentelemetry.sdk.resources import Resource
 from opentelemetry.sdk.trace import TracerProvider
-from opentelemetry.sdk.trace.export import BatchSpanProcessor
+from opentelemetry.sdk.trace.export import BatchSpanProcessor, SpanExporter
 
 from tests.e2e.processes import eventually, free_port, outrider, running
 from tests.fakes import RecordingUpstream
@@ -40,17 +44,22 @@ SIDECAR = {
 
 
 @asynccontextmanager
-async def relayed(tmp_path: Path, compression: str) -> AsyncIterator[tuple[RecordingUpstream, str]]:
-    """A recording upstream, and the URL of a sidecar process in front of it."""
-    otlp, api = free_port(), free_port()
+async def relayed(tmp_path: Path, compression: str) -> AsyncIterator[tuple[RecordingUpstream, str, str]]:
+    """A recording upstream, and the URLs of a sidecar process in front of it, for HTTP and for gRPC."""
+    otlp, rpc, api = free_port(), free_port(), free_port()
     async with RecordingUpstream() as upstream:
         config = tmp_path / "outrider.yaml"
         config.write_text(f"export: [{{otlp_http: {{endpoint: '{upstream.url}', compression: {compression}}}}}]\n")
-        environ = {**SIDECAR, "OUTRIDER_OTLP_HTTP": f"127.0.0.1:{otlp}", "OUTRIDER_API_LISTEN": f"127.0.0.1:{api}"}
+        environ = {
+            **SIDECAR,
+            "OUTRIDER_OTLP_GRPC": f"127.0.0.1:{rpc}",
+            "OUTRIDER_OTLP_HTTP": f"127.0.0.1:{otlp}",
+            "OUTRIDER_API_LISTEN": f"127.0.0.1:{api}",
+        }
         log = tmp_path / "sidecar.log"
         with running(outrider("run", "--config", str(config)), log, environ):
             await asyncio.to_thread(eventually, lambda: post(f"http://127.0.0.1:{otlp}/v1/traces", b"") == 200)
-            yield upstream, f"http://127.0.0.1:{otlp}"
+            yield upstream, f"http://127.0.0.1:{otlp}", f"http://127.0.0.1:{rpc}"
 
 
 def post(url: str, body: bytes, **headers: str) -> int:
@@ -59,19 +68,34 @@ def post(url: str, body: bytes, **headers: str) -> int:
         return int(response.status)
 
 
-def send_spans(url: str, compression: Compression) -> None:
-    provider = TracerProvider(resource=APP, shutdown_on_exit=False)
-    provider.add_span_processor(
-        BatchSpanProcessor(OTLPSpanExporter(f"{url}/v1/traces", compression=compression), max_queue_size=2 * MANY)
+def exporters_over_http(url: str, gzip: bool) -> tuple[SpanExporter, MetricExporter, LogRecordExporter]:
+    compression = Compression.Gzip if gzip else Compression.NoCompression
+    return (
+        OTLPSpanExporter(f"{url}/v1/traces", compression=compression),
+        OTLPMetricExporter(f"{url}/v1/metrics", compression=compression),
+        OTLPLogExporter(f"{url}/v1/logs", compression=compression),
     )
+
+
+def exporters_over_grpc(url: str, gzip: bool) -> tuple[SpanExporter, MetricExporter, LogRecordExporter]:
+    compression = grpc.Compression.Gzip if gzip else grpc.Compression.NoCompression
+    return (
+        GrpcSpanExporter(url, insecure=True, compression=compression),
+        GrpcMetricExporter(url, insecure=True, compression=compression),
+        GrpcLogExporter(url, insecure=True, compression=compression),
+    )
+
+
+def send_spans(exporter: SpanExporter) -> None:
+    provider = TracerProvider(resource=APP, shutdown_on_exit=False)
+    provider.add_span_processor(BatchSpanProcessor(exporter, max_queue_size=2 * MANY))
     tracer = provider.get_tracer("test")
     for n in range(MANY):
         tracer.start_span(f"span-{n}", attributes={"n": n}).end()
     provider.shutdown()
 
 
-def send_points(url: str, compression: Compression) -> None:
-    exporter = OTLPMetricExporter(f"{url}/v1/metrics", compression=compression)
+def send_points(exporter: MetricExporter) -> None:
     reader = PeriodicExportingMetricReader(exporter, export_interval_millis=3_600_000)
     provider = MeterProvider([reader], resource=APP, shutdown_on_exit=False)
     counter = provider.get_meter("test").create_counter("orders")
@@ -80,11 +104,9 @@ def send_points(url: str, compression: Compression) -> None:
     provider.shutdown()
 
 
-def send_records(url: str, compression: Compression) -> None:
+def send_records(exporter: LogRecordExporter) -> None:
     provider = LoggerProvider(resource=APP, shutdown_on_exit=False)
-    provider.add_log_record_processor(
-        BatchLogRecordProcessor(OTLPLogExporter(f"{url}/v1/logs", compression=compression), max_queue_size=2 * MANY)
-    )
+    provider.add_log_record_processor(BatchLogRecordProcessor(exporter, max_queue_size=2 * MANY))
     logger = provider.get_logger("test")
     for n in range(1000):
         logger.emit(LogRecord(body=f"line-{n}", severity_number=SeverityNumber.INFO))
@@ -102,12 +124,16 @@ def check_resource(resource: dict[str, str]) -> None:
 
 
 @pytest.mark.parametrize("compression", ["none", "gzip"])
-async def test_everything_the_sdk_sends_arrives_once_with_the_resource_added(tmp_path: Path, compression: str) -> None:
-    encoding = Compression.Gzip if compression == "gzip" else Compression.NoCompression
-    sends: list[Callable[[str, Compression], None]] = [send_spans, send_points, send_records]
-    async with relayed(tmp_path, compression) as (upstream, url):
-        for send in sends:
-            await asyncio.to_thread(send, url, encoding)
+@pytest.mark.parametrize("protocol", ["http", "grpc"])
+async def test_everything_the_sdk_sends_arrives_once_with_the_resource_added(
+    tmp_path: Path, compression: str, protocol: str
+) -> None:
+    async with relayed(tmp_path, compression) as (upstream, http_url, grpc_url):
+        made = exporters_over_http if protocol == "http" else exporters_over_grpc
+        tracing, metering, logging = made(http_url if protocol == "http" else grpc_url, compression == "gzip")
+        await asyncio.to_thread(send_spans, tracing)
+        await asyncio.to_thread(send_points, metering)
+        await asyncio.to_thread(send_records, logging)
         assert Counter(span.name for _, span in upstream.spans) == Counter(f"span-{n}" for n in range(MANY))
         assert Counter(record.body.string_value for _, record in upstream.records) == Counter(
             f"line-{n}" for n in range(1000)
@@ -124,7 +150,7 @@ async def test_a_request_without_a_resource_gets_one(tmp_path: Path) -> None:
     request = ExportTraceServiceRequest()
     request.resource_spans.add().scope_spans.add().spans.add(name="bare")
     request.resource_spans.add().scope_spans.add().spans.add(name="two")
-    async with relayed(tmp_path, "none") as (upstream, url):
+    async with relayed(tmp_path, "none") as (upstream, url, _):
         body = request.SerializeToString()
         assert await asyncio.to_thread(post, f"{url}/v1/traces", body) == 200
         squeezed = gzip.compress(body)
@@ -150,7 +176,7 @@ JSON_REQUESTS = {
 
 @pytest.mark.parametrize("compression", ["none", "gzip"])
 async def test_json_arrives_as_protobuf_with_the_resource_added(tmp_path: Path, compression: str) -> None:
-    async with relayed(tmp_path, compression) as (upstream, url):
+    async with relayed(tmp_path, compression) as (upstream, url, _):
         for signal, body in JSON_REQUESTS.items():
             headers = {"Content-Type": "application/json"}
             assert await asyncio.to_thread(post, f"{url}/v1/{signal}", body, **headers) == 200
@@ -167,7 +193,7 @@ async def test_json_arrives_as_protobuf_with_the_resource_added(tmp_path: Path, 
 
 async def test_an_upstream_that_fails_is_told_to_the_sdk_which_sends_again(tmp_path: Path) -> None:
     """Nothing is lost: 503 with Retry-After makes the SDK's exporter keep its batch."""
-    async with relayed(tmp_path, "none") as (upstream, url):
+    async with relayed(tmp_path, "none") as (upstream, url, _):
         upstream.script = [(503, {"Retry-After": "1"}, b"")]
 
         def send() -> None:

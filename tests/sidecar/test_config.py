@@ -197,6 +197,15 @@ def test_what_is_shown_can_be_loaded_again() -> None:
     assert load(flags, {}, None).config == first.config
 
 
+@pytest.mark.parametrize("endpoint", ["http://localhost:4317", "http://127.0.0.1:4318"])
+def test_a_sidecar_is_not_its_own_upstream(endpoint: str) -> None:
+    with pytest.raises(BadConfig) as bad:
+        loaded(f"export: [{{otlp_http: {{endpoint: '{endpoint}'}}}}]\n")
+    assert [(p.path, p.problem) for p in bad.value.problems] == [
+        ("export.0.otlp_http.endpoint", f'"{endpoint}" is this sidecar\'s own listener')
+    ]
+
+
 def test_every_scalar_key_has_an_environment_variable() -> None:
     from sidecar.logic.layers import scalar_paths, variable
 
@@ -208,6 +217,7 @@ def test_every_scalar_key_has_an_environment_variable() -> None:
         "OUTRIDER_COLLECTOR_URL",
         "OUTRIDER_COLLECTOR_TOKEN",
         "OUTRIDER_API_LISTEN",
+        "OUTRIDER_OTLP_GRPC",
         "OUTRIDER_OTLP_HTTP",
         "OUTRIDER_OTLP_MAX_BODY_BYTES",
         "OUTRIDER_LOG_LEVEL",

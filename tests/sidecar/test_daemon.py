@@ -7,10 +7,12 @@ import errno
 import io
 import json
 import random
+import socket
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
 from typing import Any
 
+import grpc
 import pytest
 import structlog
 
@@ -21,6 +23,7 @@ from sidecar.io.clock import SystemClock
 from sidecar.io.descriptors import connections
 from sidecar.io.log import configure
 from sidecar.model.process import ProcessSample
+from sidecar.model.signals import Signal
 from tests.fakes import RecordingUpstream
 
 NOT_FOUND = ProcessSample(found=False, why="none")
@@ -35,8 +38,8 @@ class Hurried(SystemClock):
 
 
 def settings(environ: dict[str, str] | None = None) -> Loaded:
-    listen = {"OUTRIDER_API_LISTEN": "127.0.0.1:0", "OUTRIDER_OTLP_HTTP": "127.0.0.1:0", "OUTRIDER_DRAIN": "200ms"}
-    return load({}, {"HOSTNAME": "pod-1", **listen, **(environ or {})}, None)
+    listen = dict.fromkeys(("OUTRIDER_API_LISTEN", "OUTRIDER_OTLP_GRPC", "OUTRIDER_OTLP_HTTP"), "127.0.0.1:0")
+    return load({}, {"HOSTNAME": "pod-1", "OUTRIDER_DRAIN": "200ms", **listen, **(environ or {})}, None)
 
 
 async def surface(daemon: Daemon) -> Surface:
@@ -149,10 +152,38 @@ async def test_an_upstream_that_is_down_is_said_once_and_so_is_its_return() -> N
 async def test_without_an_upstream_otlp_stays_closed_and_that_is_said_once() -> None:
     async with running(settings()) as (daemon, events):
         await until(lambda: events.named("otlp closed"))
-        assert daemon.listeners == []
+        assert daemon.listeners == {}
         assert daemon.status().relay == ()
     assert len(events.named("otlp closed")) == 1
     assert events.named("no checks")[0]["remedy"] == "give --target URL, or probes in a file"
+
+
+async def test_both_protocols_have_their_listener_and_one_receiver() -> None:
+    async with RecordingUpstream() as upstream:
+        async with running(settings({"OTEL_EXPORTER_OTLP_ENDPOINT": upstream.url})) as (daemon, events):
+            await until(lambda: len(events.named("otlp open")) == 2)
+            listeners = [(listener.name, listener.up) for listener in daemon.status().listeners]
+            assert listeners == [("otlp grpc", True), ("otlp http", True), ("api", True)]
+            port = daemon.listeners["otlp grpc"].ports[0]
+            async with grpc.aio.insecure_channel(f"127.0.0.1:{port}") as channel:
+                export = channel.unary_unary("/opentelemetry.proto.collector.trace.v1.TraceService/Export")
+                assert await export(b"\n\x04\x12\x02\x12\x00") == b""
+            assert len(upstream.spans) == 1
+            assert daemon.received.items[Signal.TRACES] == 1
+        assert [event["protocol"] for event in events.named("otlp open")] == ["grpc", "http"]
+
+
+async def test_a_port_of_grpc_that_is_taken_keeps_us_from_being_ready() -> None:
+    with socket.socket() as taken:
+        taken.bind(("127.0.0.1", 0))
+        taken.listen()
+        port = taken.getsockname()[1]
+        environ = {"OTEL_EXPORTER_OTLP_ENDPOINT": "http://127.0.0.1:9", "OUTRIDER_OTLP_GRPC": f"127.0.0.1:{port}"}
+        async with running(settings(environ)) as (daemon, events):
+            await until(lambda: events.named("otlp not open yet"))
+            why = f"cannot listen on 127.0.0.1:{port}: the port is taken by another process"
+            assert daemon.unready() == [why]
+            assert [(e["protocol"], e["why"]) for e in events.named("otlp not open yet")] == [("grpc", why)]
 
 
 async def test_status_is_complete_before_and_after_the_first_look() -> None:

@@ -1,0 +1,133 @@
+"""The fields of a request: what is refused, what is joined, and what is remembered."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import pytest
+from hpack import Decoder, Encoder
+
+from sidecar.logic.http2_frames import Code, Fault
+from sidecar.logic.http2_headers import CACHED, Fields, HeaderBlocks, Malformed, literal, request, trailers
+
+POST: list[tuple[bytes, bytes]] = [(b":method", b"POST"), (b":scheme", b"http"), (b":path", b"/x")]
+
+
+class Interpreter:
+    """Counts how often a block had to be understood."""
+
+    def __init__(self) -> None:
+        self.seen: list[Fields] = []
+
+    def __call__(self, fields: Fields) -> int:
+        self.seen.append(fields)
+        return len(self.seen)
+
+
+def test_fields_are_a_mapping_and_repeated_ones_are_joined() -> None:
+    assert request([*POST, (b"a", b"1"), (b"b", b"2"), (b"a", b"3")]) == {
+        b":method": b"POST",
+        b":scheme": b"http",
+        b":path": b"/x",
+        b"a": b"1, 3",
+        b"b": b"2",
+    }
+
+
+@pytest.mark.parametrize(
+    "pairs",
+    [
+        [],
+        POST[1:],
+        POST[:2],
+        [POST[0], POST[2]],
+        [*POST[:2], (b":path", b"")],
+        [*POST, (b":path", b"/y")],
+        [*POST, (b":status", b"200")],
+        [*POST, (b":", b"")],
+        [*POST, (b"a", b"b"), (b":authority", b"x")],
+        [*POST, (b"Upper", b"b")],
+        [*POST, (b"", b"b")],
+        [*POST, (b"a b", b"c")],
+        [*POST, (b"a:b", b"c")],
+        [*POST, (b"connection", b"close")],
+        [*POST, (b"transfer-encoding", b"chunked")],
+        [*POST, (b"te", b"gzip")],
+        [*POST, (b"a", b" b")],
+        [*POST, (b"a", b"b\t")],
+        [*POST, (b"a", b"b\r\nc")],
+        [*POST, (b"a", b"\0")],
+        [*POST, (b"content-length", b"x")],
+        [*POST, (b"content-length", b"-1")],
+        [*POST, (b"content-length", b"1"), (b"content-length", b"1")],
+        [*POST, (b"content-length", b"1" * 19)],
+    ],
+)
+def test_a_request_that_breaks_a_rule_is_malformed(pairs: Sequence[tuple[bytes, bytes]]) -> None:
+    with pytest.raises(Malformed):
+        request(list(pairs))
+
+
+def test_trailers_have_no_pseudo_headers() -> None:
+    trailers([(b"a", b"b")])
+    with pytest.raises(Malformed):
+        trailers([(b":path", b"/")])
+
+
+def test_a_block_that_is_indexed_throughout_is_understood_once() -> None:
+    encoder, seen = Encoder(), Interpreter()
+    blocks = HeaderBlocks(seen)
+    first = encoder.encode(list(POST))
+    assert blocks.request(first) == 1
+    indexed = encoder.encode(list(POST))
+    assert min(indexed) >= 0x80
+    assert [blocks.request(indexed) for _ in range(5)] == [1] * 5
+    assert len(seen.seen) == 1
+
+
+def test_the_same_bytes_mean_something_else_once_the_table_has_changed() -> None:
+    """Also when an insertion evicts an entry, so that the table is as long and as large as before."""
+    blocks: HeaderBlocks[Fields] = HeaderBlocks(lambda fields: fields)
+    start = b"\x83\x86\x84"
+    blocks.request(b"\x3f\x03" + start + b"\x40\x01a\x01b")
+    assert blocks.request(start + b"\xbe")[b"a"] == b"b"
+    assert blocks.request(start + b"\xbe")[b"a"] == b"b"
+    blocks.request(start + b"\x40\x01a\x01c")
+    assert blocks.request(start + b"\xbe")[b"a"] == b"c"
+    blocks.skip(start + b"\x40\x01a\x01d")
+    assert blocks.request(start + b"\xbe")[b"a"] == b"d"
+    blocks.trailers(b"\x40\x01a\x01e")
+    assert blocks.request(start + b"\xbe")[b"a"] == b"e"
+    blocks.request(b"\x20\x3f\x03" + start + b"\x40\x01a\x01f")
+    assert blocks.request(start + b"\xbe")[b"a"] == b"f"
+
+
+def test_a_malformed_block_stays_malformed_and_the_table_follows() -> None:
+    blocks: HeaderBlocks[Fields] = HeaderBlocks(lambda fields: fields)
+    for _ in range(3):
+        with pytest.raises(Malformed):
+            blocks.request(b"\x83\x86")
+    assert blocks.request(b"\x83\x86\x84")[b":path"] == b"/"
+
+
+def test_what_is_remembered_is_bounded() -> None:
+    blocks = HeaderBlocks(Interpreter())
+    for n in range(10 * CACHED):
+        blocks.request(b"\x83\x86\x84" + b"\x90" * (n % 7) + b"\x00\x01a" + bytes((4,)) + b"%04d" % n)
+    assert len(blocks._lists) <= CACHED
+    assert len(blocks._blocks) <= CACHED
+
+
+def test_a_table_that_is_lost_ends_the_connection() -> None:
+    blocks = HeaderBlocks(Interpreter())
+    with pytest.raises(Fault) as lost:
+        blocks.request(b"\x80")
+    assert (lost.value.code, lost.value.stream) == (Code.COMPRESSION_ERROR, 0)
+
+
+@pytest.mark.parametrize("size", [0, 1, 126, 127, 128, 300, 20_000])
+def test_our_own_fields_are_literals_without_a_table(size: int) -> None:
+    decoder = Decoder(1 << 20)
+    (field,) = decoder.decode(literal(b"grpc-message", b"x" * size), raw=True)
+    assert tuple(field) == (b"grpc-message", b"x" * size)
+    assert not decoder.header_table.dynamic_entries
