@@ -15,6 +15,7 @@ import msgspec
 import yaml
 
 from .export.otlp_http import Config as OtlpHttpConfig
+from .io.spool import Config as SpoolConfig
 from .logic.layers import Layer, leaves, merge, otel_environment, own_environment
 from .logic.scalars import Address, Duration, HttpUrl, ListenAddress, Scalar, SecretText, TargetUrl, show_duration
 from .logic.schema import Problem, Table, hints, join, optional_of, scalar_of
@@ -111,6 +112,7 @@ class Config(msgspec.Struct, frozen=True, kw_only=True):
     probes: dict[str, CheckConfigs] = {}
     otlp: Otlp = Otlp()
     export: tuple[Export, ...] = ()
+    spool: SpoolConfig | None = None
     collector: Collector | None = None
     api: Api = Api()
     metrics: Metrics = Metrics()
