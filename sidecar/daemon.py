@@ -2,7 +2,8 @@
 
 Start: OTLP listeners first (applications begin to send at once), then probes, then the API, then what reports to
 others. Stop, on SIGTERM: every listener stays open while the neighbour still runs or sends, until
-`drain` has passed; what is in flight goes to the spool first, and is sent; the collector is told; then all is closed. In Kubernetes a native sidecar
+`drain` has passed; what is in flight goes to the spool first, and is sent; the collector is told; then all is closed.
+In Kubernetes a native sidecar
 gets SIGTERM only after its application has gone.
 """
 

@@ -86,8 +86,8 @@ class Upstream(msgspec.Struct, frozen=True):
 
 
 class UpstreamView(msgspec.Struct, frozen=True):
-    """For `/status` and `/metrics`. `retry_in` is seconds until the next trial; None while all is well. The queue is what waits in
-    the spool; `oldest` unix seconds."""
+    """For `/status` and `/metrics`. `retry_in` is seconds until the next trial; None while all is well. The queue is what
+    waits in the spool; `oldest` unix seconds."""
 
     name: str
     required: bool
@@ -254,8 +254,9 @@ class Lane:
                     self._lingering = asyncio.get_running_loop().call_later(LINGER, self._lingered)
                 break
             self._depart()
-        if self._spool is not None and self._backlog is None and not self._stopped and self.waiting > len(self.claimed):
-            self._pump_backlog()
+        spool = self._spool
+        if spool is not None and self._backlog is None and not self._stopped and self.waiting > len(self.claimed):
+            self._pump_backlog(spool)
 
     def _ready(self) -> list[deque[Parcel]]:
         """Queues of which something may leave."""
@@ -379,7 +380,7 @@ class Lane:
         self.claimed.discard(parcel.number)
         self.bytes -= len(parcel.batch.body)
 
-    def _pump_backlog(self) -> None:
+    def _pump_backlog(self, spool: Spool) -> None:
         now = self._clock.monotonic()
         if not self._retry.admits(now, len(self._flights)):
             if not self._flights:
@@ -387,7 +388,7 @@ class Lane:
             return
         if len(self._flights) >= FLIGHTS:
             return
-        self._backlog = asyncio.get_running_loop().create_task(self._resend())
+        self._backlog = asyncio.get_running_loop().create_task(self._resend(spool))
         self._backlog.add_done_callback(self._resent)
 
     def _resent(self, task: asyncio.Task[None]) -> None:
@@ -397,10 +398,9 @@ class Lane:
         if self.waiting > len(self.claimed):  # it failed, or the spool cannot be read now
             self._wake_at(max(self._retry.until, self._clock.monotonic() + 0.2))
 
-    async def _resend(self) -> None:
+    async def _resend(self, spool: Spool) -> None:
         """Out of the spool, a flight at a time, until nothing is left or the upstream fails."""
-        spool, name = self._spool, self.upstream.name
-        assert spool is not None
+        name = self.upstream.name
         idle = 0
         while idle < len(Signal) and self._retry.admits(self._clock.monotonic(), len(self._flights)):
             signal = self._turns[0]

@@ -12,8 +12,8 @@ after `LINGER`; at most `FLIGHTS` at a time, `LARGEST` bytes each.
 
 *The verdict* (`logic.verdict`) is the one place that decides what a producer is told. With a spool, every required upstream's
 place there is reserved before anything is sent; no place is 429. What an upstream has not accepted within its patience
-(`logic.patience`), has failed to take or cannot take now is written for that upstream alone, and is as good as accepted once it is
-committed. An acceptance that comes later deletes the row. While upstreams are well nothing touches the disk.
+(`logic.patience`), has failed to take or cannot take now is written for that upstream alone, and is as good as accepted once it
+is committed. An acceptance that comes later deletes the row. While upstreams are well nothing touches the disk.
 Without a spool, or while its disk is in trouble, what a required upstream did not accept is refused with 503, and the producer
 keeps it.
 
@@ -123,7 +123,7 @@ class Relay:
             return
         spool, required = self.spool, self._required
         reserved = spool is not None and bool(required) and spool.fits(len(batch.body))
-        if reserved and not self._reserve(len(batch.body)):
+        if spool is not None and reserved and not self._reserve(spool, len(batch.body)):
             answer.set_result(refusal(429, "the spool is full", self._rng.randint(1, 2)))
             return
         request = Request(answer, len(required))
@@ -153,11 +153,9 @@ class Relay:
 
         request.answer.add_done_callback(answered)
 
-    def _reserve(self, size: int) -> bool:
+    def _reserve(self, spool: Spool, size: int) -> bool:
         """A place for each required upstream, or for none."""
-        spool = self.spool
-        assert spool is not None
-        given = []
+        given: list[str] = []
         for lane in self._required:
             lane.full = not spool.reserve(lane.upstream.name, size, lane.claimed)
             if lane.full:

@@ -464,7 +464,7 @@ class Spool:
             return
         self._trouble = ""
         self._guarded(self._file.probe, None, errors)
-        if not self._trouble and self._dead:
+        if self._dead:
             dead, self._dead = self._dead, set()
             if not self._apply([_Delete(number) for number in dead], errors):
                 self._dead |= dead

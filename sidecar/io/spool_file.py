@@ -186,7 +186,7 @@ class SpoolFile:
             with _translated():
                 db.execute("BEGIN IMMEDIATE")
                 for row in writes:
-                    db.execute(f"INSERT INTO batch VALUES ({_marks(9)})", _values(row))
+                    db.execute(f"INSERT INTO batch VALUES ({_marks(9)})", _values(row))  # noqa: S608 - marks only
                     _add(totals, row.upstream, row.batch.signal, 1, len(row.batch.body))
                 for number in deletes:
                     self._delete(number, totals)
@@ -218,7 +218,7 @@ class SpoolFile:
 
     def _quarantine(self, values: tuple[object, ...], reason: str) -> None:
         db = self._db
-        db.execute(f"INSERT OR REPLACE INTO quarantine VALUES ({_marks(11)})", (*values, reason, self._now()))
+        db.execute(f"INSERT OR REPLACE INTO quarantine VALUES ({_marks(11)})", (*values, reason, self._now()))  # noqa: S608
         while True:
             rows, size = db.execute("SELECT count(*), coalesce(sum(size), 0) FROM quarantine").fetchone()
             if rows <= 1 or (rows <= MOST_QUARANTINED and size <= self._quarantine_bytes):
@@ -315,7 +315,8 @@ class SpoolFile:
             due = self._db.execute(
                 "SELECT id, size FROM batch WHERE upstream = ? AND signal = ? ORDER BY id", (upstream, signal.value)
             )
-            numbers, size = [], 0
+            numbers: list[int] = []
+            size = 0
             for number, length in due:
                 if number in skip:
                     continue
