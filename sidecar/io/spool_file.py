@@ -263,7 +263,7 @@ class SpoolFile:
         """Restart the WAL before it grows, give space back when nothing is left. Best effort: work does not depend on it."""
         try:
             if not self.totals and self._pages("page_count") > 256 and self._pages("freelist_count") > 64:
-                self._db.execute("PRAGMA incremental_vacuum").fetchall()
+                self._db.executescript("PRAGMA incremental_vacuum")  # which `execute` would leave after one page
                 self._checkpoint("TRUNCATE")
             elif self._wal_bytes() > self._reserve // 8:
                 self._checkpoint()
@@ -349,6 +349,7 @@ class SpoolFile:
         except BaseException:
             self._rollback()
             raise
+        self.tidy()
 
     def oldest(self) -> dict[str, float]:
         """When the oldest row of each upstream was written, unix seconds."""
