@@ -27,11 +27,12 @@ FLOORS = {
     "relay": 4,
     "daemon": 4,
     "api": 5,
+    "spool_command": 5,
     "cli": 5,
     "__main__": 6,
 }
 # On the upper floors each file may use those before it: the daemon assembles, the command opens the API over it.
-ORDER = ["telemetry", "config", "monitor", "lane", "relay", "daemon", "api", "cli"]
+ORDER = ["telemetry", "config", "monitor", "lane", "relay", "daemon", "api", "spool_command", "cli"]
 COLLECTOR_MAY = {"version", "model", "logic", "io", "otlp"}
 PURE = {"model", "logic"}
 NOT_PURE = {

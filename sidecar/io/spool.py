@@ -131,6 +131,7 @@ class Spool:
         self._dead: set[int] = set()
         self._trouble = ""
         self._said = ""
+        self._told: Totals = {}
         self._opened_id = 0
 
     # On the loop
@@ -355,8 +356,8 @@ class Spool:
             last, self._opened_id = self._opened_id, 0
             oldest = self._guarded(file.oldest, {}, errors)
         news = (totals, oldest, disk, self._trouble, last)
-        if results or errors or corrupt or self._trouble != self._said:
-            self._said = self._trouble
+        if results or errors or corrupt or self._trouble != self._said or totals != self._told:
+            self._said, self._told = self._trouble, totals
             self._loop.call_soon_threadsafe(self._report, results, news, errors, corrupt)
 
     def _change(self, changes: list[_Change], errors: list[str]) -> list[tuple[_Operation, object]]:
@@ -385,8 +386,7 @@ class Spool:
             try:
                 file.apply(writes, deletes, moves)
             except Corrupt as error:
-                self._rescue(error, errors)
-                if self._trouble:
+                if not self._rescue(error, errors):
                     return False
                 continue
             except Full:
@@ -432,18 +432,27 @@ class Spool:
         self._trouble = str(error) or type(error).__name__
         errors.append(getattr(error, "reason", "other"))
 
-    def _rescue(self, error: Exception, errors: list[str]) -> None:
-        """The file is broken: another one, with what can be read of it."""
+    def _rescue(self, error: Exception, errors: list[str]) -> bool:
+        """The file is broken: another one, with what can be read of it. False: that failed too."""
         from .spool_file import Corrupt, Unusable
 
         errors.append("corrupt")
         if self._file is not None:
             try:
                 self._file.rescue()
-                return
+                return True
             except (Corrupt, Unusable) as again:
                 error = again
         self._fail(error, errors)
+        return False
+
+    def _renew(self, file: SpoolFile) -> None:
+        """Nothing can be written, but if every row has arrived, the files may go."""
+        if file.holds_only(self._dead):
+            file.start_afresh()
+            file.probe()
+            self._dead = set()
+            self._trouble = ""
 
     def _open_file(self) -> None:
         from .spool_file import Corrupt, SpoolFile, Unusable
@@ -464,6 +473,9 @@ class Spool:
             return
         self._trouble = ""
         self._guarded(self._file.probe, None, errors)
+        if self._trouble and self._dead:
+            file = self._file
+            self._guarded(lambda: self._renew(file), None, errors)
         if self._dead:
             dead, self._dead = self._dead, set()
             if not self._apply([_Delete(number) for number in dead], errors):

@@ -16,8 +16,9 @@ What is durable: a commit survives the death of the process always. With `synchr
 committed since the last checkpoint (never the file's consistency); with FULL it takes nothing. One process at a time has the
 spool: `lock` is held as long as the file is open, and the kernel lets go of it however the process ends.
 
-Space: freed pages are used again, and given back to the file system when no row is left (`auto_vacuum=INCREMENTAL`). A WAL is
-restarted, not truncated to nothing: deleting is possible on a full disk.
+Space: freed pages are used again, and given back to the file system when no row is left (`auto_vacuum=INCREMENTAL`). On a full
+disk SQLite may be unable even to delete; `spool` then remembers what has arrived, and when that is every row the file is begun
+anew (a death before that sends those rows twice).
 
 ::
 
@@ -396,6 +397,23 @@ class SpoolFile:
                 file.unlink()
             older.rmdir()
         return carried
+
+    def holds_only(self, numbers: Collection[int]) -> bool:
+        """Is every row one of these?"""
+        with _translated():
+            return all(number in numbers for (number,) in self._db.execute("SELECT id FROM batch"))
+
+    def start_afresh(self) -> None:
+        """Delete the files and begin anew: for a disk so full that nothing can be deleted from within them. The quarantine goes
+        too."""
+        self._db.close()
+        try:
+            for name in (NAME, f"{NAME}-wal", f"{NAME}-shm"):
+                (self.directory / name).unlink(missing_ok=True)
+        except OSError as error:
+            raise Unusable("unwritable", f"{self.directory}: {error.strerror}") from None
+        finally:
+            self._connect()
 
     def close(self) -> None:
         try:

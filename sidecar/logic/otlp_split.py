@@ -48,7 +48,8 @@ def _cut(message: bytes, levels: tuple[frozenset[int], ...], level: int, most: i
 def _leaves(message: bytes, levels: tuple[frozenset[int], ...], level: int) -> int:
     if level == len(levels):
         return 1
-    return sum(_leaves(payload, levels, level + 1) for _, tag, payload in _fields(message) if tag in levels[level])
+    found = sum(_leaves(payload, levels, level + 1) for _, tag, payload in _fields(message) if tag in levels[level])
+    return found if _divisible(message, levels, level) else min(found, 1)
 
 
 def _divisible(message: bytes, levels: tuple[frozenset[int], ...], level: int) -> bool:

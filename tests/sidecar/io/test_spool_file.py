@@ -221,10 +221,10 @@ def test_of_a_file_with_a_broken_page_every_row_that_can_be_read_is_carried_over
     (tmp_path / NAME).write_bytes(raw)
     file = opened(tmp_path)
     try:
-        rows, bad = file.read("a", Signal.TRACES, (), 1 << 30)
+        rows, _ = file.read("a", Signal.TRACES, (), 1 << 30)
     except Exception:  # noqa: BLE001 - the thread does the same
         file.rescue()
-        rows, bad = file.read("a", Signal.TRACES, (), 1 << 30)
+        rows, _ = file.read("a", Signal.TRACES, (), 1 << 30)
     for each in rows:
         assert each.batch.body == b"%d" % each.id * 300
     assert len(rows) >= (0 if page == 0 else 60)

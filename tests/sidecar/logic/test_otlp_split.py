@@ -13,19 +13,21 @@ from opentelemetry.proto.collector.trace.v1.trace_service_pb2 import ExportTrace
 from sidecar.logic.otlp_split import halve
 from sidecar.logic.otlp_wire import count
 from sidecar.model.signals import Batch, Signal
+from tests.sidecar.otlp.test_http import field
 
 shapes = st.lists(st.lists(st.lists(st.integers(0, 5), max_size=4), max_size=3), max_size=3)
 """Resources of scopes of metrics of so many points; spans and records are the number of metrics."""
+KIND: dict[Signal, Any] = {
+    Signal.TRACES: ExportTraceServiceRequest,
+    Signal.LOGS: ExportLogsServiceRequest,
+    Signal.METRICS: ExportMetricsServiceRequest,
+}
 KINDS = ("gauge", "sum", "histogram", "exponential_histogram", "summary")
 
 
 def request(signal: Signal, shape: list[list[list[int]]]) -> Any:
     number = 0
-    made: Any = {
-        Signal.TRACES: ExportTraceServiceRequest,
-        Signal.LOGS: ExportLogsServiceRequest,
-        Signal.METRICS: ExportMetricsServiceRequest,
-    }[signal]()
+    made: Any = KIND[signal]()
     for r, scopes in enumerate(shape):
         resource = getattr(made, f"resource_{'spans' if signal is Signal.TRACES else signal}").add(schema_url=f"r{r}")
         resource.resource.attributes.add(key=f"k{r}").value.string_value = "v" * 200
@@ -85,8 +87,13 @@ def test_the_halves_hold_every_item_once_in_order_with_what_is_around_it(
 
 
 def test_a_metric_with_two_kinds_of_data_is_not_cut() -> None:
-    gauge = request(Signal.METRICS, [[[4]]]).SerializeToString()
-    metric = ExportMetricsServiceRequest.FromString(gauge).resource_metrics[0].scope_metrics[0].metrics[0]
-    twice = metric.SerializeToString() + b"\x3a\x00"  # a sum without points comes last, and wins
-    assert count(Signal.METRICS, b"\x0a" + bytes([len(twice) + 2 + 2]) + b"\x12" + bytes([len(twice) + 2]) + b"\x12" + bytes([len(twice)]) + twice) == 0
-    assert halve(Batch(Signal.METRICS, gauge, 1)) is None
+    """The last kind wins, so its points may not be parted from it."""
+
+    def around(payload: bytes) -> bytes:
+        return field(1, field(2, field(2, payload)))
+
+    data = field(5, field(1, b"") * 3) + field(7, field(1, b"") * 2)
+    body = around(data)
+    assert count(Signal.METRICS, body) == 2
+    assert halve(Batch(Signal.METRICS, body, 2)) is None
+    assert halve(Batch(Signal.METRICS, body + around(field(5, field(1, b""))), 3)) is not None
