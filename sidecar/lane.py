@@ -110,12 +110,13 @@ class Request:
         self.answer = answer
         self.required = required
         self.outcomes: list[tuple[Outcome, bool]] = []
-        self.parcels: list[tuple[Lane, Parcel]] = []
+        self.parcels: Sequence[tuple[Lane, Parcel]] = ()
 
     def settle(self, outcome: Outcome, alone: bool, wait: int) -> None:
         self.outcomes.append((outcome, alone))
         if len(self.outcomes) == self.required and not self.answer.done():
             self.answer.set_result(verdict(self.outcomes, wait))
+            self.parcels = ()
 
     def hurry(self) -> None:
         """Patience is at its end: what is not settled is written to the spool, and goes on flying."""
@@ -432,12 +433,6 @@ class Lane:
                 await asyncio.sleep(pause)
 
     # The end
-
-    def spill(self) -> None:
-        """Everything that is in memory goes to the spool, and goes on flying."""
-        for queue in self._queues.values():
-            for parcel in list(queue):
-                self.stow(parcel)
 
     async def stop(self) -> None:
         """Nothing more is sent; whoever waits is told, or what they sent is written."""

@@ -30,6 +30,7 @@ from __future__ import annotations
 
 import asyncio
 import random
+from collections import deque
 from collections.abc import Mapping, Sequence
 
 from .io.clock import Clock
@@ -66,7 +67,8 @@ class Relay:
         self.spool = spool
         self._lanes = [Lane(upstream, clock, rng, spool if upstream.required else None) for upstream in upstreams]
         self._required = [lane for lane in self._lanes if lane.upstream.required]
-        self._waiting: set[Request] = set()
+        self._waiting: deque[tuple[float, Request]] = deque()
+        self._timer: asyncio.TimerHandle | None = None
         self._large: set[asyncio.Future[Reply]] = set()
 
     @property
@@ -141,17 +143,20 @@ class Relay:
             lane.offer(parcel)
 
     def _wait(self, request: Request, parcels: list[tuple[Lane, Parcel]]) -> None:
-        """When patience ends before the answer comes, the spool is asked."""
+        """When patience ends before the answer comes, the spool is asked. One timer for all: most are answered long before."""
         request.parcels = [(lane, parcel) for lane, parcel in parcels if parcel.stowable]
-        patience = max(lane.patience.seconds for lane in self._required)
-        timer = asyncio.get_running_loop().call_later(patience, request.hurry)
-        self._waiting.add(request)
+        patience = max([lane.patience.seconds for lane in self._required])
+        loop = asyncio.get_running_loop()
+        self._waiting.append((loop.time() + patience, request))
+        if self._timer is None:
+            self._timer = loop.call_later(patience, self._impatient)
 
-        def answered(answer: asyncio.Future[Reply]) -> None:
-            timer.cancel()
-            self._waiting.discard(request)
-
-        request.answer.add_done_callback(answered)
+    def _impatient(self) -> None:
+        loop, waiting = asyncio.get_running_loop(), self._waiting
+        now = loop.time() + 0.001
+        while waiting and (waiting[0][0] <= now or waiting[0][1].answer.done()):
+            waiting.popleft()[1].hurry()
+        self._timer = loop.call_later(waiting[0][0] - loop.time(), self._impatient) if waiting else None
 
     def _reserve(self, spool: Spool, size: int) -> bool:
         """A place for each required upstream, or for none."""
@@ -177,7 +182,7 @@ class Relay:
 
     def spill(self) -> None:
         """Stopping begins: everything in memory that has a place in the spool is written now, and goes on flying."""
-        for request in list(self._waiting):
+        for _, request in self._waiting:
             request.hurry()
 
     async def drain(self, timeout: float) -> None:
@@ -194,6 +199,9 @@ class Relay:
         await self._stop()
 
     async def _stop(self) -> None:
+        if self._timer is not None:
+            self._timer.cancel()
+            self._timer = None
         for lane in self._lanes:
             await lane.stop()
         if self.spool is not None:

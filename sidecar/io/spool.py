@@ -122,6 +122,10 @@ class Spool:
         self._oldest: dict[str, float] = {}
         self._writing: Totals = {}
         self._reserved: dict[str, int] = {}
+        self._reserved_in_all = 0
+        self._waiting: dict[str, int] = {}
+        self._taken: dict[str, int] = {}
+        self._taken_in_all = 0
         self._evicting: dict[str, int] = {}
         self._last = 0
         self._operations: queue.SimpleQueue[_Operation] = queue.SimpleQueue()
@@ -160,11 +164,9 @@ class Spool:
 
     def rows(self, upstream: str, signal: Signal | None = None) -> int:
         """Rows that wait or are being written."""
-        return sum(
-            totals.get((upstream, each), (0, 0))[0]
-            for each in ((signal,) if signal else Signal)
-            for totals in (self._totals, self._writing)
-        )
+        if signal is None:
+            return self._waiting.get(upstream, 0)
+        return sum(totals.get((upstream, signal), (0, 0))[0] for totals in (self._totals, self._writing))
 
     def bytes(self, upstream: str) -> int:
         return sum(
@@ -179,20 +181,21 @@ class Spool:
         """Every upstream that has rows, also those that are configured no longer."""
         return {upstream for upstream, _ in self._totals}
 
-    def _used(self, upstream: str) -> int:
-        on_disk = sum(
-            min(2 * size, size + 4096 * rows) + 400 * rows
-            for totals in (self._totals, self._writing)
-            for (name, _), (rows, size) in totals.items()
-            if name == upstream
-        )
-        return on_disk + self._reserved.get(upstream, 0)
+    def _tally(self) -> None:
+        """Once for each change of rows, because `reserve` is asked with every request."""
+        self._waiting, self._taken = {}, {}
+        for totals in (self._totals, self._writing):
+            for (name, _), (rows, size) in totals.items():
+                self._waiting[name] = self._waiting.get(name, 0) + rows
+                cost = min(2 * size, size + 4096 * rows) + 400 * rows
+                self._taken[name] = self._taken.get(name, 0) + cost
+        self._taken_in_all = sum(self._taken.values())
 
     def room(self, upstream: str) -> int:
         """Bytes that `reserve` may still give."""
-        everyone = {name for totals in (self._totals, self._writing) for name, _ in totals} | self._reserved.keys()
-        free = self._budget - sum(self._used(name) for name in everyone)
-        return min(free, self._quota - self._used(upstream)) + self._evicting.get(upstream, 0)
+        own = self._quota - self._taken.get(upstream, 0) - self._reserved.get(upstream, 0)
+        free = self._budget - self._taken_in_all - self._reserved_in_all
+        return (min(free, own)) + self._evicting.get(upstream, 0)
 
     def fits(self, size: int) -> bool:
         """Can a body of this size be written at all, now?"""
@@ -209,12 +212,16 @@ class Spool:
             missing = max(missing, 64 << 10)
             self._evicting[upstream] = self._evicting.get(upstream, 0) + missing
             self._operations.put(_Evict(upstream, missing, frozenset(skip)))
-        self._reserved[upstream] = self._reserved.get(upstream, 0) + cost
+        self._reserve(upstream, cost)
         return True
+
+    def _reserve(self, upstream: str, cost: int) -> None:
+        self._reserved[upstream] = self._reserved.get(upstream, 0) + cost
+        self._reserved_in_all += cost
 
     def release(self, upstream: str, size: int) -> None:
         """The place is not needed."""
-        self._reserved[upstream] -= cost_of(size)
+        self._reserve(upstream, -cost_of(size))
 
     def write(self, number: int, upstream: str, batch: Batch) -> asyncio.Future[bool]:
         """Into the reserved place; true when it is committed. When it is not, the place is reserved as before."""
@@ -224,6 +231,7 @@ class Spool:
             return done
         self.release(upstream, len(batch.body))
         self._count_writing(upstream, batch, 1)
+        self._tally()
         self._operations.put(_Write(Row(number, upstream, batch, self._now()), done))
         return done
 
@@ -277,15 +285,17 @@ class Spool:
             SpoolCounters.add(self.counters.errors, reason)
         for upstream, number in corrupt.items():
             SpoolCounters.add(self.counters.quarantined, upstream, number)
+        for operation, _ in results:
+            if isinstance(operation, _Write):
+                self._count_writing(operation.row.upstream, operation.row.batch, -1)
+        self._tally()
         for operation, result in results:
             match operation:
                 case _Write(row, done):
-                    self._count_writing(row.upstream, row.batch, -1)
                     if result:
                         SpoolCounters.add(self.counters.written, row.upstream)
                     else:
-                        size = cost_of(len(row.batch.body))
-                        self._reserved[row.upstream] = self._reserved.get(row.upstream, 0) + size
+                        self._reserve(row.upstream, cost_of(len(row.batch.body)))
                     if not done.done():
                         done.set_result(bool(result))
                 case _Read(done=read):
@@ -304,18 +314,23 @@ class Spool:
     def _run(self) -> None:
         self._open_file()
         while True:
-            operations = self._waiting()
+            operations = self._gather()
             closing = None in operations
             try:
                 self._turn([operation for operation in operations if operation is not None])
-            except RuntimeError:
-                break  # the loop has closed without us
+            except Exception as error:  # noqa: BLE001 - a bug of ours may not leave anybody waiting
+                self._trouble = f"{type(error).__name__}: {error}"
+                if self._loop.is_closed():
+                    break
+                results: list[tuple[_Operation, object]] = [(operation, None) for operation in operations]
+                news: tuple[Totals, dict[str, float], int, str, int] = (dict(self._told), {}, 0, self._trouble, 0)
+                self._loop.call_soon_threadsafe(self._report, results, news, ["bug"], {})
             if closing:
                 break
         if self._file is not None:
             self._file.close()
 
-    def _waiting(self) -> list[_Operation]:
+    def _gather(self) -> list[_Operation]:
         """Everything that waits; blocks until there is something, or until it is time to try again."""
         try:
             found = [self._operations.get(timeout=AGAIN if self._trouble or self._dead else None)]
