@@ -70,6 +70,9 @@ _WORDS: Mapping[type[Outcome], str] = {
 }
 
 
+_REFUSED = (Rejected, Split)
+
+
 class Outlet(Sink, Protocol):
     """A sink that can be closed."""
 
@@ -196,11 +199,12 @@ class Lane:
     def view(self) -> UpstreamView:
         retry, name, spool = self._retry, self.upstream.name, self._spool
         healthy = retry.state is UpstreamState.OK
+        full = self.full and self.waiting > 0
         return UpstreamView(
             name,
             self.upstream.required,
-            UpstreamState.FULL if self.full else retry.state,
-            f"the spool is full; {retry.why}".rstrip("; ") if self.full else retry.why,
+            UpstreamState.FULL if full else retry.state,
+            f"the spool is full; {retry.why}".rstrip("; ") if full else retry.why,
             None if healthy else max(0.0, retry.until - self._clock.monotonic()),
             self.bytes,
             self._counters,
@@ -592,7 +596,7 @@ class Lane:
     def _leave(self, parcel: Parcel, outcome: Outcome, spool: Spool) -> None:
         """Out of the spool, whether it has a row there, will have one or only a place."""
         written = parcel.stowed or parcel.writing
-        if isinstance(outcome, Rejected | Split):
+        if isinstance(outcome, _REFUSED):
             spool.quarantine(parcel.number, self.upstream.name, parcel.batch, _why(outcome))
         elif written:
             spool.delete(parcel.number)

@@ -144,8 +144,11 @@ class Relay:
 
     def _wait(self, request: Request, parcels: list[tuple[Lane, Parcel]]) -> None:
         """When patience ends before the answer comes, the spool is asked. One timer for all: most are answered long before."""
-        request.parcels = [(lane, parcel) for lane, parcel in parcels if parcel.stowable]
-        patience = max([lane.patience.seconds for lane in self._required])
+        request.parcels = parcels
+        patience = 0.0
+        for lane in self._required:
+            if lane.patience.seconds > patience:
+                patience = lane.patience.seconds
         loop = asyncio.get_running_loop()
         self._waiting.append((loop.time() + patience, request))
         if self._timer is None:
