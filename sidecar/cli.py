@@ -84,6 +84,7 @@ def parser() -> argparse.ArgumentParser:
     configured(command("check", _check, "look at the service once; exit 0 pass, 1 warn, 2 fail, 3 unknown"))
     configured(command("config", _config, "show the effective configuration and where each value comes from"))
     configured(command("validate", _validate, "check the configuration; exit 78 when it is bad"))
+    _spool(commands.add_parser("spool", help="look into the queue on disk: ls, verify, export, purge"))
     for name, text in (
         ("healthcheck", "ask a running sidecar whether it lives (for a container's HEALTHCHECK)"),
         ("collector", "run the fleet's health aggregation API"),
@@ -91,6 +92,12 @@ def parser() -> argparse.ArgumentParser:
     ):
         commands.add_parser(name, help=text, add_help=False)
     return top
+
+
+def _spool(made: argparse.ArgumentParser) -> None:
+    from .spool_command import arguments
+
+    arguments(made)
 
 
 def _flags(options: argparse.Namespace) -> dict[str, str]:

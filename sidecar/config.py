@@ -16,6 +16,7 @@ import msgspec
 
 from .export.otlp_http import Config as OtlpHttpConfig
 from .io.secrets import SecretValue
+from .io.spool import Config as SpoolConfig
 from .io.yaml_file import BadYaml, load_file
 from .logic.http_header import is_value, value_problems
 from .logic.layers import Layer, leaves, merge, otel_environment, own_environment
@@ -135,6 +136,7 @@ class Config(msgspec.Struct, frozen=True, kw_only=True):
     probes: dict[str, CheckConfigs] = {}
     otlp: Otlp = Otlp()
     export: tuple[Export, ...] = ()
+    spool: SpoolConfig | None = None
     collector: Collector | None = None
     api: Api = Api()
     metrics: Metrics = Metrics()

@@ -2,7 +2,8 @@
 
 Start: OTLP listeners first (applications begin to send at once), then probes, then the API, then what reports to
 others. Stop, on SIGTERM: every listener stays open while the neighbour still runs or sends, until
-`drain` has passed; what is in flight is sent; the collector is told; then all is closed. In Kubernetes a native sidecar
+`drain` has passed; what is in flight goes to the spool first, and is sent; the collector is told; then all is closed.
+In Kubernetes a native sidecar
 gets SIGTERM only after its application has gone.
 """
 
@@ -29,6 +30,7 @@ from .io.listener import Listener
 from .io.log import configure
 from .io.resolver import Resolver
 from .io.secrets import SecretValue
+from .io.spool import Spool
 from .logic import status
 from .logic.beats import Beats
 from .logic.command_line import program
@@ -42,7 +44,7 @@ from .model.health import CheckReport, State, Transition, Verdict
 from .model.process import ProcessSample
 from .model.resource import Resource
 from .model.signals import Batch, Metric, Signal
-from .model.status import ListenerStatus, Status, UpstreamStatus
+from .model.status import ListenerStatus, SpoolStatus, Status, UpstreamStatus
 from .monitor import Monitor, Watched
 from .otlp.grpc import Connection as GrpcConnection
 from .otlp.http import Receiver
@@ -90,7 +92,8 @@ class Daemon:
 
         self.monitor = monitor_of(config, clock, rng, self._resolver, lambda: self.process, [self._changed])
         self.upstreams = upstreams_of(config, self._resolver)
-        self.relay = Relay(self.upstreams, self.resource.attributes, clock, rng)
+        self.spool = Spool(config.spool, clock.now) if config.spool and self.upstreams else None
+        self.relay = Relay(self.upstreams, self.resource.attributes, clock, rng, self.spool)
         self.received = ReceiverCounters()
         most = min(config.otlp.max_connections, connections.otlp)
         self.receiver = Receiver(
@@ -162,6 +165,10 @@ class Daemon:
                 start,
             ),
         ]
+        if self.spool is not None:
+            now = self.clock.now()
+            waiting = {v.name: (v.queue_rows, v.queue_bytes, now - (v.oldest or now)) for v in views if v.required}
+            own += telemetry.spool(waiting, self.spool.disk_bytes, self.spool.counters, start)
         if self.heartbeats is not None:
             own.append(telemetry.heartbeats(self.heartbeats.counters, start))
         return own
@@ -181,6 +188,7 @@ class Daemon:
             why = f"this process may have only {limit} file descriptors"
             self.log.warning("few connections", otlp=otlp, api=api, why=why, remedy="raise RLIMIT_NOFILE (ulimit -n)")
         try:
+            await self.relay.open()
             for listener in self.listeners.values():
                 await listener.start()
             tasks = [
@@ -243,11 +251,12 @@ class Daemon:
             return
         deadline = self.clock.monotonic() + self.config.drain
         self.log.info("draining", for_s=self.config.drain, in_flight_bytes=self.relay.in_flight)
+        self.relay.spill()
         self._submit(self.metrics())
         seen, since = -1, self.clock.monotonic()
         while (now := self.clock.monotonic()) < deadline:
             taken = sum(self.received.requests.values())
-            if taken != seen or self.relay.in_flight:
+            if taken != seen or self.relay.busy:
                 seen, since = taken, now
             elif now - since >= QUIET and not self._neighbour_runs():
                 break
@@ -288,6 +297,8 @@ class Daemon:
             now = {f"upstream {v.name}": v.why or v.state.value for v in self.relay.status() if v.state != "ok"}
             if self.heartbeats is not None and self.heartbeats.counters.failing:
                 now["collector"] = self.heartbeats.counters.last_error
+            if self.spool is not None and self.spool.why:
+                now["spool"] = self.spool.why
             for name in now.keys() - failing.keys():
                 self.log.warning("cannot deliver", to=name, why=now[name])
             for name in failing.keys() - now.keys():
@@ -374,6 +385,9 @@ class Daemon:
             ),
             otlp=status.receiver(self.received),
             relay=tuple(_upstream_status(view, now) for view in self.relay.status()),
+            spool=None
+            if self.spool is None
+            else _spool_status(self.spool, {upstream.name for upstream in self.upstreams if upstream.required}),
             collector=status.heartbeats(masked_url(self.config.collector.url), self.heartbeats.counters, now)
             if self.heartbeats is not None and self.config.collector is not None
             else None,
@@ -439,15 +453,15 @@ def _looks_at_target(check: CheckConfig) -> bool:
 
 
 def upstreams_of(config: Config, resolver: Resolver) -> list[Upstream]:
-    """One for each configured export; names are for people, so they are the endpoint's host and port."""
-    return [
-        Upstream(
-            urlsplit(next(iter(export.otlp_http.urls()))[1]).netloc.rpartition("@")[2],
-            OtlpHttp(export.otlp_http, resolver),
-            export.required,
-        )
-        for export in config.export
-    ]
+    """One for each configured export; names are for people, so they are the endpoint's host and port, numbered where two are the
+    same: rows in the spool go by them."""
+    made: list[Upstream] = []
+    for export in config.export:
+        address = urlsplit(next(iter(export.otlp_http.urls()))[1]).netloc.rpartition("@")[2]
+        same = sum(upstream.name.partition("#")[0] == address for upstream in made)
+        name = f"{address}#{same + 1}" if same else address
+        made.append(Upstream(name, OtlpHttp(export.otlp_http, resolver), export.required))
+    return made
 
 
 def _upstream_status(view: UpstreamView, now: float) -> UpstreamStatus:
@@ -460,12 +474,31 @@ def _upstream_status(view: UpstreamView, now: float) -> UpstreamStatus:
         why=view.why,
         required=view.required,
         in_flight_bytes=view.in_flight_bytes,
+        queue_rows=view.queue_rows,
+        queue_bytes=view.queue_bytes,
+        queue_oldest_age_s=status.age_of(view.oldest, now),
         items=items,
         last_success=status.time_of(view.counters.last_success_at),
         last_success_age_s=status.age_of(view.counters.last_success_at, now),
         last_error=view.counters.last_error,
         last_error_at=status.time_of(view.counters.last_error_at),
         retry_in_s=None if view.retry_in is None else round(view.retry_in, 3),
+    )
+
+
+def _spool_status(spool: Spool, configured: set[str]) -> SpoolStatus:
+    counters = spool.counters
+    return SpoolStatus(
+        path=spool.config.path,
+        usable=spool.usable,
+        why=spool.why,
+        max_bytes=spool.config.max_bytes,
+        disk_bytes=spool.disk_bytes,
+        unclaimed={name: spool.rows(name) for name in sorted(spool.names() - configured)},
+        written=dict(counters.written),
+        quarantined=dict(counters.quarantined),
+        evicted=dict(counters.evicted),
+        errors=dict(counters.errors),
     )
 
 

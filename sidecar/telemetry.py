@@ -10,7 +10,7 @@ import os
 import resource as rusage
 from collections.abc import Iterator, Mapping, Sequence
 
-from .model.counters import HeartbeatCounters, ReceiverCounters, UpstreamCounters
+from .model.counters import HeartbeatCounters, ReceiverCounters, SpoolCounters, UpstreamCounters
 from .model.health import CheckReport, State, Verdict
 from .model.process import ProcessSample
 from .model.signals import Declared, Metric
@@ -64,6 +64,30 @@ RELAY_SENDS = Declared(
 )
 RELAY_IN_FLIGHT = Declared("outrider.relay.in_flight", "gauge", "By", "Bytes taken and not yet settled.")
 RELAY_UP = Declared("outrider.relay.upstream.up", "gauge", "", "1 while an upstream accepts, else 0.", ("upstream",))
+SPOOL_BYTES = Declared("outrider.spool.bytes", "gauge", "By", "Bodies that wait in the spool.", ("upstream",))
+SPOOL_DISK = Declared("outrider.spool.disk", "gauge", "By", "The spool's files, its log included.")
+SPOOL_ROWS = Declared("outrider.spool.rows", "gauge", "{request}", "Requests that wait in the spool.", ("upstream",))
+SPOOL_OLDEST = Declared(
+    "outrider.spool.oldest_age", "gauge", "s", "Since when the oldest request in the spool waits.", ("upstream",)
+)
+SPOOL_WRITTEN = Declared(
+    "outrider.spool.written", "counter", "{request}", "Requests written to the spool.", ("upstream",)
+)
+SPOOL_QUARANTINED = Declared(
+    "outrider.spool.quarantined",
+    "counter",
+    "{request}",
+    "Requests set aside because the upstream rejects them or the disk has changed them.",
+    ("upstream",),
+)
+SPOOL_EVICTED = Declared(
+    "outrider.spool.evicted",
+    "counter",
+    "{request}",
+    "Requests lost because the spool was full (on_full: evict_oldest).",
+    ("upstream",),
+)
+SPOOL_ERRORS = Declared("outrider.spool.errors", "counter", "{error}", "Failures of the spool's disk.", ("reason",))
 HEARTBEATS = Declared("outrider.heartbeats", "counter", "{heartbeat}", "Reports to the collector.", ("outcome",))
 LOOP_LAG = Declared("outrider.loop.lag", "gauge", "s", "How late the sidecar's own event loop is.")
 CPU = Declared("outrider.cpu", "counter", "s", "CPU time of the sidecar itself, user and system.")
@@ -120,6 +144,23 @@ def relay(upstreams: Mapping[str, tuple[UpstreamCounters, bool]], in_flight: int
     )
     yield RELAY_IN_FLIGHT.of([((), in_flight)])
     yield RELAY_UP.of((((name,), float(up)) for name, (_, up) in upstreams.items()))
+
+
+def spool(
+    waiting: Mapping[str, tuple[int, int, float]], disk: int, counters: SpoolCounters, start: float
+) -> Iterator[Metric]:
+    """The queue on disk: by upstream rows, bytes and age of the oldest in seconds; what was written and what was lost."""
+    yield SPOOL_ROWS.of(((name,), rows) for name, (rows, _, _) in waiting.items())
+    yield SPOOL_BYTES.of(((name,), size) for name, (_, size, _) in waiting.items())
+    yield SPOOL_OLDEST.of(((name,), age) for name, (_, _, age) in waiting.items())
+    yield SPOOL_DISK.of([((), disk)])
+    for declared, counter in (
+        (SPOOL_WRITTEN, counters.written),
+        (SPOOL_QUARANTINED, counters.quarantined),
+        (SPOOL_EVICTED, counters.evicted),
+        (SPOOL_ERRORS, counters.errors),
+    ):
+        yield declared.of((((key,), n) for key, n in sorted(counter.items())), start)
 
 
 def heartbeats(counters: HeartbeatCounters, start: float) -> Metric:

@@ -24,6 +24,8 @@ class UpstreamState(StrEnum):
     OK = "ok"
     RETRYING = "retrying"
     HELD = "held"
+    FULL = "full"
+    """Not of a `Retry`: what waits for the upstream has filled its place in the spool."""
 
 
 class Retry(msgspec.Struct, frozen=True):

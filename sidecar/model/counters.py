@@ -58,3 +58,19 @@ class HeartbeatCounters:
         self.resyncs = 0
         self.last_error = ""
         self.last_success_at: float | None = None
+
+
+class SpoolCounters:
+    """The spool: rows by upstream, errors by reason (one word)."""
+
+    __slots__ = ("errors", "evicted", "quarantined", "written")
+
+    def __init__(self) -> None:
+        self.written: dict[str, int] = {}
+        self.quarantined: dict[str, int] = {}
+        self.evicted: dict[str, int] = {}
+        self.errors: dict[str, int] = {}
+
+    @staticmethod
+    def add(counter: dict[str, int], key: str, number: int = 1) -> None:
+        counter[key] = counter.get(key, 0) + number

@@ -103,9 +103,10 @@ class ReceiverStatus(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class UpstreamStatus(msgspec.Struct, frozen=True, kw_only=True):
-    """Where telemetry goes. `state` is ok, retrying or held (it refuses us until somebody acts), `why` the reason.
+    """Where telemetry goes. `state` is ok, retrying, held (it refuses us until somebody acts) or full (its place in the spool is
+    used up: producers are answered 429), `why` the reason.
 
-    `items` by outcome: accepted, rejected (never retried), failed (the producer was told).
+    `items` by outcome: accepted, rejected (never retried), failed (the producer was told). `queue_…`: what waits in the spool.
     """
 
     name: str
@@ -113,12 +114,33 @@ class UpstreamStatus(msgspec.Struct, frozen=True, kw_only=True):
     why: str
     required: bool
     in_flight_bytes: int
+    queue_rows: int
+    queue_bytes: int
+    queue_oldest_age_s: float | None
     items: dict[str, int]
     last_success: datetime | None
     last_success_age_s: float | None
     last_error: str
     last_error_at: datetime | None
     retry_in_s: float | None
+
+
+class SpoolStatus(msgspec.Struct, frozen=True, kw_only=True):
+    """The queue on disk. `why` says what keeps it from being written; then telemetry is forwarded in memory only.
+
+    `unclaimed`: rows for upstreams that are not configured any more, kept until `outrider spool purge --upstream NAME`.
+    """
+
+    path: str
+    usable: bool
+    why: str
+    max_bytes: int
+    disk_bytes: int
+    unclaimed: dict[str, int]
+    written: dict[str, int]
+    quarantined: dict[str, int]
+    evicted: dict[str, int]
+    errors: dict[str, int]
 
 
 class HeartbeatStatus(msgspec.Struct, frozen=True, kw_only=True):
@@ -144,6 +166,7 @@ class Status(msgspec.Struct, frozen=True, kw_only=True):
     listeners: tuple[ListenerStatus, ...]
     otlp: ReceiverStatus
     relay: tuple[UpstreamStatus, ...]
+    spool: SpoolStatus | None
     collector: HeartbeatStatus | None
     loop_lag_s: float
     warnings: tuple[str, ...]

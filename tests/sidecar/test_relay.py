@@ -8,6 +8,7 @@ from collections.abc import Callable
 
 import pytest
 
+from sidecar import lane
 from sidecar import relay as module
 from sidecar.io.clock import SystemClock
 from sidecar.logic.otlp_http import OK, Reply, decode_status, encode_partial_success, refusal
@@ -230,7 +231,7 @@ async def test_an_upstream_that_refuses_us_is_held_and_tried_once_a_minute() -> 
 async def test_an_upstream_that_never_answers_is_given_up_within_the_producers_time(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    monkeypatch.setattr(module, "PATIENCE", 0.05)
+    monkeypatch.setattr(lane, "PATIENCE", 0.05)
     setup = Setup(True)
     setup.sink.open.clear()
     assert await setup.relay.take(batch(b"a")) == refusal(503, "no answer within 0.05 s", 2)

@@ -1,0 +1,630 @@
+"""One upstream: its queue, its flights, and what waits for it in the spool.
+
+A parcel is in one place at a time, and each way out of it ends in `_settle` (done with) or `_forget` (the spool has it)::
+
+    offer ──> queue ──> flight ──> accepted            settled; its row, if it has one, is deleted
+                │          ├─────> rejected, too large   settled; quarantined
+                │          └─────> failed ──┐
+                └─ impatient, upstream down ┴─> writing ──> the spool's; read again as backlog, oldest first
+
+*Order.* `Parcel.number` is the order of arrival and the row's id. One flight of metrics is in the air at a time, and while any
+row of metrics waits, fresh metrics go to the spool behind it. Traces and logs fly beside the backlog, which has one flight
+and `BACKLOG` bytes a second.
+
+A parcel without a place in the spool (`stowable` is false: no spool, our own telemetry, an optional upstream) is refused, dropped
+or kept in memory instead.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import random
+from collections import deque
+from collections.abc import Mapping, Sequence
+from typing import Protocol
+
+import msgspec
+
+from .io.clock import Clock
+from .io.spool import Spool
+from .logic.otlp_http import Reply
+from .logic.otlp_split import halve
+from .logic.patience import Patience
+from .logic.rejections import Rejections
+from .logic.retry import HEALTHY, Retry, UpstreamState
+from .logic.verdict import verdict
+from .model.counters import UpstreamCounters
+from .model.signals import (
+    Accepted,
+    Batch,
+    Hold,
+    Outcome,
+    PartlyAccepted,
+    Rejected,
+    RetryLater,
+    Signal,
+    Sink,
+    Split,
+)
+
+FLIGHTS = 4
+LINGER = 0.005
+FULL = 64 << 10
+LARGEST = 1 << 20
+PATIENCE = 8.0
+"""Seconds until a producer is answered, whatever happens: SDKs give a request 10 in all."""
+KEPT = 4 << 20
+"""Bytes that wait for an optional upstream."""
+OWN = 1 << 20
+"""Bytes of our own telemetry that wait for one upstream."""
+BACKLOG = 16 << 20
+"""Bytes a second that are sent out of the spool to one upstream."""
+
+_WORDS: Mapping[type[Outcome], str] = {
+    Accepted: "accepted",
+    PartlyAccepted: "partly_accepted",
+    RetryLater: "retry_later",
+    Hold: "hold",
+    Split: "split",
+    Rejected: "rejected",
+}
+
+
+_REFUSED = (Rejected, Split)
+
+
+class Outlet(Sink, Protocol):
+    """A sink that can be closed."""
+
+    async def close(self) -> None: ...
+
+
+class Upstream(msgspec.Struct, frozen=True):
+    """Where to send, by a name for people, which is also that of its rows in the spool. A producer's answer waits for `required`
+    ones only."""
+
+    name: str
+    sink: Outlet
+    required: bool = True
+
+
+class UpstreamView(msgspec.Struct, frozen=True):
+    """For `/status` and `/metrics`. `retry_in` is seconds until the next trial; None while all is well. The queue is what
+    waits in the spool; `oldest` unix seconds."""
+
+    name: str
+    required: bool
+    state: UpstreamState
+    why: str
+    retry_in: float | None
+    in_flight_bytes: int
+    counters: UpstreamCounters
+    queue_rows: int = 0
+    queue_bytes: int = 0
+    oldest: float | None = None
+
+
+class Request:
+    """One producer's request: answered when each required upstream has settled it, or the spool has it."""
+
+    __slots__ = ("answer", "outcomes", "parcels", "required")
+
+    def __init__(self, answer: asyncio.Future[Reply], required: int) -> None:
+        self.answer = answer
+        self.required = required
+        self.outcomes: list[tuple[Outcome, bool]] = []
+        self.parcels: Sequence[tuple[Lane, Parcel]] = ()
+
+    def settle(self, outcome: Outcome, alone: bool, wait: int) -> None:
+        self.outcomes.append((outcome, alone))
+        if len(self.outcomes) == self.required and not self.answer.done():
+            self.answer.set_result(verdict(self.outcomes, wait))
+            self.parcels = ()
+
+    def hurry(self) -> None:
+        """Patience is at its end: what is not settled is written to the spool, and goes on flying."""
+        for lane, parcel in self.parcels:
+            lane.stow(parcel)
+
+
+class Parcel:
+    """A batch on its way to one upstream.
+
+    Nobody waits for it where `request` is None; `keep` waits in memory for better days; `own` is our own telemetry. `until` is
+    negative when it is done with. `stowable` has a reserved place in the spool, or a row there once `stowed`.
+    """
+
+    __slots__ = ("batch", "flying", "keep", "number", "own", "request", "stowable", "stowed", "until", "writing")
+
+    def __init__(
+        self,
+        batch: Batch,
+        request: Request | None,
+        until: float,
+        *,
+        keep: bool = False,
+        own: bool = False,
+        number: int = 0,
+    ) -> None:
+        self.batch = batch
+        self.request = request
+        self.keep = keep
+        self.own = own
+        self.until = until
+        self.number = number
+        self.stowable = number > 0
+        self.writing = False
+        self.stowed = False
+        self.flying = False
+
+
+class Lane:
+    """`offer` parcels; `stop` in the end."""
+
+    def __init__(self, upstream: Upstream, clock: Clock, rng: random.Random, spool: Spool | None = None) -> None:
+        self.upstream = upstream
+        self.bytes = 0
+        self.draining = False
+        self.full = False
+        """The spool had no place when one was last asked for."""
+        self.patience = Patience()
+        self.claimed: set[int] = set()
+        """Rows that are in the air."""
+        self._clock = clock
+        self._rng = rng
+        self._spool = spool
+        self._retry: Retry = HEALTHY
+        self._rejections = Rejections()
+        self._counters = UpstreamCounters()
+        self._queues: dict[Signal, deque[Parcel]] = {signal: deque() for signal in Signal}
+        self._queued = 0
+        self._own = 0
+        self._flights: set[asyncio.Task[None]] = set()
+        self._metrics_fly = False
+        self._lingering: asyncio.TimerHandle | None = None
+        self._waking: asyncio.TimerHandle | None = None
+        self._backlog: asyncio.Task[None] | None = None
+        self._turns: deque[Signal] = deque(Signal)
+        self._stopped = False
+
+    @property
+    def moving(self) -> bool:
+        return bool(self._flights) or self._retry.admits(self._clock.monotonic(), 0)
+
+    @property
+    def waiting(self) -> int:
+        """Rows in the spool."""
+        return self._spool.rows(self.upstream.name) if self._spool else 0
+
+    def view(self) -> UpstreamView:
+        retry, name, spool = self._retry, self.upstream.name, self._spool
+        healthy = retry.state is UpstreamState.OK
+        full = self.full and self.waiting > 0
+        return UpstreamView(
+            name,
+            self.upstream.required,
+            UpstreamState.FULL if full else retry.state,
+            f"the spool is full; {retry.why}".rstrip("; ") if full else retry.why,
+            None if healthy else max(0.0, retry.until - self._clock.monotonic()),
+            self.bytes,
+            self._counters,
+            self.waiting,
+            spool.bytes(name) if spool else 0,
+            spool.oldest(name) if spool else None,
+        )
+
+    def parcel(
+        self,
+        batch: Batch,
+        request: Request | None,
+        *,
+        keep: bool = False,
+        own: bool = False,
+        reserved: bool = False,
+    ) -> Parcel:
+        """For this lane; `reserved`: it has a place in the spool."""
+        number = self._spool.next_id() if self._spool and reserved else 0
+        return Parcel(batch, request, self._clock.monotonic() + PATIENCE, keep=keep, own=own, number=number)
+
+    def offer(self, parcel: Parcel) -> None:
+        """Take a parcel into the queue, or settle it at once."""
+        size = len(parcel.batch.body)
+        admitted = self._retry.admits(self._clock.monotonic(), len(self._flights))
+        self.bytes += size
+        self._own += size if parcel.own else 0
+        if parcel.stowable and (not admitted or self._behind(parcel.batch.signal)):
+            self.stow(parcel)
+            self.pump()
+            return
+        if (not admitted and not parcel.keep) or (parcel.own and self._own > OWN):
+            self._settle(parcel, RetryLater(None, "too much at once") if admitted else self._not_now(), alone=True)
+            return
+        self._queued += size
+        self._queues[parcel.batch.signal].append(parcel)
+        if parcel.keep:
+            self._evict()
+        self.pump()
+
+    def _behind(self, signal: Signal) -> bool:
+        """Must a fresh parcel queue up behind rows?"""
+        return signal is Signal.METRICS and self._spool is not None and self._spool.rows(self.upstream.name, signal) > 0
+
+    def pump(self) -> None:
+        """Start what may start now."""
+        while self._ready() and len(self._flights) < FLIGHTS:
+            if not self._retry.admits(self._clock.monotonic(), len(self._flights)):
+                break
+            if self._flights and self._queued < FULL and not self.draining:
+                if self._lingering is None:
+                    self._lingering = asyncio.get_running_loop().call_later(LINGER, self._lingered)
+                break
+            self._depart()
+        spool = self._spool
+        if spool is not None and self._backlog is None and not self._stopped and self.waiting > len(self.claimed):
+            self._pump_backlog(spool)
+
+    def _ready(self) -> list[deque[Parcel]]:
+        """Queues of which something may leave."""
+        if not self._queued:
+            return []
+        blocked = self._metrics_fly and self._spool is not None
+        return [q for signal, q in self._queues.items() if q and not (blocked and signal is Signal.METRICS)]
+
+    def _lingered(self) -> None:
+        self._lingering = None
+        if self._ready() and len(self._flights) < FLIGHTS:
+            if self._retry.admits(self._clock.monotonic(), len(self._flights)):
+                self._depart()
+            self.pump()
+
+    def _depart(self) -> None:
+        """The signal whose first request has waited longest, as much of it as fits."""
+        parcels = [self._take(self._ready())]
+        queue = self._queues[parcels[0].batch.signal]
+        size = len(parcels[0].batch.body)
+        while queue and (more := len(queue[0].batch.body)) + size <= LARGEST:
+            parcels.append(queue.popleft())
+            size += more
+            self._queued -= more
+        self._launch(parcels)
+
+    def _launch(self, parcels: list[Parcel]) -> asyncio.Task[None]:
+        if parcels[0].batch.signal is Signal.METRICS:
+            self._metrics_fly = True
+        for parcel in parcels:
+            parcel.flying = True
+        flight = asyncio.get_running_loop().create_task(self._fly(parcels))
+        self._flights.add(flight)
+        flight.add_done_callback(self._landed)
+        return flight
+
+    def _requeue(self, parcel: Parcel) -> None:
+        self._queues[parcel.batch.signal].appendleft(parcel)
+        self._queued += len(parcel.batch.body)
+        self._evict()
+        self._wake_at(self._retry.until)
+
+    def _wake_at(self, when: float) -> None:
+        if self._waking is None and not self._stopped:
+            wait = max(0.0, when - self._clock.monotonic())
+            self._waking = asyncio.get_running_loop().call_later(wait, self._wake)
+
+    def _wake(self) -> None:
+        self._waking = None
+        self.pump()
+
+    def _evict(self) -> None:
+        while self._queued > KEPT:
+            self._settle(self._next(), RetryLater(None, "evicted: too much waits"), alone=True)
+
+    def _next(self) -> Parcel:
+        """Out of the queues: the parcel that has waited longest."""
+        return self._take([q for q in self._queues.values() if q])
+
+    def _take(self, queues: Sequence[deque[Parcel]]) -> Parcel:
+        parcel = min(queues, key=lambda q: q[0].until).popleft()
+        self._queued -= len(parcel.batch.body)
+        return parcel
+
+    def _clear(self, why: RetryLater) -> None:
+        """Whoever waits in the queue is told, or written to the spool; what is kept stays."""
+        for signal, queue in self._queues.items():
+            waiting = [parcel for parcel in queue if not parcel.keep]
+            self._queues[signal] = deque(parcel for parcel in queue if parcel.keep)
+            self._queued -= sum(len(parcel.batch.body) for parcel in waiting)
+            for parcel in waiting:
+                self._fail(parcel, why)
+
+    def _not_now(self) -> RetryLater:
+        return RetryLater(max(0.0, self._retry.until - self._clock.monotonic()), self._retry.why)
+
+    # The spool
+
+    def stow(self, parcel: Parcel) -> None:
+        """Write it to the spool, if it has a place there, is not written yet and not done with."""
+        spool = self._spool
+        if spool is None or not parcel.stowable or parcel.writing or parcel.stowed or parcel.until < 0:
+            return
+        queue = self._queues[parcel.batch.signal]
+        if parcel.flying:
+            self.claimed.add(parcel.number)
+        elif parcel in queue:
+            queue.remove(parcel)
+            self._queued -= len(parcel.batch.body)
+        parcel.writing = True
+        done = spool.write(parcel.number, self.upstream.name, parcel.batch)
+        done.add_done_callback(lambda done: self._written(parcel, done.result()))
+        if parcel.batch.signal is Signal.METRICS:  # those behind it may not overtake it
+            for behind in [behind for behind in queue if behind.stowable]:
+                self.stow(behind)
+
+    def _written(self, parcel: Parcel, done: bool) -> None:
+        parcel.writing = False
+        if parcel.until < 0:  # settled meanwhile
+            if not done and self._spool is not None:
+                self._spool.release(self.upstream.name, len(parcel.batch.body))
+            return
+        if done:
+            parcel.stowed = True
+            self._answer(parcel, Accepted(), alone=False)
+            if not parcel.flying:
+                self._forget(parcel)
+                self.pump()
+            return
+        self.claimed.discard(parcel.number)
+        why = self._spool.why if self._spool else ""
+        failed = RetryLater(None, f"not sent, and not written to the spool: {why or 'full'}")
+        if parcel.flying:
+            self._answer(parcel, failed, alone=True)
+        else:
+            self._settle(parcel, failed, alone=True)
+
+    def _forget(self, parcel: Parcel) -> None:
+        """The spool has it: it leaves memory."""
+        parcel.until = -1.0
+        self.claimed.discard(parcel.number)
+        self.bytes -= len(parcel.batch.body)
+
+    def _pump_backlog(self, spool: Spool) -> None:
+        now = self._clock.monotonic()
+        if not self._retry.admits(now, len(self._flights)):
+            if not self._flights:
+                self._wake_at(self._retry.until)
+            return
+        if len(self._flights) >= FLIGHTS:
+            return
+        self._backlog = asyncio.get_running_loop().create_task(self._resend(spool))
+        self._backlog.add_done_callback(self._resent)
+
+    def _resent(self, task: asyncio.Task[None]) -> None:
+        self._backlog = None
+        if not task.cancelled() and (error := task.exception()):
+            _report("the backlog failed on a bug", error)
+        if self.waiting > len(self.claimed):  # it failed, or the spool cannot be read now
+            self._wake_at(max(self._retry.until, self._clock.monotonic() + 0.2))
+
+    async def _resend(self, spool: Spool) -> None:
+        """Out of the spool, a flight at a time, until nothing is left or the upstream fails."""
+        name = self.upstream.name
+        idle = 0
+        while idle < len(Signal) and self._retry.admits(self._clock.monotonic(), len(self._flights)):
+            signal = self._turns[0]
+            self._turns.rotate(-1)
+            idle += 1
+            if not spool.rows(name, signal) or (signal is Signal.METRICS and self._metrics_fly):
+                continue
+            began = asyncio.get_running_loop().time()
+            rows = [r for r in await spool.read(name, signal, self.claimed, LARGEST) if r.id not in self.claimed]
+            if not rows or not self._retry.admits(self._clock.monotonic(), len(self._flights)):
+                continue
+            if signal is Signal.METRICS and self._metrics_fly:
+                continue
+            idle = 0
+            parcels = []
+            for row in rows:
+                parcel = Parcel(row.batch, None, self._clock.monotonic() + PATIENCE, number=row.id)
+                parcel.stowed = True
+                self.claimed.add(row.id)
+                self.bytes += len(row.batch.body)
+                parcels.append(parcel)
+            size = sum(len(row.batch.body) for row in rows)
+            del rows
+            flight = self._launch(parcels)
+            del parcels
+            await asyncio.wait([flight])
+            pause = size / BACKLOG - (asyncio.get_running_loop().time() - began)
+            if pause > 0:
+                await asyncio.sleep(pause)
+
+    # The end
+
+    async def stop(self) -> None:
+        """Nothing more is sent; whoever waits is told, or what they sent is written."""
+        self.draining = self._stopped = True
+        for timer in (self._lingering, self._waking):
+            if timer is not None:
+                timer.cancel()
+        if self._backlog is not None:
+            self._backlog.cancel()
+        stopping = RetryLater(None, "stopping")
+        while self._queued:
+            self._fail(self._next(), stopping)
+        for flight in self._flights:
+            flight.cancel()
+        await asyncio.gather(*self._flights, return_exceptions=True)
+
+    # Flights
+
+    def _landed(self, flight: asyncio.Task[None]) -> None:
+        self._flights.discard(flight)
+        if not flight.cancelled() and (error := flight.exception()):
+            _report("a flight failed on a bug", error)
+        if not self._retry.admits(self._clock.monotonic(), len(self._flights)):
+            self._clear(self._not_now())
+        self.pump()
+
+    async def _fly(self, parcels: list[Parcel]) -> None:
+        try:
+            await self._deliver(parcels)
+        except BaseException:  # cancelled, or a bug: whoever still waits is answered
+            for parcel in parcels:
+                if parcel.flying:
+                    self._fail(parcel, RetryLater(None, "not sent"))
+            raise
+        finally:
+            if parcels[0].batch.signal is Signal.METRICS:
+                self._metrics_fly = False
+
+    async def _deliver(self, parcels: list[Parcel]) -> None:
+        """Send as one request; in halves when it is refused for what is in it."""
+        outcome = await self._send(_joined(parcels), parcels)
+        if isinstance(outcome, Rejected | Split) and len(parcels) > 1:
+            half = len(parcels) // 2
+            await self._deliver(parcels[:half])
+            await self._deliver(parcels[half:])
+            return
+        if len(parcels) == 1:
+            outcome = await self._alone(parcels, parcels[0].batch, outcome)
+        elif isinstance(outcome, Accepted | PartlyAccepted):
+            self._rejections.judge(outcome)
+        for parcel in reversed(parcels) if parcels[0].keep else parcels:
+            if isinstance(outcome, RetryLater | Hold):
+                if parcel.keep and not self.draining:
+                    parcel.flying = False
+                    self._requeue(parcel)
+                else:
+                    self._fail(parcel, outcome)
+            else:
+                self._settle(parcel, outcome, alone=len(parcels) == 1)
+
+    async def _alone(self, parcels: list[Parcel], batch: Batch, outcome: Outcome) -> Outcome:
+        """What an outcome means for a request that was sent by itself; cut inside where it is too large."""
+        if isinstance(outcome, Split) and (halves := halve(batch)) is not None:
+            outcomes = []
+            for half in halves:
+                said = await self._alone(parcels, half, await self._send(half, parcels))
+                if isinstance(said, RetryLater | Hold):
+                    return said  # all of it again: the upstream may see the first half twice
+                outcomes.append((half, said))
+            lost = [(half, said) for half, said in outcomes if isinstance(said, Rejected | Split)]
+            if len(lost) == len(outcomes):
+                return lost[0][1]
+            rejected = sum(said.rejected for _, said in outcomes if isinstance(said, PartlyAccepted))
+            for half, said in lost:
+                rejected += half.items
+                if self._spool is not None and parcels[0].number:
+                    self._spool.quarantine(self._spool.next_id(), self.upstream.name, half, _why(said))
+            why = next((_why(said) for _, said in outcomes if not isinstance(said, Accepted)), "")
+            return PartlyAccepted(rejected, why) if rejected else Accepted()
+        if self._spool is None:
+            return outcome
+        judged = self._rejections.judge(outcome)
+        if judged is not outcome:
+            self._retry = self._retry.step(judged, self._clock.monotonic(), self._rng.random())
+        return judged
+
+    async def _send(self, batch: Batch, parcels: list[Parcel]) -> Outcome:
+        now = self._clock.monotonic()
+        if self._retry.state is not UpstreamState.OK and self._retry.until > now:
+            return self._not_now()  # the first half of a batch met a failure
+        bounded = [p.until for p in parcels if not p.keep and not p.stowable]
+        patience = min(bounded) - now if bounded else None if parcels[0].stowable else PATIENCE
+        began = asyncio.get_running_loop().time()
+        outcome: Outcome
+        try:
+            async with asyncio.timeout(None if patience is None else max(0.0, patience)):
+                outcome = await self.upstream.sink.send(batch)
+        except TimeoutError:
+            outcome = RetryLater(None, f"no answer within {PATIENCE:g} s")
+        if isinstance(outcome, Accepted | PartlyAccepted):
+            self.patience.arrived(asyncio.get_running_loop().time() - began)
+        self._step(batch.signal, outcome)
+        return outcome
+
+    def _step(self, signal: Signal, outcome: Outcome) -> None:
+        counters = self._counters
+        counters.sent(signal, _WORDS[type(outcome)])
+        match outcome:
+            case Accepted() | PartlyAccepted():
+                counters.last_success_at = self._clock.now()
+            case RetryLater(_, why) | Hold(why) | Split(why) | Rejected(why):
+                counters.last_error = why
+                counters.last_error_at = self._clock.now()
+        self._retry = self._retry.step(outcome, self._clock.monotonic(), self._rng.random())
+
+    # Ends
+
+    def _fail(self, parcel: Parcel, why: RetryLater | Hold) -> None:
+        """It did not arrive: it stays in the spool, or goes there, or its producer is told."""
+        parcel.flying = False
+        if parcel.until < 0:
+            return
+        if parcel.stowed:
+            self._forget(parcel)
+        elif parcel.writing:
+            self.claimed.discard(parcel.number)  # `_written` forgets it
+        elif parcel.stowable and self._spool is not None and self._spool.usable:
+            self.stow(parcel)
+        else:
+            self._settle(parcel, why, alone=True)
+
+    def _settle(self, parcel: Parcel, outcome: Outcome, *, alone: bool) -> None:
+        """The parcel is done with: count it and tell whoever waits."""
+        parcel.flying = False
+        if parcel.until < 0:
+            return
+        parcel.until = -1.0
+        batch = parcel.batch
+        self.bytes -= len(batch.body)
+        if parcel.own:
+            self._own -= len(batch.body)
+        match outcome:
+            case PartlyAccepted(rejected, _) if alone:
+                rejected = min(rejected, batch.items)
+                self._counters.settle(batch.signal, "rejected", rejected)
+                self._counters.settle(batch.signal, "accepted", batch.items - rejected)
+            case Accepted() | PartlyAccepted():
+                self._counters.settle(batch.signal, "accepted", batch.items)
+            case Rejected() | Split():
+                self._counters.settle(batch.signal, "rejected", batch.items)
+            case RetryLater() | Hold():
+                self._counters.settle(batch.signal, "failed", batch.items)
+        if parcel.stowable and self._spool is not None:
+            self._leave(parcel, outcome, self._spool)
+        self._answer(parcel, outcome, alone)
+
+    def _leave(self, parcel: Parcel, outcome: Outcome, spool: Spool) -> None:
+        """Out of the spool, whether it has a row there, will have one or only a place."""
+        written = parcel.stowed or parcel.writing
+        if isinstance(outcome, _REFUSED):
+            spool.quarantine(parcel.number, self.upstream.name, parcel.batch, _why(outcome))
+        elif written:
+            spool.delete(parcel.number)
+        if not written:
+            spool.release(self.upstream.name, len(parcel.batch.body))
+        self.claimed.discard(parcel.number)
+
+    def _answer(self, parcel: Parcel, outcome: Outcome, alone: bool) -> None:
+        request, parcel.request = parcel.request, None
+        if request is not None:
+            request.settle(outcome, alone, self._rng.randint(1, 2))
+
+
+def _joined(parcels: list[Parcel]) -> Batch:
+    first = parcels[0].batch
+    if len(parcels) == 1:
+        return first
+    batches = [parcel.batch for parcel in parcels]
+    body = b"".join([b.body for b in batches])
+    return Batch(first.signal, body, sum(b.items for b in batches), max(b.hops for b in batches))
+
+
+def _why(outcome: Outcome) -> str:
+    match outcome:
+        case Rejected(why) | Split(why) | RetryLater(_, why) | Hold(why) | PartlyAccepted(_, why):
+            return why
+    return ""
+
+
+def _report(message: str, error: BaseException | None) -> None:
+    asyncio.get_running_loop().call_exception_handler({"message": message, "exception": error})

@@ -1,0 +1,109 @@
+"""`outrider spool`: what waits on disk, is it whole, take it out, throw it away.
+
+`ls`, `verify` and `export` only read, and may be used beside a running sidecar; `purge` needs the spool for itself.
+SQLite is imported when one of them runs: every command builds the parser.
+"""
+
+from __future__ import annotations
+
+import argparse
+import sys
+import time
+from datetime import UTC, datetime
+from pathlib import Path
+from zlib import crc32
+
+from .logic.scalars import show_bytes
+
+
+def arguments(made: argparse.ArgumentParser) -> None:
+    actions = made.add_subparsers(title="actions", metavar="ACTION", required=True)
+    for name, work, text in (
+        ("ls", ls, "rows by upstream and signal, and what is in quarantine"),
+        ("verify", verify, "read everything; exit 1 when a row or the file is corrupt"),
+        ("export", export, "write each body to a file: NUMBER-UPSTREAM-SIGNAL.pb, an OTLP export request in protobuf"),
+        ("purge", purge, "delete rows, also those in quarantine, with no sidecar running"),
+    ):
+        action = actions.add_parser(name, help=text, description=text[0].upper() + text[1:] + ".")
+        action.add_argument("--path", required=True, metavar="DIR", help="the directory of the spool")
+        action.set_defaults(run=_told, work=work)
+        if name in ("export", "purge"):
+            action.add_argument("--upstream", metavar="NAME", help="only rows for this upstream")
+        if name == "export":
+            action.add_argument("--to", required=True, metavar="DIR", help="where the files go")
+
+
+def _told(options: argparse.Namespace) -> int:
+    import sqlite3
+
+    from .io.spool_file import Unusable, look
+
+    options.look = look
+    try:
+        code: int = options.work(options)
+    except (Unusable, OSError, sqlite3.Error) as error:
+        print(f"outrider spool: {error}", file=sys.stderr)
+        return 1
+    return code
+
+
+def ls(options: argparse.Namespace) -> int:
+    db = options.look(options.path)
+    rows = db.execute(
+        "SELECT upstream, signal, count(*), sum(size), min(written) FROM batch GROUP BY 1, 2 ORDER BY 1, 2"
+    )
+    for upstream, signal, number, size, oldest in rows:
+        print(f"{upstream}  {signal}  {number} requests  {show_bytes(size)}  oldest {_time(oldest)}")
+    aside = db.execute("SELECT id, upstream, signal, items, size, reason, moved FROM quarantine ORDER BY id")
+    for number, upstream, signal, items, size, reason, moved in aside:
+        print(
+            f"quarantined {number}  {upstream}  {signal}  {items} items  {show_bytes(size)}  {_time(moved)}  {reason}"
+        )
+    db.close()
+    return 0
+
+
+def verify(options: argparse.Namespace) -> int:
+    db = options.look(options.path)
+    problems = [str(text) for (text,) in db.execute("PRAGMA quick_check(20)") if text != "ok"]
+    rows = 0
+    for number, size, crc, body in db.execute("SELECT id, size, crc, body FROM batch ORDER BY id"):
+        rows += 1
+        if len(body) != size or crc32(body) != crc:
+            problems.append(f"row {number} is corrupt")
+    db.close()
+    for problem in problems:
+        print(problem)
+    print(f"{rows} rows, {len(problems)} problems")
+    return 1 if problems else 0
+
+
+def export(options: argparse.Namespace) -> int:
+    db, to, number = options.look(options.path), Path(options.to), 0
+    to.mkdir(parents=True, exist_ok=True)
+    for row, upstream, signal, body in db.execute(
+        "SELECT id, upstream, signal, body FROM batch WHERE ?1 IS NULL OR upstream = ?1 ORDER BY id",
+        (options.upstream,),
+    ):
+        safe = "".join(c if c.isalnum() or c in ".-" else "_" for c in upstream)
+        (to / f"{row:012d}-{safe}-{signal}.pb").write_bytes(body)
+        number += 1
+    db.close()
+    print(f"{number} requests written to {to}")
+    return 0
+
+
+def purge(options: argparse.Namespace) -> int:
+    from .io.spool_file import SpoolFile
+
+    options.look(options.path).close()
+    file = SpoolFile(options.path, 1 << 40, full_sync=True, now=time.time)
+    try:
+        print(f"{file.purge(options.upstream)} rows deleted")
+    finally:
+        file.close()
+    return 0
+
+
+def _time(seconds: float) -> str:
+    return datetime.fromtimestamp(round(seconds), UTC).isoformat().replace("+00:00", "Z")

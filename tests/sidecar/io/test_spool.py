@@ -1,0 +1,175 @@
+"""The spool behind its thread: group commit, promises of room, and a disk in trouble."""
+
+from __future__ import annotations
+
+import asyncio
+import resource
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from pathlib import Path
+
+import pytest
+
+from sidecar.io import spool as module
+from sidecar.io.spool import Config, OnFull, Spool, cost_of
+from sidecar.io.spool_file import NAME
+from sidecar.model.signals import Batch, Signal
+from tests.fakes import until
+
+MIB = 1 << 20
+
+
+def batch(body: bytes = b"body", signal: Signal = Signal.TRACES) -> Batch:
+    return Batch(signal, body, 1)
+
+
+@asynccontextmanager
+async def spooling(path: Path, max_bytes: int = 8 * MIB, on_full: OnFull = OnFull.REFUSE) -> AsyncIterator[Spool]:
+    spool = Spool(Config(path=str(path), max_bytes=max_bytes, on_full=on_full), lambda: 1000.0)
+    await spool.open(["a", "b"])
+    try:
+        yield spool
+    finally:
+        await spool.close()
+
+
+async def put(spool: Spool, body: bytes = b"body", signal: Signal = Signal.TRACES, upstream: str = "a") -> int | None:
+    """The number under which it is committed; None where there was no room or no commit."""
+    if not spool.fits(len(body)) or not spool.reserve(upstream, len(body)):
+        return None
+    number = spool.next_id()
+    done = await spool.write(number, upstream, batch(body, signal))
+    if not done:
+        spool.release(upstream, len(body))
+    return number if done else None
+
+
+async def bodies(spool: Spool, upstream: str = "a") -> list[bytes]:
+    return [row.batch.body for row in await spool.read(upstream, Signal.TRACES, (), 1 << 30)]
+
+
+async def test_what_is_written_is_read_by_the_next_run_with_numbers_that_go_on(tmp_path: Path) -> None:
+    async with spooling(tmp_path) as spool:
+        assert [await put(spool, b"1"), await put(spool, b"2")] == [1, 2]
+        assert spool.usable
+    async with spooling(tmp_path) as spool:
+        assert (spool.rows("a"), spool.bytes("a"), spool.oldest("a"), spool.rows("b")) == (2, 2, 1000.0, 0)
+        assert await put(spool, b"3") == 3
+        assert await bodies(spool) == [b"1", b"2", b"3"]
+        spool.delete(2)
+        await spool.flush()
+        assert await bodies(spool) == [b"1", b"3"]
+
+
+async def test_what_is_settled_before_it_is_written_costs_no_row(tmp_path: Path) -> None:
+    async with spooling(tmp_path) as spool:
+        assert spool.reserve("a", 4)
+        done = spool.write(spool.next_id(), "a", batch())
+        spool.delete(1)
+        assert await done
+        await spool.flush()
+        assert (spool.rows("a"), await bodies(spool)) == (0, [])
+
+
+async def test_room_is_promised_per_upstream_and_comes_back(tmp_path: Path) -> None:
+    async with spooling(tmp_path) as spool:
+        before = spool.room("a")
+        assert before == (8 * MIB - 2 * MIB) * 15 // 16 // 2
+        numbers = []
+        while (number := await put(spool, b"x" * 100_000)) is not None:
+            numbers.append(number)
+        assert 0 <= spool.room("a") < cost_of(100_000)
+        assert len(numbers) == before // cost_of(100_000)
+        assert spool.room("b") == before
+        for number in numbers:
+            spool.delete(number)
+        await spool.flush()
+        assert spool.room("a") == before
+
+
+async def test_the_oldest_make_room_where_that_is_wanted_and_are_counted(tmp_path: Path) -> None:
+    async with spooling(tmp_path, on_full=OnFull.EVICT_OLDEST) as spool:
+        for n in range(60):
+            assert await put(spool, b"%02d" % n * 50_000) is not None
+        await spool.flush()
+        left = await bodies(spool)
+        assert [body[:2] for body in left] == [b"%02d" % n for n in range(60 - len(left), 60)]
+        assert spool.counters.evicted == {"a": 60 - len(left)}
+        assert len(left) >= 20
+
+
+async def test_a_body_larger_than_the_spool_can_log_does_not_fit(tmp_path: Path) -> None:
+    async with spooling(tmp_path) as spool:
+        assert not spool.fits(2 * MIB)
+        assert await put(spool, b"x" * (MIB + MIB // 2)) is not None
+        assert spool.disk_bytes <= 8 * MIB
+
+
+async def test_a_row_that_rotted_is_counted_and_the_others_are_read(tmp_path: Path) -> None:
+    async with spooling(tmp_path) as spool:
+        for mark in (b"first" * 999, b"second" * 999, b"third" * 999):
+            await put(spool, mark)
+    raw = (tmp_path / NAME).read_bytes()
+    assert raw.count(b"secondsecond") > 0
+    (tmp_path / NAME).write_bytes(raw.replace(b"secondsecond", b"secondsEcond"))
+    async with spooling(tmp_path) as spool:
+        assert await bodies(spool) == [b"first" * 999, b"third" * 999]
+        assert spool.counters.quarantined == {"a": 1}
+        assert spool.rows("a") == 2
+
+
+async def test_a_disk_that_takes_nothing_is_said_and_what_is_settled_meanwhile_is_not_read_again(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(module, "AGAIN", 0.05)
+    async with spooling(tmp_path) as spool:
+        for mark in (b"1", b"2", b"3"):
+            assert await put(spool, mark) is not None
+        soft, hard = resource.getrlimit(resource.RLIMIT_FSIZE)
+        resource.setrlimit(resource.RLIMIT_FSIZE, (4096, hard))
+        try:
+            assert await put(spool, b"x" * 100_000) is None
+            assert not spool.usable
+            assert not spool.fits(1)
+            assert spool.counters.errors["io"] >= 1
+            spool.delete(1)
+            await spool.flush()
+            assert await bodies(spool) == [b"2", b"3"]
+        finally:
+            resource.setrlimit(resource.RLIMIT_FSIZE, (soft, hard))
+        await until(lambda: spool.usable)
+        assert await put(spool, b"4") is not None
+        assert await bodies(spool) == [b"2", b"3", b"4"]
+        assert spool.rows("a") == 3
+
+
+async def test_a_place_that_cannot_be_used_is_said_and_tried_again(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(module, "AGAIN", 0.05)
+    (tmp_path / "file").write_text("no directory")
+    async with spooling(tmp_path / "file" / "spool") as spool:
+        assert spool.why.endswith("Not a directory")
+        assert not await spool.write(1, "a", batch())
+        assert await bodies(spool) == []
+        (tmp_path / "file").unlink()
+        await until(lambda: spool.usable)
+        assert await put(spool) is not None
+
+
+async def test_a_file_that_breaks_while_it_is_open_is_replaced(tmp_path: Path) -> None:
+    async with spooling(tmp_path) as spool:
+        for n in range(200):
+            assert await put(spool, b"%03d" % n * 1000) is not None
+        for name in (NAME, f"{NAME}-wal"):
+            raw = bytearray((tmp_path / name).read_bytes())
+            raw[: len(raw)] = b"\xff" * len(raw)
+            (tmp_path / name).write_bytes(raw)
+        async with asyncio.timeout(10):
+            while not spool.counters.errors.get("corrupt"):
+                if await put(spool, b"x" * 50_000) is None:
+                    await bodies(spool)
+        assert spool.usable
+        assert await put(spool, b"after") is not None
+    async with spooling(tmp_path) as spool:
+        assert b"after" in await bodies(spool)

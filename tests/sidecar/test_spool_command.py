@@ -1,0 +1,68 @@
+"""`outrider spool`, run as a person runs it."""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+from pathlib import Path
+
+from sidecar.io.spool_file import NAME, SpoolFile
+from sidecar.model.signals import Batch, Signal
+from sidecar.model.spool import Row
+from tests.e2e.processes import ROOT, outrider
+
+
+def filled(path: Path) -> SpoolFile:
+    file = SpoolFile(str(path), 8 << 20, full_sync=False, now=lambda: 86400.0)
+    rows = [Row(n, up, Batch(Signal.TRACES, b"%d" % n * 1024, 2), 60.0 * n) for n, up in ((1, "gw:1"), (2, "old"))]
+    file.apply(rows, (), ())
+    poison = Row(3, "gw:1", Batch(Signal.LOGS, b"x" * 1024, 1), 0.0)
+    file.apply((), (), [(poison, "HTTP 400: no")])
+    return file
+
+
+def spool(*args: str) -> tuple[int, str]:
+    done = subprocess.run(outrider("spool", *args), cwd=ROOT, capture_output=True, text=True)
+    return done.returncode, done.stdout + done.stderr
+
+
+def test_ls_verify_and_export_work_beside_a_running_sidecar_and_purge_does_not(tmp_path: Path) -> None:
+    path = tmp_path / "spool"
+    file = filled(path)
+    assert spool("ls", "--path", str(path)) == (
+        0,
+        (
+            "gw:1  traces  1 requests  1KiB  oldest 1970-01-01T00:01:00Z\n"
+            "old  traces  1 requests  1KiB  oldest 1970-01-01T00:02:00Z\n"
+            "quarantined 3  gw:1  logs  1 items  1KiB  1970-01-02T00:00:00Z  HTTP 400: no\n"
+        ),
+    )
+    assert spool("verify", "--path", str(path)) == (0, "2 rows, 0 problems\n")
+    code, out = spool("export", "--path", str(path), "--to", str(tmp_path / "out"), "--upstream", "gw:1")
+    assert (code, out) == (0, f"1 requests written to {tmp_path / 'out'}\n")
+    assert (tmp_path / "out" / "000000000001-gw_1-traces.pb").read_bytes() == b"1" * 1024
+    assert spool("purge", "--path", str(path)) == (1, f"outrider spool: {path} is in use by another process\n")
+    file.close()
+    assert spool("purge", "--path", str(path), "--upstream", "old") == (0, "1 rows deleted\n")
+    assert spool("purge", "--path", str(path)) == (0, "2 rows deleted\n")
+    assert spool("ls", "--path", str(path)) == (0, "")
+
+
+def test_verify_finds_a_body_that_has_changed(tmp_path: Path) -> None:
+    filled(tmp_path).close()
+    raw = (tmp_path / NAME).read_bytes()
+    (tmp_path / NAME).write_bytes(raw.replace(b"1" * 1024, b"1" * 1023 + b"2"))
+    assert spool("verify", "--path", str(tmp_path)) == (1, "row 1 is corrupt\n2 rows, 1 problems\n")
+
+
+def test_what_is_not_there_is_said(tmp_path: Path) -> None:
+    assert spool("ls", "--path", str(tmp_path)) == (1, f"outrider spool: {tmp_path / NAME}: no such file\n")
+
+
+def test_without_a_spool_sqlite_is_not_imported() -> None:
+    code = (
+        "import sys, sidecar.cli, sidecar.daemon, sidecar.api; sidecar.cli.parser();"
+        "print([m for m in sys.modules if m.startswith(('sqlite3', '_sqlite3', 'sidecar.io.spool_'))])"
+    )
+    done = subprocess.run([sys.executable, "-c", code], cwd=ROOT, capture_output=True, text=True)
+    assert done.stdout == "[]\n", done.stderr
