@@ -35,11 +35,12 @@ from collections.abc import Mapping, Sequence
 
 from .io.clock import Clock
 from .io.spool import Spool
-from .lane import Lane, Parcel, Request, Upstream, UpstreamView
+from .lane import Lane
 from .logic.otlp_http import OK, Reply, refusal
 from .logic.otlp_wire import Splicer
 from .logic.protobuf import Malformed
 from .model.signals import Batch
+from .parcel import Parcel, Request, Upstream, UpstreamView
 
 MOST = 64 << 20
 """Bytes in flight in all. Receivers bound themselves far below; this bounds their sum."""

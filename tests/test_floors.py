@@ -23,6 +23,7 @@ FLOORS = {
     "telemetry": 4,
     "config": 4,
     "monitor": 4,
+    "parcel": 4,
     "lane": 4,
     "relay": 4,
     "daemon": 4,
@@ -32,7 +33,7 @@ FLOORS = {
     "__main__": 6,
 }
 # On the upper floors each file may use those before it: the daemon assembles, the command opens the API over it.
-ORDER = ["telemetry", "config", "monitor", "lane", "relay", "daemon", "api", "spool_command", "cli"]
+ORDER = ["telemetry", "config", "monitor", "parcel", "lane", "relay", "daemon", "api", "spool_command", "cli"]
 COLLECTOR_MAY = {"version", "model", "logic", "io", "otlp"}
 PURE = {"model", "logic"}
 NOT_PURE = {

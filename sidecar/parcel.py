@@ -1,0 +1,106 @@
+"""What the relay's lanes pass around: upstreams, producers' requests, and a request's batch on its way to one upstream."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Sequence
+from typing import Protocol
+
+import msgspec
+
+from .logic.otlp_http import Reply
+from .logic.retry import UpstreamState
+from .logic.verdict import verdict
+from .model.counters import UpstreamCounters
+from .model.signals import Batch, Outcome, Sink
+
+
+class Outlet(Sink, Protocol):
+    """A sink that can be closed."""
+
+    async def close(self) -> None: ...
+
+
+class Upstream(msgspec.Struct, frozen=True):
+    """Where to send, by a name for people, which is also that of its rows in the spool. A producer's answer waits for `required`
+    ones only."""
+
+    name: str
+    sink: Outlet
+    required: bool = True
+
+
+class UpstreamView(msgspec.Struct, frozen=True):
+    """For `/status` and `/metrics`. `retry_in` is seconds until the next trial; None while all is well. The queue is what
+    waits in the spool; `oldest` unix seconds."""
+
+    name: str
+    required: bool
+    state: UpstreamState
+    why: str
+    retry_in: float | None
+    in_flight_bytes: int
+    counters: UpstreamCounters
+    queue_rows: int = 0
+    queue_bytes: int = 0
+    oldest: float | None = None
+
+
+class Stows(Protocol):
+    """A lane, as far as a request needs it."""
+
+    def stow(self, parcel: Parcel) -> None: ...
+
+
+class Request:
+    """One producer's request: answered when each required upstream has settled it, or the spool has it."""
+
+    __slots__ = ("answer", "outcomes", "parcels", "required")
+
+    def __init__(self, answer: asyncio.Future[Reply], required: int) -> None:
+        self.answer = answer
+        self.required = required
+        self.outcomes: list[tuple[Outcome, bool]] = []
+        self.parcels: Sequence[tuple[Stows, Parcel]] = ()
+
+    def settle(self, outcome: Outcome, alone: bool, wait: int) -> None:
+        self.outcomes.append((outcome, alone))
+        if len(self.outcomes) == self.required and not self.answer.done():
+            self.answer.set_result(verdict(self.outcomes, wait))
+            self.parcels = ()
+
+    def hurry(self) -> None:
+        """Patience is at its end: what is not settled is written to the spool, and goes on flying."""
+        for lane, parcel in self.parcels:
+            lane.stow(parcel)
+
+
+class Parcel:
+    """A batch on its way to one upstream.
+
+    Nobody waits for it where `request` is None; `keep` waits in memory for better days; `own` is our own telemetry. `until` is
+    negative when it is done with. `stowable` has a reserved place in the spool, or a row there once `stowed`.
+    """
+
+    __slots__ = ("batch", "flying", "keep", "number", "own", "request", "stowable", "stowed", "until", "writing")
+
+    def __init__(
+        self,
+        batch: Batch,
+        request: Request | None,
+        until: float,
+        *,
+        keep: bool = False,
+        own: bool = False,
+        number: int = 0,
+    ) -> None:
+        self.batch = batch
+        self.request = request
+        self.keep = keep
+        self.own = own
+        self.until = until
+        self.number = number
+        self.stowable = number > 0
+        self.writing = False
+        self.stowed = False
+        self.flying = False
