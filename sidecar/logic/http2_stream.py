@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from abc import ABC, abstractmethod
+
 from . import http2_frames as f
 
 STREAM_WINDOW = 1 << 20
@@ -24,7 +26,7 @@ class Answer:
         )
 
 
-class Stream:
+class Stream(ABC):
     """One call; a subclass does something with it."""
 
     __slots__ = ("credit", "ended", "expected", "gone", "id", "received", "window")
@@ -41,14 +43,14 @@ class Stream:
         self.gone = False
         """Reset by the other side while it was handled: it keeps its place until it is answered."""
 
+    @abstractmethod
     def on_data(self, data: bytes, start: int, stop: int) -> None:
         """`data[start:stop]` is the next of the request's body."""
-        raise NotImplementedError
 
+    @abstractmethod
     def on_end(self) -> None:
         """The request is whole: `answer` it now or later."""
-        raise NotImplementedError
 
+    @abstractmethod
     def on_reset(self) -> None:
         """The request will not become whole, and takes no answer."""
-        raise NotImplementedError
