@@ -62,9 +62,15 @@ class Locator:
         self._url = target_url
         self._proc = proc
         self._own = own_pid or os.getpid()
+        self._shared = False
 
     def find(self) -> Located | NotLocated:
         """Looks at every process: milliseconds, so only while the neighbour is not known."""
+        found = self._find()
+        self._shared = self._shared or isinstance(found, Located)
+        return found
+
+    def _find(self) -> Located | NotLocated:
         config = self._config
         stats = self._proc.stats()
         line = _lineage(self._own, stats)
@@ -154,8 +160,8 @@ class Locator:
         return NotLocated(why, Missing("process", why, remedy))
 
     def _absent(self, why: str, stats: dict[int, Stat], line: list[int]) -> NotLocated:
-        """Nothing but ourselves in sight is no proof that the neighbour is gone."""
-        if set(stats) <= set(line):
+        """Nothing but ourselves in sight is no proof that the neighbour is gone, unless it once was in sight."""
+        if not self._shared and set(stats) <= set(line):
             return NotLocated(why, Missing("process", f"{why}: only the sidecar's own processes are seen", _SHARE))
         return NotLocated(why)
 

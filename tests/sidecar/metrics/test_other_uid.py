@@ -7,6 +7,7 @@ import subprocess
 import sys
 import time
 from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 import msgspec
@@ -36,9 +37,8 @@ os.execvp(sys.argv[1], [sys.argv[1], "-c", "import sys; print(sys.argv[1], flush
 """
 
 
-@pytest.fixture
-def service() -> Iterator[tuple[int, int]]:
-    """Pid and port of a service under uid 1234 that has executed a program since it got that uid."""
+@contextmanager
+def listening() -> Iterator[tuple[int, int]]:
     code = LISTEN.format(uid=SERVICE)
     started = subprocess.Popen(
         [sys.executable, "-c", code, "/usr/bin/python3"], stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True
@@ -47,6 +47,13 @@ def service() -> Iterator[tuple[int, int]]:
     yield started.pid, int(started.stdout.readline())
     started.kill()
     started.communicate()
+
+
+@pytest.fixture
+def service() -> Iterator[tuple[int, int]]:
+    """Pid and port of a service under uid 1234 that has executed a program since it got that uid."""
+    with listening() as made:
+        yield made
 
 
 def sample(config: str, url: str = "", uid: int = SIDECAR, prefix: list[str] | None = None) -> ProcessSample:
@@ -105,7 +112,8 @@ def test_a_process_that_changed_its_uid_after_its_start_hides_even_from_that_uid
 
 def test_among_many_hidden_processes_the_owner_of_a_port_stays_unknown(service: tuple[int, int]) -> None:
     _, port = service
-    seen = sample("null", f"http://127.0.0.1:{port}")
+    with listening():
+        seen = sample("null", f"http://127.0.0.1:{port}")
     assert not seen.found
     assert [m.field for m in seen.missing] == ["process"]
     assert seen.why.startswith(f"cannot tell which process listens on port {port}: the sockets of ")

@@ -232,6 +232,7 @@ def test_of_several_that_listen_the_topmost_is_taken(service: Service) -> None:
         ),
     ],
 )
+@pytest.mark.usefixtures("service")  # A sidecar that sees nobody but its own ancestors would say so.
 def test_what_is_not_found_says_why(config: Config | None, url: str | None, why: str, missing: list[str]) -> None:
     sample = ProcessMetrics(config, url).sample(time.time())
     assert (sample.found, sample.why) == (False, why)
