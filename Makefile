@@ -10,7 +10,7 @@ demo: .venv/demo ## two services, sidecars and a collector, until Ctrl-C
 	@$(BIN)/outrider demo
 
 test: .venv/dev ## all tests; those that need a part which is not installed say so
-	$(BIN)/python -m pytest
+	$(BIN)/python -m pytest -n 2 --dist loadfile
 
 check: .venv/dev ## formatting, lint, types, generated files
 	$(BIN)/ruff format --check .

@@ -171,9 +171,10 @@ async def test_traces_pass_the_backlog_which_does_not_exceed_its_rate(
 ) -> None:
     monkeypatch.setattr(lane, "BACKLOG", 2 << 20)
     async with spooling(tmp_path, True) as setup:
-        setup.sink.script = [RetryLater(0.1, "down")]
+        setup.sink.judge = lambda b: RetryLater(0.05, "down")
         for n in range(10):
             await setup.relay.take(Batch(Signal.TRACES, large(200_000 + n), 1))
+        setup.sink.judge = lambda b: Accepted()
         began = asyncio.get_running_loop().time()
         await until(lambda: setup.view().state is UpstreamState.OK)
         assert await take(setup, b"fresh") == [OK]
