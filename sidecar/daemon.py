@@ -93,11 +93,14 @@ class Daemon:
         self.monitor = monitor_of(config, clock, rng, self._resolver, lambda: self.process, [self._changed])
         self.upstreams = upstreams_of(config, self._resolver)
         self.spool = Spool(config.spool, clock.now) if config.spool and self.upstreams else None
-        self.relay = Relay(self.upstreams, self.resource.attributes, clock, rng, self.spool)
+        self.relay = Relay(self.upstreams, clock, rng, self.spool)
         self.received = ReceiverCounters()
         most = min(config.otlp.max_connections, connections.otlp)
         self.receiver = Receiver(
-            msgspec.structs.replace(config.otlp, max_connections=most), self.relay.take, self.received
+            msgspec.structs.replace(config.otlp, max_connections=most),
+            self.relay.take,
+            self.received,
+            self.resource.attributes,
         )
         self.listeners = {
             "otlp grpc": Listener(config.otlp.grpc, lambda: GrpcConnection(self.receiver), clock),

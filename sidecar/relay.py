@@ -2,9 +2,9 @@
 
 ::
 
-    take ──> splice ──> Request ──┬──> Lane "gateway"   queue by signal ──> up to 4 flights ──> Sink.send
-                           │      └──> Lane "archive"   …        └───────> spool ──┘
-      Reply <── verdict <──┘ one outcome from each required upstream
+    take ──> Request ──┬──> Lane "gateway"   queue by signal ──> up to 4 flights ──> Sink.send
+                │      └──> Lane "archive"   …        └───────> spool ──┘
+      Reply <── verdict, of one outcome from each required upstream
 
 *Batching is natural.* A request that finds nothing in the air leaves at once. While a flight is in the air others gather,
 and leave joined (protobuf merges by concatenation) when it lands, when they are worth a flight of their own (`FULL`), or
@@ -31,21 +31,17 @@ from __future__ import annotations
 import asyncio
 import random
 from collections import deque
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 
 from .io.clock import Clock
 from .io.spool import Spool
 from .lane import Lane
 from .logic.otlp_http import OK, Reply, refusal
-from .logic.otlp_wire import Splicer
-from .logic.protobuf import Malformed
 from .model.signals import Batch
 from .parcel import Parcel, Request, Upstream, UpstreamView
 
 MOST = 64 << 20
 """Bytes in flight in all. Receivers bound themselves far below; this bounds their sum."""
-LARGE = 256 << 10
-"""Bytes from which splicing leaves the event loop."""
 
 
 class Relay:
@@ -54,23 +50,18 @@ class Relay:
     def __init__(
         self,
         upstreams: Sequence[Upstream],
-        attributes: Mapping[str, str],
         clock: Clock,
         rng: random.Random,
         spool: Spool | None = None,
     ) -> None:
-        """`attributes` are added to each Resource that lacks them. There must be an upstream. `open` comes first when there is a
-        spool, which then belongs to the relay."""
+        """There must be an upstream. `open` comes first when there is a spool, which then belongs to the relay."""
         self._rng = rng
         self._clock = clock
-        self._splicer = Splicer(attributes)
-        self._attributes = attributes
         self.spool = spool
         self._lanes = [Lane(upstream, clock, rng, spool if upstream.required else None) for upstream in upstreams]
         self._required = [lane for lane in self._lanes if lane.upstream.required]
         self._waiting: deque[tuple[float, Request]] = deque()
         self._timer: asyncio.TimerHandle | None = None
-        self._large: set[asyncio.Future[Reply]] = set()
 
     @property
     def in_flight(self) -> int:
@@ -82,32 +73,9 @@ class Relay:
 
     def take(self, batch: Batch) -> asyncio.Future[Reply]:
         """The answer for its producer, within `PATIENCE` seconds."""
-        loop = asyncio.get_running_loop()
-        if len(batch.body) > LARGE:
-            task = loop.create_task(self._take_large(batch))
-            self._large.add(task)
-            task.add_done_callback(self._large.discard)
-            return task
-        answer: asyncio.Future[Reply] = loop.create_future()
-        spliced = _spliced(batch, self._splicer)
-        if isinstance(spliced, Reply):
-            answer.set_result(spliced)
-        else:
-            self._offer(spliced, answer)
-        return answer
-
-    async def _take_large(self, batch: Batch) -> Reply:
-        # A splicer of its own: they are for one thread.
-        work = asyncio.get_running_loop().run_in_executor(None, _spliced, batch, Splicer(self._attributes))
-        del batch  # its body is copied: do not hold it while we wait
-        spliced = await work
-        del work
-        if isinstance(spliced, Reply):
-            return spliced
         answer: asyncio.Future[Reply] = asyncio.get_running_loop().create_future()
-        self._offer(spliced, answer)
-        del spliced
-        return await answer
+        self._offer(batch, answer)
+        return answer
 
     async def open(self) -> None:
         """What the last run left in the spool begins to leave."""
@@ -196,7 +164,7 @@ class Relay:
         for lane in self._lanes:
             lane.draining = True
             lane.pump()
-        while self._large or any(lane.bytes and lane.moving for lane in self._lanes):
+        while any(lane.bytes and lane.moving for lane in self._lanes):
             if self._clock.monotonic() >= until:
                 break
             await self._clock.sleep(0.01)
@@ -219,13 +187,6 @@ class Relay:
             await lane.upstream.sink.close()
         if self.spool is not None:
             await self.spool.close()
-
-
-def _spliced(batch: Batch, splicer: Splicer) -> Batch | Reply:
-    try:
-        return Batch(batch.signal, splicer.splice(batch.body), batch.items, batch.hops)
-    except Malformed as error:
-        return refusal(400, f"the body is not an OTLP request: {error}")
 
 
 __all__ = ["Relay", "Upstream", "UpstreamView"]

@@ -1,35 +1,35 @@
-"""The server's side of one HTTP/2 connection for unary calls, without I/O. RFC 9113.
+"""One HTTP/2 connection for unary calls, without I/O: what is the same on both sides. RFC 9113.
 
 ::
 
-    bytes ──> receive ──> Stream.on_data, on_end, on_reset        of streams that `accept` has made
-                     answer(stream, Answer) ──> output ──> bytes
+    bytes ──> receive ──> Stream.on_data, on_end, on_reset
+                               http2_server: answers ──┐
+                               http2_client: requests ─┴──> output ──> bytes
 
-Bytes go in as they come; what is to be written gathers in `output`. A request is whole before it is answered, or is
-answered early and ended. Answers have a head, one small body and trailers, or only a head, all encoded beforehand.
+Bytes go in as they come; what is to be written gathers in `output`.
 
 Windows: DATA is credited when it arrives. Who cannot hold more stops reading, which holds the other side back as well.
 
-What is bounded, and what happens there: streams at once, those included that were reset and whose work goes on
-(REFUSED_STREAM); a header block, its frames and its list; frames that ask for work and bring nothing, by a leaky bucket
-(ENHANCE_YOUR_CALM); the length of a frame. How long anything may take is for the user, who has a clock, to say.
+What is bounded, and what happens there: a header block, its frames and its list; frames that ask for work and bring
+nothing, by a leaky bucket (ENHANCE_YOUR_CALM); the length of a frame. How long anything may take is for the user, who has
+a clock, to say.
 """
 
 from __future__ import annotations
 
+from abc import ABC, abstractmethod
 from collections import deque
-from collections.abc import Callable
+from collections.abc import Mapping
 from typing import Generic, TypeVar
 
 from . import http2_frames as f
 from . import http2_payloads as payloads
 from .http2_frames import Code, Fault
-from .http2_headers import Fields, HeaderBlocks, Malformed
+from .http2_headers import HeaderBlocks
 from .http2_hpack import MAX_LIST
 from .http2_sending import Sending
-from .http2_stream import STREAM_WINDOW, Answer, Stream
+from .http2_stream import STREAM_WINDOW, Stream
 
-MAX_STREAMS = 256
 MAX_FRAME = 64 << 10
 MAX_BLOCK = 16 << 10
 """Bytes of an encoded header block."""
@@ -41,24 +41,24 @@ DATA and more (CVE-2019-9512 to 9518)."""
 CALM = 100.0
 REMEMBERED = 256
 """Streams that have ended and are told from those that never were (section 5.1.1)."""
-DRAIN_PING = b"drain..."
 
 H = TypeVar("H")
 
 
-class Connection(Generic[H]):
-    """`interpret` makes of a request's fields what `accept` takes to make a stream."""
+class Connection(ABC, Generic[H]):
+    """A side of a connection; the subclass says which."""
 
-    def __init__(
-        self,
-        interpret: Callable[[Fields], H],
-        accept: Callable[[int, H], Stream],
-        window: int,
-    ) -> None:
+    ours: Mapping[int, int]
+    """What we say in SETTINGS beside what both sides say."""
+    calm = CALM
+    """Frames a second that may bring nothing."""
+
+    def __init__(self, blocks: HeaderBlocks[H], window: int) -> None:
         """`window` is for all streams together."""
-        self.output: list[bytes] = []
+        self.output: list[f.Piece] = []
         self.streams: dict[int, Stream] = {}
         self.greeted = False
+        """Our SETTINGS are out; a server's wait for the client's preface."""
         self.ended = False
         """Nothing more will be read or said once the output is written."""
         self.failed = False
@@ -66,12 +66,11 @@ class Connection(Generic[H]):
         self.now = self.heard = 0.0
         """When bytes came, and when they made a whole frame."""
         self.sending = Sending(self.output)
-        self._accept = accept
-        self._blocks = HeaderBlocks(interpret)
+        self._blocks = blocks
         self._rest = b""
-        self._last = 0
+        self._last = 0  # the highest stream that was opened, by the client
         self._settled = False  # their SETTINGS have come
-        self._draining = self._drained = False
+        self._drained = False  # there will be no more streams; what comes above `_last` is ignored
         self._full_window = self._window = window
         self._block: bytearray | None = None
         self._block_of = 0
@@ -120,7 +119,7 @@ class Connection(Generic[H]):
         self.output.append(
             f.settings(
                 {
-                    f.MAX_CONCURRENT_STREAMS: MAX_STREAMS,
+                    **self.ours,
                     f.INITIAL_WINDOW_SIZE: STREAM_WINDOW,
                     f.MAX_FRAME_SIZE: MAX_FRAME,
                     f.MAX_HEADER_LIST_SIZE: MAX_LIST,
@@ -209,8 +208,9 @@ class Connection(Generic[H]):
             raise Fault(Code.STREAM_CLOSED, "DATA on a stream that has ended", number)
 
     def _end(self, stream: Stream) -> None:
+        """END_STREAM has come."""
         if stream.id not in self.streams:
-            return  # answered early, just now
+            return  # it was ended from our side, just now
         if stream.expected >= 0 and stream.expected != stream.received:
             raise Fault(Code.PROTOCOL_ERROR, "less than content-length", stream.id)
         stream.ended = True
@@ -248,42 +248,18 @@ class Connection(Generic[H]):
             self._block = None
             self._headers(self._block_of, bytes(block), self._block_ends)
 
+    @abstractmethod
     def _headers(self, number: int, block: bytes, ends: bool) -> None:
-        if number <= self._last:
-            self._again(number, block, ends)
-            return
-        if self._drained:
-            self._blocks.skip(block)
-            return
-        self._last = number
-        if len(self.streams) >= MAX_STREAMS:
-            self._blocks.skip(block)
-            raise Fault(Code.REFUSED_STREAM, "too many streams", number)
-        try:
-            stream = self._accept(number, self._blocks.request(block))
-        except Malformed as error:
-            raise Fault(Code.PROTOCOL_ERROR, str(error), number) from None
-        self.streams[number] = stream
-        if ends:
-            self._end(stream)
+        """A whole header block."""
 
-    def _again(self, number: int, block: bytes, ends: bool) -> None:
-        """A second block on a stream: its trailers (section 8.1), or a mistake."""
-        stream = self.streams.get(number)
-        if stream is None or stream.ended:
-            self._blocks.skip(block)
-            if number in self._refused:
-                return
-            if stream is not None or number in self._closed:
-                raise Fault(Code.STREAM_CLOSED, "HEADERS on a stream that has ended")
-            raise Fault(Code.PROTOCOL_ERROR, "a stream's number below the last one")
-        try:
-            self._blocks.trailers(block)
-        except Malformed as error:
-            raise Fault(Code.PROTOCOL_ERROR, str(error), number) from None
-        if not ends:
-            raise Fault(Code.PROTOCOL_ERROR, "trailers that do not end the stream", number)
-        self._end(stream)
+    def _headers_late(self, number: int, block: bytes, stream: Stream | None) -> None:
+        """For a stream that takes none: the table must follow all the same."""
+        self._blocks.skip(block)
+        if number in self._refused:
+            return
+        if stream is not None or number in self._closed:
+            raise Fault(Code.STREAM_CLOSED, "HEADERS on a stream that has ended")
+        raise Fault(Code.PROTOCOL_ERROR, "HEADERS on a stream that is not open")
 
     def _on_window_update(self, number: int, payload: bytes) -> None:
         """Section 6.9."""
@@ -309,7 +285,7 @@ class Connection(Generic[H]):
         elif kind == f.PRIORITY:
             payloads.check_priority(number, payload)
         elif kind == f.PUSH_PROMISE:
-            raise Fault(Code.PROTOCOL_ERROR, "PUSH_PROMISE from a client")
+            raise Fault(Code.PROTOCOL_ERROR, "PUSH_PROMISE, which we have not allowed")
         elif kind in (f.SETTINGS, f.PING, f.GOAWAY):
             if number:
                 raise Fault(Code.PROTOCOL_ERROR, "a connection's frame on a stream")
@@ -317,7 +293,9 @@ class Connection(Generic[H]):
                 self._on_settings(flags, payload)
             elif kind == f.PING:
                 self._on_ping(flags, payload)
-        # GOAWAY: whoever says it opens no more streams, and closes. Other types are not ours to know (section 5.5).
+            else:
+                self._on_goaway(payload)
+        # Other types are not ours to know (section 5.5).
 
     def _on_rst_stream(self, number: int, payload: bytes) -> None:
         """Section 6.4."""
@@ -328,15 +306,12 @@ class Connection(Generic[H]):
         if not number or number > self._last:
             raise Fault(Code.PROTOCOL_ERROR, "RST_STREAM on an idle stream")
         stream = self.streams.get(number)
-        if stream is None:
-            return
-        if self.sending.waiting.pop(number, None):  # answered, as far as we are concerned
-            self._forget(number)
-        elif stream.ended:
-            stream.gone = True
-        else:
-            self._forget(number)
-            stream.on_reset()
+        if stream is not None:
+            self._on_reset(stream, int.from_bytes(payload, "big"))
+
+    @abstractmethod
+    def _on_reset(self, stream: Stream, code: int) -> None:
+        """The other side has ended a stream."""
 
     def _on_settings(self, flags: int, payload: bytes) -> None:
         """Section 6.5."""
@@ -344,11 +319,17 @@ class Connection(Generic[H]):
             if key == f.INITIAL_WINDOW_SIZE:
                 largest = max((stream.credit for stream in self.streams.values()), default=0)
                 self.sending.begin_with(value, largest)
+            else:
+                self._on_setting(key, value)
         if flags & f.ACK:
             return
         self._settled = True
         self.output.append(f.frame(f.SETTINGS, f.ACK, 0))
         self._unblock()
+
+    @abstractmethod
+    def _on_setting(self, key: int, value: int) -> None:
+        """One that is not about windows."""
 
     def _on_ping(self, flags: int, payload: bytes) -> None:
         """Section 6.7."""
@@ -356,41 +337,33 @@ class Connection(Generic[H]):
             raise Fault(Code.FRAME_SIZE_ERROR, "PING")
         if not flags & f.ACK:
             self.output.append(f.frame(f.PING, f.ACK, 0, payload))
-        elif payload == DRAIN_PING and self._draining and not self._drained:
-            self._drained = True
-            self.output.append(f.goaway(self._last, Code.NO_ERROR))
-            self._end_if_drained()
+        else:
+            self._on_pong(payload)
+
+    @abstractmethod
+    def _on_pong(self, payload: bytes) -> None:
+        """A PING is acknowledged; not necessarily one of ours."""
+
+    @abstractmethod
+    def _on_goaway(self, payload: bytes) -> None:
+        """Section 6.8."""
 
     def _idle(self) -> None:
         """One more frame that asks for work and brings none."""
-        level = max(0.0, self._idle_frames - (self.now - self._calm_at) * CALM) + 1
+        level = max(0.0, self._idle_frames - (self.now - self._calm_at) * self.calm) + 1
         self._idle_frames, self._calm_at = level, self.now
         if level > FLOOD:
             raise Fault(Code.ENHANCE_YOUR_CALM, "too many frames that bring nothing")
 
     # Out
 
-    def answer(self, stream: Stream, answer: Answer) -> None:
-        """Once for each stream; of one that is gone nobody hears. An early answer ends the request too (section 8.1)."""
-        number = stream.id
-        if self.streams.get(number) is not stream or number in self.sending.waiting:
-            return
-        if stream.gone or self.ended:
-            self._forget(number)
-        elif self.sending.send(stream, answer):
-            self._answered(stream)
-        else:
-            self._resume()
-
-    def _answered(self, stream: Stream) -> None:
-        if stream.ended:
-            self._forget(stream.id)
-        else:
-            self.reset(stream.id, Code.NO_ERROR)
+    @abstractmethod
+    def _sent(self, stream: Stream) -> None:
+        """All that we have to say on a stream has left."""
 
     def _resume(self) -> None:
         for stream in self.sending.resume():
-            self._answered(stream)
+            self._sent(stream)
 
     def _unblock(self) -> None:
         """A window has grown; one that lets nothing through is a frame that brings nothing."""
@@ -423,17 +396,14 @@ class Connection(Generic[H]):
 
     # The end
 
-    def drain(self) -> None:
-        """Answer what has come and what is on its way; take no more (section 6.8). `ended` follows."""
-        if not self.greeted:
-            self.ended = True
-        elif not self._draining and not self.ended:
-            self._draining = True
-            self.output += (f.goaway(f.MAX_WINDOW, Code.NO_ERROR), f.frame(f.PING, 0, 0, DRAIN_PING))
-
     def _end_if_drained(self) -> None:
         if not self.streams:
             self.ended = True
+
+    @property
+    @abstractmethod
+    def _taken(self) -> int:
+        """The last stream of theirs that we have done anything with (section 6.8)."""
 
     def fail(self, fault: Fault) -> None:
         """End the connection (section 5.4.1)."""
@@ -442,11 +412,11 @@ class Connection(Generic[H]):
         self.ended = self.failed = True
         if not self.greeted:
             self.output.append(f.settings({}))
-        self.output.append(f.goaway(self._last, fault.code, str(fault)[:100]))
+        self.output.append(f.goaway(self._taken, fault.code, str(fault)[:100]))
         self.lose()
 
     def lose(self) -> None:
-        """The connection is no more: unfinished requests are reset; those being handled have nobody to be answered to."""
+        """The connection is no more: unfinished streams are reset; requests being handled have nobody to be answered to."""
         self.ended = True
         self._block, self._rest = None, b""
         self.sending.waiting.clear()

@@ -4,10 +4,14 @@ from __future__ import annotations
 
 from enum import IntEnum
 from struct import pack
+from typing import TypeAlias
 
+Piece: TypeAlias = bytes | memoryview
 PREFACE = b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n"
 FRAME_HEADER = 9
 MAX_WINDOW = (1 << 31) - 1
+LEAST_FRAME = 1 << 14
+"""What every receiver takes as a frame's payload (section 4.2)."""
 FIRST_WINDOW = 65535
 """Every window's size until a SETTINGS or WINDOW_UPDATE frame says otherwise (section 6.9.2)."""
 

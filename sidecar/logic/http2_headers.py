@@ -1,7 +1,7 @@
-"""Header blocks of requests: decoded, and checked by the rules of RFC 9113, section 8.
+"""Header blocks: decoded, and checked by the rules of RFC 9113, section 8.
 
-Clients repeat themselves: after the first request of a kind its whole block is references to the table. What such a block
-meant is kept until the table changes.
+Both sides repeat themselves: after the first message of a kind its whole block is references to the table. What such a
+block meant is kept until the table changes.
 """
 
 from __future__ import annotations
@@ -34,17 +34,19 @@ class Malformed(Exception):
 
 
 class HeaderBlocks(Generic[H]):
-    """One connection's decoder. `interpret` makes of a request's fields what its user wants; it must be pure."""
+    """One connection's decoder. `interpret` makes of a message's fields what its user wants; it must be pure."""
 
-    def __init__(self, interpret: Callable[[Fields], H]) -> None:
+    def __init__(self, interpret: Callable[[Fields], H], fields: Callable[[list[Pair]], Fields] | None = None) -> None:
+        """`fields` checks a block's fields: by default those of a request."""
         self._interpret = interpret
+        self._fields = fields or request
         self._decoder = Decoder()
         self._blocks: dict[bytes, H | Malformed] = {}
         """By the block: only such that are indexed throughout, and only while the table stays as it is."""
         self._lists: dict[tuple[Pair, ...], H | Malformed] = {}
         """By what a block decodes to, which no table can change."""
 
-    def request(self, block: bytes) -> H:
+    def read(self, block: bytes) -> H:
         """Raises `Malformed`; and `Fault` where the table is lost, and the connection with it (section 4.3)."""
         seen = self._blocks.get(block)
         if seen is None:
@@ -60,7 +62,7 @@ class HeaderBlocks(Generic[H]):
         seen = self._lists.get(key)
         if seen is None:
             try:
-                seen = self._interpret(request(pairs))
+                seen = self._interpret(self._fields(pairs))
             except Malformed as error:
                 return Malformed(*error.args)
             if len(self._lists) >= CACHED:
@@ -70,7 +72,7 @@ class HeaderBlocks(Generic[H]):
         return seen
 
     def trailers(self, block: bytes) -> None:
-        """Decoded, which the table needs, checked, and forgotten. Raises as `request` does."""
+        """Decoded, which the table needs, checked, and forgotten. Raises as `read` does."""
         trailers(self._decode(block))
 
     def skip(self, block: bytes) -> None:
@@ -105,9 +107,21 @@ def request(pairs: list[Pair]) -> Fields:
         fields[name] = fields[name] + b", " + value if name in fields else value
     if not fields.keys() >= _NEEDED or not fields[b":path"]:
         raise Malformed(":method, :scheme or :path is missing")
-    length = fields.get(b"content-length", b"0")
-    if not length.isdigit() or len(length) > 18:
-        raise Malformed("content-length is not a number")
+    _check_length(fields)
+    return fields
+
+
+def response(pairs: list[Pair]) -> Fields:
+    """The fields of a response's head, which has `:status`, or of its trailers (section 8.3.2). Raises `Malformed`."""
+    fields: Fields = {}
+    for name, value in pairs:
+        if name[:1] == b":":
+            if fields or name != b":status" or len(value) != 3 or not value.isdigit():
+                raise Malformed("a pseudo-header that is unknown, out of place, or no status")
+        else:
+            _check(name, value)
+        fields[name] = fields[name] + b", " + value if name in fields else value
+    _check_length(fields)
     return fields
 
 
@@ -116,6 +130,12 @@ def trailers(pairs: list[Pair]) -> None:
         if name[:1] == b":":
             raise Malformed("a pseudo-header in trailers")
         _check(name, value)
+
+
+def _check_length(fields: Fields) -> None:
+    length = fields.get(b"content-length", b"0")
+    if not length.isdigit() or len(length) > 18:
+        raise Malformed("content-length is not a number")
 
 
 def _check(name: bytes, value: bytes) -> None:

@@ -52,7 +52,7 @@ def settings(flags: int, payload: bytes) -> list[tuple[int, int]]:
         key, value = unpack_from(">HI", payload, at)
         if key == f.ENABLE_PUSH and value > 1:
             raise Fault(Code.PROTOCOL_ERROR, "ENABLE_PUSH is 0 or 1")
-        if key == f.MAX_FRAME_SIZE and not 1 << 14 <= value < 1 << 24:
+        if key == f.MAX_FRAME_SIZE and not f.LEAST_FRAME <= value < 1 << 24:
             raise Fault(Code.PROTOCOL_ERROR, "MAX_FRAME_SIZE out of range")
         pairs.append((key, value))
     return pairs

@@ -1,4 +1,4 @@
-"""Answers on their way out, through the windows of the other side. RFC 9113, section 6.9."""
+"""Messages on their way out, through the windows of the other side. RFC 9113, section 6.9."""
 
 from __future__ import annotations
 
@@ -8,13 +8,15 @@ from .http2_stream import Answer, Stream
 
 
 class Sending:
-    """Writes answers to `output`; their bodies wait, in order, until the windows let them through."""
+    """Writes answers and requests to `output`; their bodies wait, in order, until the windows let them through."""
 
-    def __init__(self, output: list[bytes]) -> None:
-        self.waiting: dict[int, tuple[Stream, bytes, tuple[bytes, bytes] | None]] = {}
+    def __init__(self, output: list[f.Piece]) -> None:
+        self.waiting: dict[int, tuple[Stream, list[f.Piece], tuple[bytes, bytes] | None]] = {}
         """By the stream's number: what is left of the body, and the trailers."""
         self.unblocked = 0
-        """How many answers have left after they had waited."""
+        """How many messages have left after they had waited."""
+        self.largest = f.LEAST_FRAME
+        """The other side's MAX_FRAME_SIZE."""
         self._output = output
         self._credit = f.FIRST_WINDOW
         self._initial = f.FIRST_WINDOW
@@ -36,31 +38,41 @@ class Sending:
                 self._output += (start, name, head, f.start(size, f.DATA, 0), name, body, last, name, trailers)
         else:
             self._output += (start, name, head)
-            self.waiting[stream.id] = stream, body, answer.trailers
+            self.waiting[stream.id] = stream, [body], answer.trailers
             return False
         return True
+
+    def hold(self, stream: Stream, head: bytes, body: list[f.Piece]) -> None:
+        """A request with a large body: its head leaves now, its body by `resume`, in frames and not copied."""
+        self._output.append(f.frame(f.HEADERS, f.END_HEADERS, stream.id, head))
+        self.waiting[stream.id] = stream, body, None
 
     def resume(self) -> list[Stream]:
         """Send of what waits as much as the windows take; those of which all has left."""
         done = []
         for number, (stream, body, trailers) in list(self.waiting.items()):
-            if self._credit <= 0:
-                break
-            size = min(len(body), self._credit, self._initial + stream.credit)
-            if size <= 0:
-                continue
-            self._credit -= size
-            stream.credit -= size
-            if size < len(body):
-                self._output.append(f.frame(f.DATA, 0, number, body[:size]))
-                self.waiting[number] = stream, body[size:], trailers
+            name = number.to_bytes(4, "big")
+            while body:
+                piece = body[0]
+                size = min(len(piece), self._credit, self._initial + stream.credit, self.largest)
+                if size <= 0:
+                    break
+                self._credit -= size
+                stream.credit -= size
+                if size < len(piece):
+                    body[0] = piece[size:]
+                    piece = piece[:size]
+                else:
+                    del body[0]
+                ends = not body and trailers is None
+                self._output += (f.start(size, f.DATA, f.END_STREAM if ends else 0), name, piece)
+            if body:
                 continue
             del self.waiting[number]
             self.unblocked += 1
             done.append(stream)
-            self._output.append(f.frame(f.DATA, 0 if trailers else f.END_STREAM, number, body))
             if trailers is not None:
-                self._output += (trailers[0], number.to_bytes(4, "big"), trailers[1])
+                self._output += (trailers[0], name, trailers[1])
         return done
 
     def widen(self, increment: int, stream: Stream | None) -> None:

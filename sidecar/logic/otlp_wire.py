@@ -1,4 +1,4 @@
-"""OTLP's protobuf without decoding it: count the items, check the framing, put attributes into each Resource.
+"""OTLP's protobuf without decoding it: count the items, check the framing, put attributes into each Resource, in one walk.
 
 The three requests have one shape (https://github.com/open-telemetry/opentelemetry-proto)::
 
@@ -12,13 +12,13 @@ Only length prefixes on the way down to the items are read, which costs a fifth 
 is not looked at: an upstream may still refuse it. No library does this; a full decode in the sidecar is what it exists
 to avoid.
 
-In the counting functions each level runs until its end *or past it*, and is compared once, after its loop: that makes a
-length that points outside its parent an error without a check on each field.
+Each level runs until its end *or past it*, and is compared once, after its loop: that makes a length that points outside its
+parent an error without a check on each field.
 """
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 
 from ..model.signals import Signal
 from .protobuf import (
@@ -30,21 +30,23 @@ from .protobuf import (
     check_end,
     encode_field,
     encode_varint,
-    enter,
-    read_tag,
-    read_varint,
+    field,
     skip,
 )
 
 POINTS_OF = frozenset({5 << 3 | 2, 7 << 3 | 2, 9 << 3 | 2, 10 << 3 | 2, 11 << 3 | 2})
 
+_HIGH = [3 - 128 + (high << 7) for high in range(128)]
+"""A field of two length bytes is `low + _HIGH[high]` long, both as they are written. A longer one has no entry here."""
+
+
+class TooMany(ValueError):
+    """So many Resources that the attributes to add would take too much memory."""
+
 
 def count(signal: Signal, body: bytes) -> int:
     """Spans, data points or log records in an export request. Raises `Malformed`."""
-    try:
-        return _count_points(body) if signal is Signal.METRICS else _count_items(body)
-    except IndexError:
-        raise Malformed(len(body), "the message ends inside a field") from None
+    return _PLAIN.read(signal, body)[0]
 
 
 def check_start(body: Buffer, at: int) -> int:
@@ -63,172 +65,150 @@ def check_start(body: Buffer, at: int) -> int:
     return at
 
 
-def _count_items(buf: bytes) -> int:
-    items = p = 0
-    end = len(buf)
-    while p < end:
-        start, end1 = enter(buf, p, FIELD_1)
-        if start < 0:
-            p = end1
-            continue
-        p = start
-        while p < end1:
-            start, end2 = enter(buf, p, FIELD_2)
-            if start < 0:
-                p = end2
-                continue
-            p = start
-            while p < end2:  # the hot loop: one or two length bytes, unrolled
-                if buf[p] == FIELD_2:
-                    size = buf[p + 1]
-                    if size < 128:
-                        p += 2 + size
-                    else:
-                        high = buf[p + 2]
-                        if high < 128:
-                            p += 3 + (size & 127) + (high << 7)
-                        else:
-                            size, p = read_varint(buf, p + 1)
-                            p += size
-                    items += 1
-                else:
-                    start, p = enter(buf, p, FIELD_2)
-                    if start >= 0:
-                        items += 1
-            check_end(p, end2)
-        check_end(p, end1)
+def _occurrences(buf: bytes, p: int, end: int, tag: int = FIELD_2) -> int:
+    """How many of the fields up to `end` are `tag`: spans or log records in a scope, data points. The hot loop."""
+    found = 0
+    while True:
+        try:
+            while p < end and buf[p] == tag:
+                low = buf[p + 1]
+                p += low + 2 if low < 128 else low + _HIGH[buf[p + 2]]
+                found += 1
+        except IndexError:  # more than two bytes of length; or the end of it all, which `field` will meet too
+            pass
+        if p >= end:
+            break
+        seen, _, p = field(buf, p)
+        found += seen == tag
     check_end(p, end)
-    return items
+    return found
 
 
-def _count_points(buf: bytes) -> int:
-    points = p = 0
-    end = len(buf)
+def _points_in_scope(buf: bytes, p: int, end: int) -> int:
+    points = 0
     while p < end:
-        start, end1 = enter(buf, p, FIELD_1)
-        if start < 0:
-            p = end1
-            continue
-        p = start
-        while p < end1:
-            start, end2 = enter(buf, p, FIELD_2)
-            if start < 0:
-                p = end2
-                continue
-            p = start
-            while p < end2:
-                start, end3 = enter(buf, p, FIELD_2)
-                if start < 0:
-                    p = end3
-                    continue
-                found, p = _count_in_metric(buf, start, end3)
-                points += found
-                check_end(p, end3)
-            check_end(p, end2)
-        check_end(p, end1)
+        tag, start, p = field(buf, p)
+        if tag == FIELD_2:
+            points += _points_in_metric(buf, start, p)
     check_end(p, end)
     return points
 
 
-def _count_in_metric(buf: bytes, p: int, end: int) -> tuple[int, int]:
+def _points_in_metric(buf: bytes, p: int, end: int) -> int:
     kind = points = 0
     while p < end:
-        tag = buf[p]
-        after = p + 1
-        if tag >= 128:
-            tag, after = read_tag(buf, p)
+        tag, start, p = field(buf, p)
         if tag not in POINTS_OF:
-            p = skip(buf, p)
             continue
         if tag != kind:  # one of: the last kind wins and drops what came before, the same kind twice is merged
             kind, points = tag, 0
-        size, p = read_varint(buf, after)
-        inner = p + size
-        while p < inner:
-            start, p = enter(buf, p, FIELD_1)
-            if start >= 0:
-                points += 1
-        check_end(p, inner)
-    return points, p
+        points += _occurrences(buf, start, p, FIELD_1)
+    check_end(p, end)
+    return points
 
 
 class Splicer:
-    """Puts resource attributes into every `Resource` of a request; a key that is there already stays as it is.
+    """Counts the items of requests, and puts resource attributes into every `Resource`; a key that is there already stays as
+    it is.
 
     The attributes go *inside* the Resource and the two length prefixes around it are rewritten. Appending a second
     `resource` field would be shorter and is legal, but protobuf.js 6 and 7 take the last one for the whole. For the same
     reason a request that arrives with several is written with one, their concatenation, which is what merging means.
 
-    Resources repeat from request to request, so the finished blob is kept by the raw one: at most `CACHED` of them, up to
-    `CACHED_BYTES` each. Not for use from two threads at once.
+    Resources repeat from request to request, so the finished field is kept by the raw blob: at most `CACHED` of them, up to
+    `CACHED_BYTES` each. May be used from several threads.
     """
 
     CACHED = 64
     CACHED_BYTES = 8 << 10
+    ADDED = 16 << 20
+    """Bytes that may be added to one request, `OVERHEAD` counted for each Resource: an empty one is two bytes on the wire."""
+    OVERHEAD = 256
 
     def __init__(self, attributes: Mapping[str, str]) -> None:
         self._entries = {key.encode(): _attribute(key, value) for key, value in attributes.items()}
         self._cache: dict[bytes, bytes] = {}
 
-    def splice(self, body: bytes) -> bytes:
-        """`body` is an export request of any signal whose framing `count` has accepted. Raises `Malformed`."""
-        if not self._entries:
-            return body
+    def read(self, signal: Signal, body: bytes) -> tuple[int, bytes]:
+        """The number of items in an export request, and the request with the attributes. Raises `Malformed`, `TooMany`."""
         try:
-            return self._splice(body)
+            return self._read(body, _points_in_scope if signal is Signal.METRICS else _occurrences)
         except IndexError:
             raise Malformed(len(body), "the message ends inside a field") from None
 
-    def _splice(self, buf: bytes) -> bytes:
-        view = memoryview(buf)
-        out: list[bytes | memoryview] = []
-        p = copied = 0
+    def _read(self, buf: bytes, items_in_scope: Callable[[bytes, int, int], int]) -> tuple[int, bytes]:
+        entries, view = self._entries, memoryview(buf)
+        out: list[Buffer] = []
+        items = p = copied = added = 0
         end = len(buf)
         while p < end:
-            at = p
-            start, p = enter(buf, p, FIELD_1)
-            if start < 0:
+            outer = p
+            tag, start, p = field(buf, p)
+            if tag != FIELD_1:
                 continue
-            rest: list[bytes | memoryview] = []
-            blobs: list[bytes] = []
-            q = kept = start
+            resources = 0
+            at = inner = behind = q = start
             while q < p:
-                field = q
-                inner, q = enter(buf, q, FIELD_1)
-                if inner >= 0:
-                    blobs.append(buf[inner:q])
-                    if kept < field:
-                        rest.append(view[kept:field])
-                    kept = q
+                this = q
+                tag, payload, q = field(buf, q)
+                if tag == FIELD_2:
+                    items += items_in_scope(buf, payload, q)
+                elif tag == FIELD_1:
+                    resources += 1
+                    at, inner, behind = this, payload, q
             check_end(q, p)
-            if kept < p:
-                rest.append(view[kept:p])
-            blob = self._filled(blobs[0] if len(blobs) == 1 else b"".join(blobs))
-            size = encode_varint(len(blob))
-            length = 1 + len(size) + len(blob) + sum(map(len, rest))
-            if copied < at:
-                out.append(view[copied:at])
-            out += (b"\n", encode_varint(length), b"\n", size, blob, *rest)
-            copied = p
+            if not entries:
+                continue
+            if resources > 1:
+                at, behind, resource = start, p, self._merged(buf, start, p)
+            else:
+                resource = self._filled(buf[inner:behind])
+                if not resource:
+                    continue
+            grown = len(resource) - (behind - at)
+            added += grown + self.OVERHEAD
+            if added > self.ADDED:
+                raise TooMany("has more Resources than can be completed in one request")
+            if copied < outer:
+                out.append(view[copied:outer])
+            out.append(b"\n" + encode_varint(p - start + grown))
+            if start < at:
+                out.append(view[start:at])
+            out.append(resource)
+            copied = behind
         check_end(p, end)
-        if copied < end:
-            out.append(view[copied:end])
-        return b"".join(out)
+        if not copied:
+            return items, buf
+        out.append(view[copied:])
+        return items, b"".join(out)
 
     def _filled(self, blob: bytes) -> bytes:
-        done = self._cache.pop(blob, None)
+        """The field that takes the place of a Resource; empty where it lacks nothing."""
+        done = self._cache.get(blob)
         if done is None:
-            done = self._fill(blob)
-            if len(blob) > self.CACHED_BYTES:
-                return done
-            if len(self._cache) >= self.CACHED:
-                del self._cache[next(iter(self._cache))]
-        self._cache[blob] = done  # last in, last out
+            more = self._missing(blob)
+            done = encode_field(FIELD_1, blob + more) if more else b""
+            if len(blob) <= self.CACHED_BYTES:
+                if len(self._cache) >= self.CACHED:
+                    self._cache.clear()
+                self._cache[blob] = done
         return done
 
-    def _fill(self, blob: bytes) -> bytes:
+    def _merged(self, buf: bytes, p: int, end: int) -> bytes:
+        """What is inside a Resource{Spans,Metrics,Logs} with its several Resources made one, in front."""
+        blob, rest = bytearray(), bytearray()
+        while p < end:
+            at = p
+            tag, start, p = field(buf, p)
+            if tag == FIELD_1:
+                blob += buf[start:p]
+            else:
+                rest += buf[at:p]
+        return encode_field(FIELD_1, bytes(blob) + self._missing(bytes(blob))) + rest
+
+    def _missing(self, blob: bytes) -> bytes:
         there = _keys(blob)
-        return b"".join([blob, *(entry for key, entry in self._entries.items() if key not in there)])
+        return b"".join([entry for key, entry in self._entries.items() if key not in there])
 
 
 def _keys(resource: bytes) -> set[bytes]:
@@ -236,15 +216,14 @@ def _keys(resource: bytes) -> set[bytes]:
     keys = set()
     p = 0
     while p < len(resource):
-        start, p = enter(resource, p, FIELD_1)
-        if start < 0:
+        tag, q, p = field(resource, p)
+        if tag != FIELD_1:
             continue
         key = b""
-        q = start
         while q < p:
-            inner, q = enter(resource, q, FIELD_1)
-            if inner >= 0:
-                key = resource[inner:q]  # the last one counts
+            tag, start, q = field(resource, q)
+            if tag == FIELD_1:
+                key = resource[start:q]  # the last one counts
         check_end(q, p)
         keys.add(key)
     check_end(p, len(resource))
@@ -256,3 +235,6 @@ def _attribute(key: str, value: str) -> bytes:
     return encode_field(
         FIELD_1, encode_field(FIELD_1, key.encode()) + encode_field(FIELD_2, encode_field(FIELD_1, value.encode()))
     )
+
+
+_PLAIN = Splicer({})

@@ -87,10 +87,11 @@ def skip(buf: Buffer, p: int) -> int:
             return p
 
 
-def enter(buf: Buffer, p: int, tag: int) -> tuple[int, int]:
-    """Start and end of the payload when the field at `p` is `tag` (however long-winded), else -1 and the next field."""
-    first = buf[p]
-    if first & 0x87 == 2 and first > 7:  # length-delimited, one byte of tag; one or two of length unrolled: it is hot
+def field(buf: Buffer, p: int) -> tuple[int, int, int]:
+    """The tag of the field at `p` (however long-winded), where its payload starts if it is length-delimited, and where the next
+    field starts."""
+    tag = buf[p]
+    if tag & 0x87 == 2 and tag > 7:  # length-delimited, one byte of tag; one or two of length unrolled: it is hot
         size = buf[p + 1]
         if size < 128:
             start = p + 2
@@ -99,13 +100,13 @@ def enter(buf: Buffer, p: int, tag: int) -> tuple[int, int]:
             start = p + 3
         else:
             size, start = read_varint(buf, p + 1)
-        return start if first == tag else -1, start + size
-    if first >= 128:
-        seen, after = read_tag(buf, p)
-        if seen == tag:
+        return tag, start, start + size
+    if tag >= 128:
+        tag, after = read_tag(buf, p)
+        if tag & 7 == 2:
             size, start = read_varint(buf, after)
-            return start, start + size
-    return -1, skip(buf, p)
+            return tag, start, start + size
+    return tag, p, skip(buf, p)
 
 
 def check_end(p: int, end: int) -> None:
@@ -124,7 +125,7 @@ def fields(message: bytes) -> Iterator[tuple[int, int, bytes]]:
                 number, p = read_varint(message, after)
                 yield tag, number, b""
             elif tag & 7 == 2:
-                start, p = enter(message, p, tag)
+                _, start, p = field(message, p)
                 if p > len(message):
                     break
                 yield tag, 0, message[start:p]

@@ -10,7 +10,7 @@ import asyncio
 from math import inf
 from typing import TYPE_CHECKING, cast
 
-from ..logic import grpc, http2
+from ..logic import grpc, http2_server
 from ..logic.http2_frames import PREFACE, Code, Fault
 from ..logic.http2_stream import Answer
 from ..logic.otlp_http import Reply
@@ -33,7 +33,7 @@ class Connection(asyncio.Protocol):
         self.receiver = receiver
         self.deadline = inf
         self.held = 0
-        self.http2: http2.Connection[grpc.Call] = http2.Connection(
+        self.http2: http2_server.Server[grpc.Call] = http2_server.Server(
             grpc.call,
             lambda number, call: Request(number, call, self),
             receiver.config.max_in_flight_bytes,

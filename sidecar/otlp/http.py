@@ -1,7 +1,7 @@
 """The OTLP receiver: what is shared by all its connections, of OTLP/HTTP (`connection`) and of OTLP/gRPC (`grpc`).
 
-A request in protobuf is counted and its framing checked, nothing more; one in JSON becomes protobuf first. Its batch is
-handed to `take`; the answer to that is the answer to the client. Every refusal carries a `google.rpc.Status`.
+A request in protobuf is counted, its framing checked and its Resources completed, nothing more; one in JSON becomes protobuf
+first. Its batch is handed to `take`; the answer to that is the answer to the client. Every refusal carries a `google.rpc.Status`.
 
 What is bounded, and what happens there:
 
@@ -17,7 +17,7 @@ What is bounded, and what happens there:
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Awaitable, Callable, Iterable
+from collections.abc import Awaitable, Callable, Iterable, Mapping
 from concurrent.futures import ThreadPoolExecutor
 
 import msgspec
@@ -27,7 +27,7 @@ from ..logic import gzip_body
 from ..logic.gzip_body import NotGzip
 from ..logic.otlp_http import OK, PATHS, Reply, refusal
 from ..logic.otlp_json_scalars import Wrong
-from ..logic.otlp_wire import count
+from ..logic.otlp_wire import Splicer, TooMany
 from ..logic.protobuf import Malformed
 from ..logic.scalars import Bytes, Duration, show_bytes, show_duration
 from ..model.counters import ReceiverCounters
@@ -82,13 +82,17 @@ class Receiver:
     """Give `protocol` to a listener, or one of its results to a transport; in the end `drain`, then `close`. A listener for
     OTLP/gRPC makes a `grpc.Connection` of it; all bounds are for both together."""
 
-    def __init__(self, config: Config, take: Take, counters: ReceiverCounters) -> None:
+    def __init__(
+        self, config: Config, take: Take, counters: ReceiverCounters, attributes: Mapping[str, str] | None = None
+    ) -> None:
+        """`attributes` are added to each Resource that lacks them."""
         self.config = config
         self.counters = counters
         self.in_flight = 0
         """Bytes of bodies from arrival to answer, those still arriving included."""
         self.draining = False
         self._take = take
+        self._splicer = Splicer(attributes or {})
         self._due = 0  # of in_flight: what waits for its answer
         self._connections: set[Peer] = set()
         self._full = self._mapped = False
@@ -161,14 +165,14 @@ class Receiver:
             self._answer_later(request, asyncio.ensure_future(self._handle_large(request, body, inflated)))
             return
         try:
-            batch = self._batch(request, body, inflated, self.config.max_body_bytes)
+            batch, decoded = self._batch(request, body, inflated, self.config.max_body_bytes)
         except gzip_body.TooLarge:  # more than it announced: not on the loop
             self._answer_later(request, asyncio.ensure_future(self._handle_large(request, body, inflated)))
             return
         except ValueError as error:
             self._answer(request, refused(error))
             return
-        self._decoded(request, batch)
+        self._decoded(request, batch, decoded)
         if not batch.items:
             self._answer(request, OK)
             return
@@ -195,39 +199,40 @@ class Receiver:
             self._worker = ThreadPoolExecutor(1, thread_name_prefix="otlp")
         work = asyncio.get_running_loop().run_in_executor(self._worker, self._batch_or_refusal, request, body, limit)
         del body  # and nothing else here keeps it: the batch has what is needed
-        batch = await work
+        done = await work
         del work
-        if isinstance(batch, Reply):
-            return batch
-        self._decoded(request, batch)
+        if isinstance(done, Reply):
+            return done
+        batch, decoded = done
+        del done
+        self._decoded(request, batch, decoded)
         if not batch.items:
             return OK
         answer = self._take(batch)
         del batch
         return await answer
 
-    @classmethod
-    def _batch_or_refusal(cls, request: Exchange, body: bytes, limit: int) -> Batch | Reply:
+    def _batch_or_refusal(self, request: Exchange, body: bytes, limit: int) -> tuple[Batch, int] | Reply:
         """For the worker. An exception that crosses threads would hold on to the body, by its traceback."""
         try:
-            return cls._batch(request, body, limit, limit)
+            return self._batch(request, body, limit, limit)
         except ValueError as error:
             return refused(error)
 
-    @staticmethod
-    def _batch(request: Exchange, body: bytes, inflated: int, limit: int) -> Batch:
-        """From at most so many bytes after inflating, and in protobuf. Raises what `refused` knows."""
+    def _batch(self, request: Exchange, body: bytes, inflated: int, limit: int) -> tuple[Batch, int]:
+        """From at most so many bytes after inflating, and in protobuf; with how many they were. Raises what `refused` knows."""
         if request.gzip:
             body = gzip_body.inflate(body, inflated)
         if request.json:
             from ..logic.otlp_json import transcode  # most senders do without, and it is not small
 
             body = transcode(request.signal, body, limit)
-        return Batch(request.signal, body, count(request.signal, body), request.hops)
+        items, spliced = self._splicer.read(request.signal, body)
+        return Batch(request.signal, spliced, items, request.hops), len(body)
 
-    def _decoded(self, request: Exchange, batch: Batch) -> None:
+    def _decoded(self, request: Exchange, batch: Batch, size: int) -> None:
         request.items = batch.items
-        more = len(batch.body) - request.size
+        more = size - request.size
         request.size += more
         self.in_flight += more
         self._due += more
@@ -313,7 +318,7 @@ class Receiver:
 def refused(error: ValueError) -> Reply:
     """A body that cannot be taken."""
     match error:
-        case gzip_body.TooLarge():
+        case gzip_body.TooLarge() | TooMany():
             return refusal(413, f"the body {error}")
         case NotGzip():
             return refusal(400, f"the body is not gzip: {error}")

@@ -59,13 +59,11 @@ class ScriptedSink:
 
 
 class Setup:
-    def __init__(
-        self, *required: bool, attributes: dict[str, str] | None = None, clock: FakeClock | None = None
-    ) -> None:
+    def __init__(self, *required: bool, clock: FakeClock | None = None) -> None:
         self.clock = clock or FakeClock()
         self.sinks = [ScriptedSink() for _ in required]
         upstreams = [Upstream(f"up{n}", s, r) for n, (s, r) in enumerate(zip(self.sinks, required, strict=True))]
-        self.relay = Relay(upstreams, attributes or {}, self.clock, Always())
+        self.relay = Relay(upstreams, self.clock, Always())
 
     @property
     def sink(self) -> ScriptedSink:
@@ -75,12 +73,10 @@ class Setup:
         return [asyncio.ensure_future(self.relay.take(batch(mark))) for mark in marks]
 
 
-async def test_a_request_that_finds_nothing_in_the_air_leaves_at_once_with_the_resource_added() -> None:
-    setup = Setup(True, attributes={"service.name": "shop"})
+async def test_a_request_that_finds_nothing_in_the_air_leaves_at_once() -> None:
+    setup = Setup(True)
     assert await setup.relay.take(batch(b"a", hops=3)) == OK
-    resource = field(1, field(1, field(1, b"service.name") + field(2, field(1, b"shop"))))
-    expected = field(1, resource + field(2, field(2, field(5, b"a"))))
-    assert setup.sink.sent == [Batch(Signal.TRACES, expected, 1, 3)]
+    assert setup.sink.sent == [Batch(Signal.TRACES, one(b"a"), 1, 3)]
     assert setup.relay.in_flight == 0
     (view,) = setup.relay.status()
     assert (view.name, view.required, view.state, view.why, view.retry_in) == ("up0", True, UpstreamState.OK, "", None)
@@ -127,21 +123,6 @@ async def test_signals_are_never_joined_and_flights_are_bounded_in_number_and_si
     assert sum(b.items for b in setup.sink.sent) == 24
     for signal in (Signal.TRACES, Signal.LOGS):
         assert b"".join(b.body for b in setup.sink.sent if b.signal is signal) == b"".join(bodies)
-
-
-async def test_a_body_that_leaves_the_loop_is_spliced_too() -> None:
-    setup = Setup(True, attributes={"k": "v"})
-    body = large(300_000)
-    assert await setup.relay.take(Batch(Signal.TRACES, body, 1)) == OK
-    assert len(setup.sink.sent[0].body) == len(body) + len(
-        field(1, field(1, field(1, b"k") + field(2, field(1, b"v"))))
-    )
-
-
-async def test_a_resource_that_is_no_message_is_refused_here() -> None:
-    setup = Setup(True, attributes={"k": "v"})
-    reply = await setup.relay.take(Batch(Signal.TRACES, field(1, field(1, b"\xff")), 0))
-    assert (reply.status, setup.sink.sent) == (400, [])
 
 
 async def test_only_the_producer_of_the_poison_hears_of_it() -> None:
@@ -358,7 +339,7 @@ async def test_a_bug_in_a_sink_answers_whoever_waits_and_is_reported() -> None:
 
 async def test_the_system_clock_will_do() -> None:
     sink = ScriptedSink()
-    relay = Relay([Upstream("up", sink)], {}, SystemClock(), random.Random(1))
+    relay = Relay([Upstream("up", sink)], SystemClock(), random.Random(1))
     assert await relay.take(Batch(Signal.LOGS, field(1, field(2, SPAN)), 1)) == OK
     await relay.drain(1.0)
     await relay.close()

@@ -55,7 +55,7 @@ async def spooling(
     spool = Spool(Config(path=str(path), max_bytes=8 * MIB, on_full=on_full), clock.now)
     sinks = sinks or [ScriptedSink() for _ in required]
     upstreams = [Upstream(f"up{n}", sink, r) for n, (sink, r) in enumerate(zip(sinks, required, strict=True))]
-    relay = Relay(upstreams, {}, clock, Always(), spool)
+    relay = Relay(upstreams, clock, Always(), spool)
     await relay.open()
     try:
         yield Setup(relay, sinks, spool, path)

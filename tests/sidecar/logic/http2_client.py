@@ -1,4 +1,5 @@
-"""The other side of `logic.http2`, for tests: frames by hand, header blocks by `hpack`, and a server that keeps what it hears."""
+"""The other side of `logic.http2_server`, for tests: frames by hand, header blocks by `hpack`, and a server that keeps what it
+hears."""
 
 from __future__ import annotations
 
@@ -7,7 +8,7 @@ from struct import pack
 
 from hpack import Decoder, Encoder
 
-from sidecar.logic import http2
+from sidecar.logic import http2_server
 from sidecar.logic.http2_headers import Fields
 from sidecar.logic.http2_stream import Answer, Stream
 
@@ -89,7 +90,7 @@ class Server:
         self.reply = reply
         self.events: list[tuple[str, int, bytes]] = []
         self.now = 0.0
-        self.connection: http2.Connection[Fields] = http2.Connection(
+        self.connection: http2_server.Server[Fields] = http2_server.Server(
             lambda fields: fields, lambda number, fields: Heard(number, fields, self), window
         )
         if greeted:

@@ -7,7 +7,7 @@ from struct import pack
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from sidecar.logic import http2
+from sidecar.logic import http2, http2_server
 from sidecar.logic.http2_stream import Answer
 from tests.sidecar.logic.http2_client import PREFACE, REQUEST, SETTINGS, Server, block, frame
 
@@ -35,7 +35,7 @@ SAID = st.lists(st.one_of(FRAMES, FRAMES, FRAMES, st.binary(max_size=30)), max_s
 
 def sane(server: Server) -> None:
     connection = server.connection
-    assert len(connection.streams) <= http2.MAX_STREAMS
+    assert len(connection.streams) <= http2_server.MAX_STREAMS
     assert len(connection._rest) <= http2.MAX_FRAME + 9
     assert len(connection._block or b"") <= http2.MAX_BLOCK
     assert connection.sending.waiting.keys() <= connection.streams.keys()

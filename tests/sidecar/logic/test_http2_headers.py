@@ -78,10 +78,10 @@ def test_a_block_that_is_indexed_throughout_is_understood_once() -> None:
     encoder, seen = Encoder(), Interpreter()
     blocks = HeaderBlocks(seen)
     first = encoder.encode(list(POST))
-    assert blocks.request(first) == 1
+    assert blocks.read(first) == 1
     indexed = encoder.encode(list(POST))
     assert min(indexed) >= 0x80
-    assert [blocks.request(indexed) for _ in range(5)] == [1] * 5
+    assert [blocks.read(indexed) for _ in range(5)] == [1] * 5
     assert len(seen.seen) == 1
 
 
@@ -89,31 +89,31 @@ def test_the_same_bytes_mean_something_else_once_the_table_has_changed() -> None
     """Also when an insertion evicts an entry, so that the table is as long and as large as before."""
     blocks: HeaderBlocks[Fields] = HeaderBlocks(lambda fields: fields)
     start = b"\x83\x86\x84"
-    blocks.request(b"\x3f\x03" + start + b"\x40\x01a\x01b")
-    assert blocks.request(start + b"\xbe")[b"a"] == b"b"
-    assert blocks.request(start + b"\xbe")[b"a"] == b"b"
-    blocks.request(start + b"\x40\x01a\x01c")
-    assert blocks.request(start + b"\xbe")[b"a"] == b"c"
+    blocks.read(b"\x3f\x03" + start + b"\x40\x01a\x01b")
+    assert blocks.read(start + b"\xbe")[b"a"] == b"b"
+    assert blocks.read(start + b"\xbe")[b"a"] == b"b"
+    blocks.read(start + b"\x40\x01a\x01c")
+    assert blocks.read(start + b"\xbe")[b"a"] == b"c"
     blocks.skip(start + b"\x40\x01a\x01d")
-    assert blocks.request(start + b"\xbe")[b"a"] == b"d"
+    assert blocks.read(start + b"\xbe")[b"a"] == b"d"
     blocks.trailers(b"\x40\x01a\x01e")
-    assert blocks.request(start + b"\xbe")[b"a"] == b"e"
-    blocks.request(b"\x20\x3f\x03" + start + b"\x40\x01a\x01f")
-    assert blocks.request(start + b"\xbe")[b"a"] == b"f"
+    assert blocks.read(start + b"\xbe")[b"a"] == b"e"
+    blocks.read(b"\x20\x3f\x03" + start + b"\x40\x01a\x01f")
+    assert blocks.read(start + b"\xbe")[b"a"] == b"f"
 
 
 def test_a_malformed_block_stays_malformed_and_the_table_follows() -> None:
     blocks: HeaderBlocks[Fields] = HeaderBlocks(lambda fields: fields)
     for _ in range(3):
         with pytest.raises(Malformed):
-            blocks.request(b"\x83\x86")
-    assert blocks.request(b"\x83\x86\x84")[b":path"] == b"/"
+            blocks.read(b"\x83\x86")
+    assert blocks.read(b"\x83\x86\x84")[b":path"] == b"/"
 
 
 def test_what_is_remembered_is_bounded() -> None:
     blocks = HeaderBlocks(Interpreter())
     for n in range(10 * CACHED):
-        blocks.request(b"\x83\x86\x84" + b"\x90" * (n % 7) + b"\x00\x01a" + bytes((4,)) + b"%04d" % n)
+        blocks.read(b"\x83\x86\x84" + b"\x90" * (n % 7) + b"\x00\x01a" + bytes((4,)) + b"%04d" % n)
     assert len(blocks._lists) <= CACHED
     assert len(blocks._blocks) <= CACHED
 
@@ -121,7 +121,7 @@ def test_what_is_remembered_is_bounded() -> None:
 def test_a_table_that_is_lost_ends_the_connection() -> None:
     blocks = HeaderBlocks(Interpreter())
     with pytest.raises(Fault) as lost:
-        blocks.request(b"\x80")
+        blocks.read(b"\x80")
     assert (lost.value.code, lost.value.stream) == (Code.COMPRESSION_ERROR, 0)
 
 

@@ -12,7 +12,7 @@ from opentelemetry.proto.collector.logs.v1.logs_service_pb2 import ExportLogsSer
 from opentelemetry.proto.collector.metrics.v1.metrics_service_pb2 import ExportMetricsServiceRequest
 from opentelemetry.proto.collector.trace.v1.trace_service_pb2 import ExportTraceServiceRequest
 
-from sidecar.logic.otlp_wire import Splicer, check_start, count
+from sidecar.logic.otlp_wire import Splicer, TooMany, check_start, count
 from sidecar.logic.protobuf import Malformed
 from sidecar.model.signals import Signal
 
@@ -116,7 +116,7 @@ def test_splicing_adds_the_missing_attributes_to_each_resource_and_changes_nothi
     signal: Signal, parts: Any
 ) -> None:
     body = build(signal, parts).SerializeToString()
-    assert MESSAGES[signal].FromString(Splicer(ADDED).splice(body)) == spliced_by_decoding(signal, body)
+    assert MESSAGES[signal].FromString(Splicer(ADDED).read(signal, body)[1]) == spliced_by_decoding(signal, body)
 
 
 @given(st.sampled_from(Signal), envelopes, st.data())
@@ -135,13 +135,12 @@ def test_whatever_the_decoder_accepts_is_accepted_and_nothing_crashes_the_walk(
     except DecodeError:
         request = None
     try:
-        counted = count(signal, mutated)
-        spliced = Splicer(ADDED).splice(mutated)
+        counted, spliced = Splicer(ADDED).read(signal, mutated)
     except Malformed:
         assert request is None
         return
     if request is not None:
-        assert counted == items_of(signal, request)
+        assert counted == count(signal, mutated) == items_of(signal, request)
         assert MESSAGES[signal].FromString(spliced) == spliced_by_decoding(signal, mutated)
 
 
@@ -164,7 +163,7 @@ def test_a_resource_in_two_pieces_becomes_one_and_both_guard_their_keys() -> Non
     one = build(Signal.TRACES, [([("service.name", "mine")], [], "")]).resource_spans[0].resource
     two = build(Signal.TRACES, [([("host.name", "theirs")], [], "")]).resource_spans[0].resource
     body = field(1, field(1, one.SerializeToString()) + field(2, b"") + field(1, two.SerializeToString()))
-    spliced = Splicer({"service.name": "no", "host.name": "no", "pod": "p"}).splice(body)
+    spliced = Splicer({"service.name": "no", "host.name": "no", "pod": "p"}).read(Signal.TRACES, body)[1]
     (outer,) = ExportTraceServiceRequest.FromString(spliced).resource_spans
     assert [(a.key, a.value.string_value) for a in outer.resource.attributes] == [
         ("service.name", "mine"),
@@ -177,19 +176,20 @@ def test_a_resource_in_two_pieces_becomes_one_and_both_guard_their_keys() -> Non
 
 def test_a_resource_is_inserted_where_there_is_none() -> None:
     body = field(1, field(2, field(2, b"")))
-    assert Splicer({"a": "b"}).splice(body) == field(
-        1, field(1, field(1, field(1, b"a") + field(2, field(1, b"b")))) + field(2, field(2, b""))
+    assert Splicer({"a": "b"}).read(Signal.TRACES, body) == (
+        1,
+        field(1, field(1, field(1, field(1, b"a") + field(2, field(1, b"b")))) + field(2, field(2, b""))),
     )
 
 
 def test_a_key_that_is_there_without_a_value_stays_without() -> None:
     body = field(1, field(1, field(1, field(1, b"a"))))
-    assert Splicer({"a": "b"}).splice(body) == body
+    assert Splicer({"a": "b"}).read(Signal.TRACES, body) == (0, body)
 
 
 def test_no_attributes_to_add_means_the_same_bytes() -> None:
     body = build(Signal.LOGS, [(None, [2], "x")]).SerializeToString()
-    assert Splicer({}).splice(body) is body
+    assert Splicer({}).read(Signal.LOGS, body)[1] is body
 
 
 def test_a_metric_with_two_kinds_counts_the_last_and_one_kind_twice_is_merged() -> None:
@@ -225,9 +225,11 @@ def test_bad_framing_is_named_with_its_offset(body: bytes, offset: int, what: st
 def test_the_cache_of_spliced_resources_is_bounded() -> None:
     splicer = Splicer({"a": "b"})
     for number in range(200):
-        splicer.splice(field(1, field(1, field(1, field(1, b"%d" % number)))))
-    splicer.splice(field(1, field(1, field(1, field(1, b"k" * 9000)))))
-    assert len(splicer._cache) == 64
+        splicer.read(Signal.TRACES, field(1, field(1, field(1, field(1, b"%d" % number)))))
+        assert 1 <= len(splicer._cache) <= 64
+    before = len(splicer._cache)
+    splicer.read(Signal.TRACES, field(1, field(1, field(1, field(1, b"k" * 9000)))))
+    assert len(splicer._cache) == before
 
 
 def test_a_body_that_is_arriving_shows_by_its_outermost_fields_how_long_it_will_be_and_what_is_garbage() -> None:
@@ -247,3 +249,37 @@ def test_the_start_of_every_message_passes_however_it_is_cut() -> None:
         for end in range(0, len(body) + step, step):
             at = check_start(body[:end], at)
         assert at <= len(body)
+
+
+def test_the_memory_that_completing_resources_takes_is_bounded() -> None:
+    splicer = Splicer({"a": "b"})
+    assert splicer.read(Signal.TRACES, b"\x0a\x00" * 60_000)[0] == 0
+    with pytest.raises(TooMany):
+        splicer.read(Signal.TRACES, b"\x0a\x00" * 70_000)
+    full = field(1, field(1, field(1, field(1, b"a"))))
+    assert splicer.read(Signal.TRACES, full * 100_000) == (0, full * 100_000)
+
+
+def test_a_resource_behind_its_scopes_stays_there() -> None:
+    added = field(1, field(1, b"a") + field(2, field(1, b"b")))
+    scope = field(2, field(2, b""))
+    body = field(9, b"x") + field(1, scope + field(1, b"") + scope) + field(1, scope) + field(9, b"y")
+    assert Splicer({"a": "b"}).read(Signal.LOGS, body) == (
+        3,
+        field(9, b"x") + field(1, scope + field(1, added) + scope) + field(1, field(1, added) + scope) + field(9, b"y"),
+    )
+
+
+@pytest.mark.parametrize("length", [b"\x81\x00", b"\x81\x80\x00", b"\x81" + b"\x80" * 8 + b"\x00"])
+def test_items_of_lengths_written_with_more_bytes_than_needed_are_items(length: bytes) -> None:
+    span = b"\x12" + length + b"\x00"
+    body = field(1, field(2, b"\x12\x00" + span * 2 + field(1, b"") + span))
+    with pytest.raises(DecodeError):  # inside a span upb does look
+        ExportTraceServiceRequest.FromString(body)
+    assert count(Signal.TRACES, body) == 4
+
+
+@given(st.lists(st.integers(0, 40_000), max_size=6))
+def test_items_of_any_length_are_counted(lengths: list[int]) -> None:
+    body = field(1, field(2, b"".join(field(2, bytes(length)) for length in lengths)))
+    assert count(Signal.LOGS, body) == len(lengths)

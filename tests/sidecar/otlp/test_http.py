@@ -97,9 +97,9 @@ Start = Callable[..., Any]
 
 
 @asynccontextmanager
-async def receiving(**config: Any) -> AsyncIterator[Setup]:
+async def receiving(*, attributes: dict[str, str] | None = None, **config: Any) -> AsyncIterator[Setup]:
     taker = Taker()
-    receiver = Receiver(Config(**config), taker.take, ReceiverCounters())
+    receiver = Receiver(Config(**config), taker.take, ReceiverCounters(), attributes)
     server = await asyncio.get_running_loop().create_server(receiver.protocol, "127.0.0.1", 0)
     setup = Setup(receiver, taker, server.sockets[0].getsockname()[1])
     try:
@@ -125,6 +125,32 @@ async def test_a_request_is_counted_handed_on_and_answered_with_an_empty_respons
         assert counters.requests[Signal.TRACES] == 1
         assert counters.items[Signal.TRACES] == 2
         assert counters.bytes[Signal.TRACES] == len(TWO_SPANS)
+        assert setup.receiver.in_flight == 0
+
+
+@pytest.mark.parametrize("padding", [0, 300_000])
+async def test_the_attributes_are_added_to_each_resource_on_the_loop_and_off_it(padding: int) -> None:
+    body = TWO_SPANS + field(1, field(9, b"x" * padding))
+    async with receiving(attributes={"service.name": "shop"}) as setup:
+        client = await setup.client()
+        client.post(body)
+        assert (await client.answer())[0] == 200
+        resource = field(1, field(1, field(1, b"service.name") + field(2, field(1, b"shop"))))
+        expected = b"".join(field(1, resource + inside) for inside in (TWO_SPANS[2:], field(9, b"x" * padding)))
+        assert setup.taker.batches == [Batch(Signal.TRACES, expected, 2, 0)]
+        assert setup.receiver.counters.bytes[Signal.TRACES] == len(body)
+        assert setup.receiver.in_flight == 0
+
+
+@pytest.mark.parametrize(
+    ("body", "status"), [(field(1, field(1, b"\xff")), 400), (b"\x0a\x00" * 100_000, 413)], ids=["bad", "many"]
+)
+async def test_resources_that_cannot_be_completed_are_refused(body: bytes, status: int) -> None:
+    async with receiving(attributes={"service.name": "shop"}) as setup:
+        client = await setup.client()
+        client.post(body)
+        assert (await client.answer())[0] == status
+        assert setup.taker.batches == []
         assert setup.receiver.in_flight == 0
 
 
