@@ -23,6 +23,7 @@ from collections import deque
 from collections.abc import Mapping, Sequence
 
 from .io.clock import Clock
+from .io.deadlines import Deadlines
 from .io.spool import Spool
 from .logic.otlp_split import halve
 from .logic.patience import Patience
@@ -95,6 +96,7 @@ class Lane:
         self._waking: asyncio.TimerHandle | None = None
         self._backlog: asyncio.Task[None] | None = None
         self._turns: deque[Signal] = deque(Signal)
+        self._deadlines = Deadlines()
         self._stopped = False
 
     @property
@@ -139,9 +141,10 @@ class Lane:
     def offer(self, parcel: Parcel) -> None:
         """Take a parcel into the queue, or settle it at once."""
         size = len(parcel.batch.body)
-        admitted = self._retry.admits(self._clock.monotonic(), len(self._flights))
+        admitted = self._admits()
         self.bytes += size
-        self._own += size if parcel.own else 0
+        if parcel.own:
+            self._own += size
         if parcel.stowable and (not admitted or self._behind(parcel.batch.signal)):
             self.stow(parcel)
             self.pump()
@@ -161,35 +164,35 @@ class Lane:
 
     def pump(self) -> None:
         """Start what may start now."""
-        while self._ready() and len(self._flights) < FLIGHTS:
-            if not self._retry.admits(self._clock.monotonic(), len(self._flights)):
-                break
+        while self._queued and len(self._flights) < FLIGHTS and self._admits() and (ready := self._ready()):
             if self._flights and self._queued < FULL and not self.draining:
                 if self._lingering is None:
                     self._lingering = asyncio.get_running_loop().call_later(LINGER, self._lingered)
                 break
-            self._depart()
+            self._depart(ready)
         spool = self._spool
         if spool is not None and self._backlog is None and not self._stopped and self.waiting > len(self.claimed):
             self._pump_backlog(spool)
 
+    def _admits(self) -> bool:
+        """May a send start now?"""
+        return self._retry is HEALTHY or self._retry.admits(self._clock.monotonic(), len(self._flights))
+
     def _ready(self) -> list[deque[Parcel]]:
         """Queues of which something may leave."""
-        if not self._queued:
-            return []
         blocked = self._metrics_fly and self._spool is not None
         return [q for signal, q in self._queues.items() if q and not (blocked and signal is Signal.METRICS)]
 
     def _lingered(self) -> None:
         self._lingering = None
-        if self._ready() and len(self._flights) < FLIGHTS:
-            if self._retry.admits(self._clock.monotonic(), len(self._flights)):
-                self._depart()
+        if len(self._flights) < FLIGHTS and (ready := self._ready()):
+            if self._admits():
+                self._depart(ready)
             self.pump()
 
-    def _depart(self) -> None:
+    def _depart(self, ready: list[deque[Parcel]]) -> None:
         """The signal whose first request has waited longest, as much of it as fits."""
-        parcels = [self._take(self._ready())]
+        parcels = [self._take(ready)]
         queue = self._queues[parcels[0].batch.signal]
         size = len(parcels[0].batch.body)
         while queue and (more := len(queue[0].batch.body)) + size <= LARGEST:
@@ -232,7 +235,8 @@ class Lane:
         return self._take([q for q in self._queues.values() if q])
 
     def _take(self, queues: Sequence[deque[Parcel]]) -> Parcel:
-        parcel = min(queues, key=lambda q: q[0].until).popleft()
+        queue = queues[0] if len(queues) == 1 else min(queues, key=lambda q: q[0].until)
+        parcel = queue.popleft()
         self._queued -= len(parcel.batch.body)
         return parcel
 
@@ -369,7 +373,7 @@ class Lane:
         self._flights.discard(flight)
         if not flight.cancelled() and (error := flight.exception()):
             _report("a flight failed on a bug", error)
-        if not self._retry.admits(self._clock.monotonic(), len(self._flights)):
+        if not self._admits():
             self._clear(self._not_now())
         self.pump()
 
@@ -442,8 +446,11 @@ class Lane:
         began = asyncio.get_running_loop().time()
         outcome: Outcome
         try:
-            async with asyncio.timeout(None if patience is None else max(0.0, patience)):
+            if patience is None:  # the sink ends it
                 outcome = await self.upstream.sink.send(batch)
+            else:
+                with self._deadlines.within(max(0.0, patience)):
+                    outcome = await self.upstream.sink.send(batch)
         except TimeoutError:
             outcome = RetryLater(None, f"no answer within {PATIENCE:g} s")
         if isinstance(outcome, Accepted | PartlyAccepted):
@@ -460,7 +467,8 @@ class Lane:
             case RetryLater(_, why) | Hold(why) | Split(why) | Rejected(why):
                 counters.last_error = why
                 counters.last_error_at = self._clock.now()
-        self._retry = self._retry.step(outcome, self._clock.monotonic(), self._rng.random())
+        if self._retry is not HEALTHY or type(outcome) is not Accepted:
+            self._retry = self._retry.step(outcome, self._clock.monotonic(), self._rng.random())
 
     # Ends
 
@@ -517,7 +525,7 @@ class Lane:
     def _answer(self, parcel: Parcel, outcome: Outcome, alone: bool) -> None:
         request, parcel.request = parcel.request, None
         if request is not None:
-            request.settle(outcome, alone, self._rng.randint(1, 2))
+            request.settle(outcome, alone, self._rng)
 
 
 def _joined(parcels: list[Parcel]) -> Batch:
@@ -526,7 +534,7 @@ def _joined(parcels: list[Parcel]) -> Batch:
         return first
     batches = [parcel.batch for parcel in parcels]
     body = b"".join([b.body for b in batches])
-    return Batch(first.signal, body, sum(b.items for b in batches), max(b.hops for b in batches))
+    return Batch(first.signal, body, sum([b.items for b in batches]), max([b.hops for b in batches]))
 
 
 def _why(outcome: Outcome) -> str:

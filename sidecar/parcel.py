@@ -3,16 +3,17 @@
 from __future__ import annotations
 
 import asyncio
+import random
 from collections.abc import Sequence
 from typing import Protocol
 
 import msgspec
 
-from .logic.otlp_http import Reply
+from .logic.otlp_http import OK, Reply
 from .logic.retry import UpstreamState
 from .logic.verdict import verdict
 from .model.counters import UpstreamCounters
-from .model.signals import Batch, Outcome, Sink
+from .model.signals import Accepted, Batch, Outcome, Sink
 
 
 class Outlet(Sink, Protocol):
@@ -55,18 +56,21 @@ class Stows(Protocol):
 class Request:
     """One producer's request: answered when each required upstream has settled it, or the spool has it."""
 
-    __slots__ = ("answer", "outcomes", "parcels", "required")
+    __slots__ = ("_bad", "_unsettled", "answer", "parcels")
 
     def __init__(self, answer: asyncio.Future[Reply], required: int) -> None:
         self.answer = answer
-        self.required = required
-        self.outcomes: list[tuple[Outcome, bool]] = []
+        self._unsettled = required
+        self._bad: list[tuple[Outcome, bool]] | None = None
         self.parcels: Sequence[tuple[Stows, Parcel]] = ()
 
-    def settle(self, outcome: Outcome, alone: bool, wait: int) -> None:
-        self.outcomes.append((outcome, alone))
-        if len(self.outcomes) == self.required and not self.answer.done():
-            self.answer.set_result(verdict(self.outcomes, wait))
+    def settle(self, outcome: Outcome, alone: bool, rng: random.Random) -> None:
+        """What one required upstream says, and whether it says so of this request alone."""
+        self._unsettled -= 1
+        if type(outcome) is not Accepted:
+            self._bad = [*(self._bad or ()), (outcome, alone)]
+        if not self._unsettled and not self.answer.done():
+            self.answer.set_result(verdict(self._bad, rng.randint(1, 2)) if self._bad else OK)
             self.parcels = ()
 
     def hurry(self) -> None:

@@ -66,7 +66,7 @@ class Relay:
     @property
     def in_flight(self) -> int:
         """Bytes taken and not yet settled, over all upstreams."""
-        return sum(lane.bytes for lane in self._lanes)
+        return sum([lane.bytes for lane in self._lanes])
 
     def status(self) -> list[UpstreamView]:
         return [lane.view() for lane in self._lanes]

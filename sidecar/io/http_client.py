@@ -15,12 +15,14 @@ from urllib.parse import urlsplit
 
 from ..logic.http_request import Endpoint, endpoint, request_head
 from .connect import connect
+from .deadlines import Deadlines
 from .http_connection import HttpConnection, Response, Stale
 from .resolver import Resolver
 
 MAX_RESPONSE = 4 << 20
 """Bytes of a response body. The OTLP spec bounds it; a longer one is a failure."""
 CONNECTIONS = 8
+MAX_STARTS = 16
 KEPT_FOR = 60.0
 """Seconds that an unused connection is kept; most servers close it at 60 to 75."""
 
@@ -40,6 +42,7 @@ class HttpClient:
         self._origin = f"{parts.scheme}://{parts.netloc}"
         self._connections = connections
         self._sender: _Sender | None = None
+        self._deadlines = Deadlines()
         if where.scheme == "http" and not _proxied(where.host, environ):
             self._sender = _Plain(where, resolver or Resolver(), connections)
 
@@ -53,7 +56,7 @@ class HttpClient:
             from .aiohttp_client import AiohttpSender  # large; only who needs it pays
 
             self._sender = AiohttpSender(self._origin, self._connections, MAX_RESPONSE)
-        async with asyncio.timeout(timeout):
+        with self._deadlines.within(timeout):
             return await self._sender.post(self._prefix + path, body, headers)
 
     async def close(self) -> None:
@@ -88,10 +91,11 @@ class _Plain:
         self._slots = asyncio.Semaphore(connections)
         self._idle: list[HttpConnection] = []
         self._all: set[HttpConnection] = set()
+        self._starts: dict[tuple[object, ...], bytes] = {}
         self._expiry: asyncio.TimerHandle | None = None
 
     async def post(self, path: str, body: bytes, headers: Mapping[str, str]) -> Response:
-        head = request_head("POST", self._where, path, headers, len(body))
+        head = self._head(path, headers, len(body))
         async with self._slots:
             while self._idle:
                 connection = self._idle.pop()
@@ -102,6 +106,16 @@ class _Plain:
                 except Stale:
                     continue
             return await self._exchange(await self._connect(), head, body)
+
+    def _head(self, path: str, headers: Mapping[str, str], length: int) -> bytes:
+        """All but the length is kept from request to request."""
+        key = (path, *headers.items())
+        start = self._starts.get(key)
+        if start is None:
+            if len(self._starts) >= MAX_STARTS:  # a header changes: a token that rotates
+                self._starts.clear()
+            start = self._starts[key] = request_head("POST", self._where, path, headers)[:-2]
+        return b"%bContent-Length: %d\r\n\r\n" % (start, length)
 
     async def _exchange(self, connection: HttpConnection, head: bytes, body: bytes) -> Response:
         try:

@@ -12,6 +12,9 @@ import msgspec
 MAX_HEAD = 64 << 10
 """Bytes beside the body: headers, those of interim responses and trailers, sizes of chunks."""
 
+SAME = 4 << 10
+"""Bytes of an answer that is remembered: a backend says the same to most requests."""
+
 
 class Response(msgspec.Struct, frozen=True):
     """Header names are in lower case; of a repeated header the last one is kept. `whole` is false where the body goes on
@@ -57,6 +60,8 @@ class HttpConnection(asyncio.Protocol):
         self._transport: asyncio.Transport | None = None
         self._waiting: asyncio.Future[Response] | None = None
         self._used = False
+        self._seen = b""
+        self._answer: Response | None = None
         self._bodiless = False
         self._begin()
 
@@ -114,6 +119,10 @@ class HttpConnection(asyncio.Protocol):
         if not self._is_due():  # nothing was asked: 408 from a server that closes, or worse
             self.close()
             return
+        if data == self._seen and not self._received and not self._bodiless:
+            self._repeat()
+            return
+        first = not self._received
         self._received += len(data)
         try:
             self._parser.feed_data(data)
@@ -123,6 +132,14 @@ class HttpConnection(asyncio.Protocol):
             self._fail(BadResponse(f"the answer is not HTTP ({error})"))
         if self._received > self._most_body + MAX_HEAD and self._is_due():
             self._too_long()
+        if first and len(data) <= SAME and self.reusable and not self._bodiless:
+            self._seen = data
+
+    def _repeat(self) -> None:
+        """Byte for byte the last answer that was whole and left the connection reusable: it means what it meant."""
+        self.reusable = True
+        if self._waiting is not None and self._answer is not None:
+            self._waiting.set_result(self._answer)
 
     # The parser's
 
@@ -176,7 +193,8 @@ class HttpConnection(asyncio.Protocol):
             return
         self.reusable = reusable
         status = self._parser.get_status_code()
-        self._waiting.set_result(Response(status, self._headers, bytes(self._body), whole))
+        self._answer = Response(status, self._headers, bytes(self._body), whole)
+        self._waiting.set_result(self._answer)
 
     def _fail(self, error: OSError) -> None:
         if self._waiting is not None and not self._waiting.done():

@@ -145,7 +145,7 @@ def retry_after(value: str, now: float) -> float | None:
 def outcome(status: int, body: bytes, retry_header: str | None, sent: int, now: float) -> Outcome:
     """What an upstream's response means for the `sent` bytes that it answers. `now` is unix seconds."""
     if 200 <= status < 300:
-        rejected, message = decode_partial_success(body)
+        rejected, message = decode_partial_success(body) if body else (0, "")
         return PartlyAccepted(rejected, message) if rejected or message else Accepted()
     message = decode_status(body)[1]
     why = f"HTTP {status}: {message}" if message else f"HTTP {status}"

@@ -1,6 +1,7 @@
 """One HTTP/1.1 connection of the OTLP receiver, on httptools.
 
 The parser calls the `on_` methods; requests that are complete are handled at once and together, and answered in order.
+A request whose head repeats the last one (`logic.known_head`) goes past the parser, which then stands between two requests.
 After a refusal of a request that is still arriving the connection is *deaf*: it answers what is due, ends its side, and
 throws away what comes for a few seconds, so that the client reads the answer instead of a reset.
 """
@@ -16,6 +17,8 @@ from typing import TYPE_CHECKING, cast
 
 import httptools
 
+from ..logic import known_head
+from ..logic.known_head import KnownHead
 from ..logic.otlp_http import (
     HOP_HEADER,
     JSON,
@@ -41,6 +44,8 @@ MAX_PIPELINED = 16
 BODY_MAY_TAKE = 60.0
 """Seconds for a whole body, while `body_timeout` is for a pause within it."""
 LINGER = 5.0
+BELIEVED = 1.0
+"""Seconds until a head that is known is parsed and checked again: what was checked may have changed."""
 
 _HEADERS = frozenset(
     name.encode()
@@ -66,11 +71,17 @@ class Request:
 
     __slots__ = ("bytes", "close", "connection", "gzip", "hops", "items", "json", "signal", "size")
 
-    def __init__(self, connection: Connection) -> None:
+    def __init__(self, connection: Connection, like: Request | None = None) -> None:
+        """`like` has the same head."""
         self.connection = connection
-        self.signal = Signal.TRACES
-        self.gzip = self.json = self.close = False
-        self.hops = self.items = self.size = 0
+        if like is None:
+            self.signal = Signal.TRACES
+            self.gzip = self.json = False
+            self.hops = 0
+        else:
+            self.signal, self.gzip, self.json, self.hops = like.signal, like.gzip, like.json, like.hops
+        self.close = False
+        self.items = self.size = 0
         self.bytes: bytes | None = None
 
     def answer(self, reply: Reply) -> None:
@@ -123,6 +134,13 @@ class Connection(asyncio.Protocol):
         self._body: bytes | BytesIO = b""
         self._head_bytes = 0
         self._body_until = inf
+        self._unlearned = b""
+        """What is being parsed, from the beginning of a request on, while its head may be learned."""
+        self._known: KnownHead | None = None
+        self._known_until = 0.0
+        self._like = self._request
+        self._missing = 0
+        """Bytes of a body that go past the parser."""
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         self._transport = cast("asyncio.Transport", transport)  # uvloop's is not a subclass
@@ -144,8 +162,9 @@ class Connection(asyncio.Protocol):
     def data_received(self, data: bytes) -> None:
         if self._deaf:
             return
+        rest = data if self._known is None else self._without_known(self._known, data)
         before = self._request if self._phase == _HEAD else None
-        rest = data
+        self._unlearned = rest if self._phase == _IDLE else b""
         while rest and self._listens():
             if self._parser is None:
                 self._parser = httptools.HttpRequestParser(self)
@@ -156,12 +175,12 @@ class Connection(asyncio.Protocol):
                 rest = self._without_upgrade() + rest[upgrade.args[0] :]
                 self._parser = None
             except httptools.HttpParserCallbackError as error:
-                self._loop.call_exception_handler({"message": "an OTLP request failed on a bug", "exception": error})
-                self.refuse(refusal(500, "internal error"))
+                self._failed(error)
                 break
             except httptools.HttpParserError as error:
                 self.refuse(refusal(400, f"not HTTP/1.1: {error}"))
                 break
+        self._unlearned = b""
         if self._phase == _HEAD and before is self._request:
             # The parser gathers a whole header before it shows it: what it has been fed counts too.
             self._head_bytes += len(data)
@@ -169,6 +188,41 @@ class Connection(asyncio.Protocol):
                 self.refuse(refusal(431, f"more than {show_bytes(MAX_HEADER)} of headers"))
         elif not self._deaf:
             self._time()
+
+    def _without_known(self, known: KnownHead, data: bytes) -> bytes:
+        """Handle requests of a known head as far as they go; the rest is for the parser."""
+        while data and not self._deaf:
+            if not self._missing:
+                found = known.match(data) if self._phase == _IDLE else None
+                if found is None or found[1] > self.receiver.config.max_body_bytes:
+                    break
+                now = self._loop.time()
+                if now > self._known_until:
+                    self._known = None
+                    break
+                start, self._missing = found
+                data = data[start:]
+                self._request = Request(self, self._like)
+                self._phase = _BODY
+                self._body_until = now + BODY_MAY_TAKE
+                self._limit = self.receiver.config.max_body_bytes
+                self._length = self._missing
+                self._checked = 0
+            length = self._missing
+            piece, data = (data, b"") if len(data) <= length else (data[:length], data[length:])
+            self._missing -= len(piece)
+            if piece:
+                self.on_body(piece)
+            if not self._missing and not self._deaf:
+                try:
+                    self._complete()
+                except Exception as error:  # noqa: BLE001 - as from the parser
+                    self._failed(error)
+        return b"" if self._deaf else data
+
+    def _failed(self, error: Exception) -> None:
+        self._loop.call_exception_handler({"message": "an OTLP request failed on a bug", "exception": error})
+        self.refuse(refusal(500, "internal error"))
 
     def _listens(self) -> bool:
         return not self._deaf
@@ -223,11 +277,24 @@ class Connection(asyncio.Protocol):
         reply = self._check()
         if reply is not None:
             self.refuse(reply)
-        elif self._headers.get(b"expect", b"").lower() == b"100-continue":
+            return
+        if self._unlearned:
+            self._learn()
+        if self._headers.get(b"expect", b"").lower() == b"100-continue":
             early = Request(self)
             early.bytes = _CONTINUE
             self._due.append(early)
             self.flush()
+
+    def _learn(self) -> None:
+        """The head of the first request in what is being parsed: the next ones may be told by it."""
+        data, self._unlearned = self._unlearned, b""
+        parser, headers = self._parser, self._headers
+        usual = b"expect" not in headers and b"transfer-encoding" not in headers and self._length >= 0
+        keeps = parser is not None and parser.should_keep_alive() and not parser.should_upgrade()
+        self._known = known_head.learn(data) if usual and keeps else None
+        self._known_until = self._loop.time() + BELIEVED
+        self._like = self._request
 
     def _check(self) -> Reply | None:
         """What can be said before the body has come."""
@@ -306,11 +373,17 @@ class Connection(asyncio.Protocol):
     def on_message_complete(self) -> None:
         if self._deaf or self._parser is None or self._upgrades():
             return
+        if not self._parser.should_keep_alive():
+            self._request.close = True
+            self._known = None
+        self._complete()
+
+    def _complete(self) -> None:
+        """The request that was arriving is whole."""
         self._phase = _IDLE
         request, body = self._request, self._body
         self._body = b""
         self.held = 0
-        request.close = not self._parser.should_keep_alive()
         self._due.append(request)
         if len(self._due) >= MAX_PIPELINED:
             self.pause(self.PIPELINE)

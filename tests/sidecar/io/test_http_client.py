@@ -65,7 +65,7 @@ async def test_one_connection_serves_one_request_after_the_other() -> None:
             assert (response.status, response.body, response.headers["x-name"]) == (200, b"hi", "V")
         assert server.connections == 1
         expected = (
-            f"POST /base/v1/traces HTTP/1.1\r\nHost: 127.0.0.1:{server.port}\r\nContent-Length: 4\r\nA: b\r\n\r\nbody"
+            f"POST /base/v1/traces HTTP/1.1\r\nHost: 127.0.0.1:{server.port}\r\nA: b\r\nContent-Length: 4\r\n\r\nbody"
         )
         assert server.requests == [expected.encode()] * 2
 
@@ -206,3 +206,28 @@ async def test_tls_trouble_is_an_os_error() -> None:
     finally:
         await client.close()
         server.close()
+
+
+async def test_an_answer_that_was_seen_before_means_the_same_and_one_that_differs_what_it_says() -> None:
+    other = OK.replace(b"hi", b"no")
+    both = OK + b"HTTP/1.1 200 OK\r\nContent-"
+    async with serving(OK, OK, other, OK, both, OK, OK) as (server, client):
+        bodies = [(await client.post("/", b"", {}, 5.0)).body for _ in range(7)]
+        assert bodies == [b"hi", b"hi", b"no", b"hi", b"hi", b"hi", b"hi"]
+        assert server.connections == 2  # after `both` nobody knows where the next one begins
+
+
+async def test_an_answer_that_ends_the_connection_is_no_precedent() -> None:
+    last = b"HTTP/1.1 200 OK\r\nConnection: close\r\nContent-Length: 2\r\n\r\nhi"
+    async with serving(OK, last, OK, last, OK) as (server, client):
+        for _ in range(5):
+            assert (await client.post("/", b"", {}, 5.0)).body == b"hi"
+        assert server.connections == 3
+
+
+async def test_headers_that_change_are_sent_as_they_are_now() -> None:
+    async with serving(*[OK] * 40) as (server, client):
+        for n in range(40):
+            await client.post("/", b"x" * (n % 3), {"Authorization": f"Bearer {n % 20}"}, 5.0)
+        sent = [(r.partition(b"Bearer ")[2].partition(b"\r")[0], r.partition(b"\r\n\r\n")[2]) for r in server.requests]
+        assert sent == [(b"%d" % (n % 20), b"x" * (n % 3)) for n in range(40)]
