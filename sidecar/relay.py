@@ -36,6 +36,7 @@ from collections.abc import Mapping, Sequence
 from .io.clock import Clock
 from .io.spool import Spool
 from .lane import Lane
+from .logic.loop import comes_back, via_with
 from .logic.otlp_http import OK, Reply, refusal
 from .logic.otlp_wire import Splicer
 from .logic.protobuf import Malformed
@@ -58,13 +59,15 @@ class Relay:
         clock: Clock,
         rng: random.Random,
         spool: Spool | None = None,
+        name: str = "",
     ) -> None:
         """`attributes` are added to each Resource that lacks them. There must be an upstream. `open` comes first when there is a
-        spool, which then belongs to the relay."""
+        spool, which then belongs to the relay. What comes back to `name` is refused (`logic.loop`)."""
         self._rng = rng
         self._clock = clock
         self._splicer = Splicer(attributes)
         self._attributes = attributes
+        self._name = name
         self.spool = spool
         self._lanes = [Lane(upstream, clock, rng, spool if upstream.required else None) for upstream in upstreams]
         self._required = [lane for lane in self._lanes if lane.upstream.required]
@@ -83,13 +86,17 @@ class Relay:
     def take(self, batch: Batch) -> asyncio.Future[Reply]:
         """The answer for its producer, within `PATIENCE` seconds."""
         loop = asyncio.get_running_loop()
+        if batch.via and (why := comes_back(batch.via, self._name)):
+            looped: asyncio.Future[Reply] = loop.create_future()
+            looped.set_result(refusal(508, why))
+            return looped
         if len(batch.body) > LARGE:
             task = loop.create_task(self._take_large(batch))
             self._large.add(task)
             task.add_done_callback(self._large.discard)
             return task
         answer: asyncio.Future[Reply] = loop.create_future()
-        spliced = _spliced(batch, self._splicer)
+        spliced = self._spliced(batch, self._splicer)
         if isinstance(spliced, Reply):
             answer.set_result(spliced)
         else:
@@ -98,7 +105,7 @@ class Relay:
 
     async def _take_large(self, batch: Batch) -> Reply:
         # A splicer of its own: they are for one thread.
-        work = asyncio.get_running_loop().run_in_executor(None, _spliced, batch, Splicer(self._attributes))
+        work = asyncio.get_running_loop().run_in_executor(None, self._spliced, batch, Splicer(self._attributes))
         del batch  # its body is copied: do not hold it while we wait
         spliced = await work
         del work
@@ -115,6 +122,13 @@ class Relay:
             await self.spool.open([lane.upstream.name for lane in self._required])
             self.spool.on_change = self._pump
             self._pump()
+
+    def _spliced(self, batch: Batch, splicer: Splicer) -> Batch | Reply:
+        try:
+            body = splicer.splice(batch.body)
+        except Malformed as error:
+            return refusal(400, f"the body is not an OTLP request: {error}")
+        return Batch(batch.signal, body, batch.items, batch.hops, via_with(batch.via, self._name))
 
     def _pump(self) -> None:
         for lane in self._required:
@@ -176,8 +190,9 @@ class Relay:
 
     def submit(self, batch: Batch) -> None:
         """Our own telemetry: best effort. What cannot be sent soon is dropped and counted as failed."""
+        own = Batch(batch.signal, batch.body, batch.items, via=self._name)
         for lane in self._lanes:
-            lane.offer(lane.parcel(batch, None, own=True))
+            lane.offer(lane.parcel(own, None, own=True))
 
     @property
     def busy(self) -> bool:
@@ -219,13 +234,6 @@ class Relay:
             await lane.upstream.sink.close()
         if self.spool is not None:
             await self.spool.close()
-
-
-def _spliced(batch: Batch, splicer: Splicer) -> Batch | Reply:
-    try:
-        return Batch(batch.signal, splicer.splice(batch.body), batch.items, batch.hops)
-    except Malformed as error:
-        return refusal(400, f"the body is not an OTLP request: {error}")
 
 
 __all__ = ["Relay", "Upstream", "UpstreamView"]

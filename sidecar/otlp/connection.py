@@ -16,6 +16,7 @@ from typing import TYPE_CHECKING, cast
 
 import httptools
 
+from ..logic.loop import via_of
 from ..logic.otlp_http import (
     HOP_HEADER,
     JSON,
@@ -23,6 +24,7 @@ from ..logic.otlp_http import (
     OK,
     PATHS,
     PROTOBUF,
+    VIA_HEADER,
     Reply,
     refusal,
     reply_as_json,
@@ -51,8 +53,10 @@ _HEADERS = frozenset(
         "transfer-encoding",
         "expect",
         HOP_HEADER,
+        VIA_HEADER,
     )
 )
+_VIA = VIA_HEADER.encode()
 _LENGTHS = frozenset(map(len, _HEADERS))
 _OK = b"HTTP/1.1 200 OK\r\nContent-Type: application/x-protobuf\r\nContent-Length: 0\r\n\r\n"
 _OK_JSON = b"HTTP/1.1 200 OK\r\nContent-Type: application/json\r\nContent-Length: 2\r\n\r\n{}"
@@ -64,13 +68,14 @@ _IDLE, _HEAD, _BODY = range(3)
 class Request:
     """A place in the order of a connection's answers. `size` is what it holds of the receiver's bytes in flight."""
 
-    __slots__ = ("bytes", "close", "connection", "gzip", "hops", "items", "json", "signal", "size")
+    __slots__ = ("bytes", "close", "connection", "gzip", "hops", "items", "json", "signal", "size", "via")
 
     def __init__(self, connection: Connection) -> None:
         self.connection = connection
         self.signal = Signal.TRACES
         self.gzip = self.json = self.close = False
         self.hops = self.items = self.size = 0
+        self.via = ""
         self.bytes: bytes | None = None
 
     def answer(self, reply: Reply) -> None:
@@ -261,6 +266,7 @@ class Connection(asyncio.Protocol):
         request.hops = int(hops) if hops.isdigit() and len(hops) < 4 else 0
         if request.hops > MAX_HOPS:
             return refusal(508, f"this request has been through {request.hops} Outriders: their upstreams form a loop")
+        request.via = via_of(headers.get(_VIA, b""))
         return None
 
     def on_body(self, body: bytes) -> None:

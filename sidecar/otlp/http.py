@@ -223,7 +223,7 @@ class Receiver:
             from ..logic.otlp_json import transcode  # most senders do without, and it is not small
 
             body = transcode(request.signal, body, limit)
-        return Batch(request.signal, body, count(request.signal, body), request.hops)
+        return Batch(request.signal, body, count(request.signal, body), request.hops, request.via)
 
     def _decoded(self, request: Exchange, batch: Batch) -> None:
         request.items = batch.items
