@@ -169,13 +169,15 @@ def kind_of(check: CheckConfig) -> str:
 
 
 def _is_our_own(endpoint: str, listen: Address) -> bool:
+    """By what is written; a name that only resolves to us is found out by the first request (`logic.loop`)."""
     parts = urlsplit(endpoint)
+    host = (parts.hostname or "").rstrip(".")
     port = parts.port or (443 if parts.scheme == "https" else 80)
-    return port == listen.port != 0 and _is_loopback(parts.hostname or "")
+    return (host in _HERE or host.startswith("127.")) and Address(host, port).overlaps(listen)
 
 
-def _is_loopback(host: str) -> bool:
-    return host == "localhost" or host == "::1" or host.startswith("127.")
+_HERE = frozenset({"localhost", "::1", "0.0.0.0", "::"})
+"""Beside 127.0.0.0/8; a connection to the unspecified address is one to this host."""
 
 
 class BadConfig(Exception):

@@ -34,6 +34,7 @@ from .io.spool import Spool
 from .logic import status
 from .logic.beats import Beats
 from .logic.command_line import program
+from .logic.loop import name_of
 from .logic.otlp_metrics import encode
 from .logic.printable import printable
 from .logic.retry import UpstreamState
@@ -93,7 +94,7 @@ class Daemon:
         self.monitor = monitor_of(config, clock, rng, self._resolver, lambda: self.process, [self._changed])
         self.upstreams = upstreams_of(config, self._resolver)
         self.spool = Spool(config.spool, clock.now) if config.spool and self.upstreams else None
-        self.relay = Relay(self.upstreams, clock, rng, self.spool)
+        self.relay = Relay(self.upstreams, clock, rng, self.spool, name_of(self.resource.instance, rng.getrandbits(32)))
         self.received = ReceiverCounters()
         most = min(config.otlp.max_connections, connections.otlp)
         self.receiver = Receiver(

@@ -146,7 +146,10 @@ class Lane:
         if parcel.own:
             self._own += size
         if parcel.stowable and (not admitted or self._behind(parcel.batch.signal)):
-            self.stow(parcel)
+            if self._retry.looped:
+                self._settle(parcel, self._not_now(), alone=True)
+            else:
+                self.stow(parcel)
             self.pump()
             return
         if (not admitted and not parcel.keep) or (parcel.own and self._own > OWN):
@@ -240,7 +243,7 @@ class Lane:
         self._queued -= len(parcel.batch.body)
         return parcel
 
-    def _clear(self, why: RetryLater) -> None:
+    def _clear(self, why: RetryLater | Hold) -> None:
         """Whoever waits in the queue is told, or written to the spool; what is kept stays."""
         for signal, queue in self._queues.items():
             waiting = [parcel for parcel in queue if not parcel.keep]
@@ -249,7 +252,9 @@ class Lane:
             for parcel in waiting:
                 self._fail(parcel, why)
 
-    def _not_now(self) -> RetryLater:
+    def _not_now(self) -> RetryLater | Hold:
+        if self._retry.looped:
+            return Hold(self._retry.why, looped=True)
         return RetryLater(max(0.0, self._retry.until - self._clock.monotonic()), self._retry.why)
 
     # The spool
@@ -481,7 +486,7 @@ class Lane:
             self._forget(parcel)
         elif parcel.writing:
             self.claimed.discard(parcel.number)  # `_written` forgets it
-        elif parcel.stowable and self._spool is not None and self._spool.usable:
+        elif parcel.stowable and self._spool is not None and self._spool.usable and not _is_looped(why):
             self.stow(parcel)
         else:
             self._settle(parcel, why, alone=True)
@@ -534,7 +539,16 @@ def _joined(parcels: list[Parcel]) -> Batch:
         return first
     batches = [parcel.batch for parcel in parcels]
     body = b"".join([b.body for b in batches])
-    return Batch(first.signal, body, sum([b.items for b in batches]), max([b.hops for b in batches]))
+    longest = max(batches, key=_hops)
+    return Batch(first.signal, body, sum([b.items for b in batches]), longest.hops, longest.via)
+
+
+def _hops(batch: Batch) -> int:
+    return batch.hops
+
+
+def _is_looped(outcome: Outcome) -> bool:
+    return isinstance(outcome, Hold) and outcome.looped
 
 
 def _why(outcome: Outcome) -> str:

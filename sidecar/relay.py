@@ -36,6 +36,7 @@ from collections.abc import Sequence
 from .io.clock import Clock
 from .io.spool import Spool
 from .lane import Lane
+from .logic.loop import comes_back, via_with
 from .logic.otlp_http import OK, Reply, refusal
 from .model.signals import Batch
 from .parcel import Parcel, Request, Upstream, UpstreamView
@@ -53,10 +54,13 @@ class Relay:
         clock: Clock,
         rng: random.Random,
         spool: Spool | None = None,
+        name: str = "",
     ) -> None:
-        """There must be an upstream. `open` comes first when there is a spool, which then belongs to the relay."""
+        """There must be an upstream. `open` comes first when there is a spool, which then belongs to the relay. What comes back
+        to `name` is refused (`logic.loop`)."""
         self._rng = rng
         self._clock = clock
+        self._name = name
         self.spool = spool
         self._lanes = [Lane(upstream, clock, rng, spool if upstream.required else None) for upstream in upstreams]
         self._required = [lane for lane in self._lanes if lane.upstream.required]
@@ -74,7 +78,11 @@ class Relay:
     def take(self, batch: Batch) -> asyncio.Future[Reply]:
         """The answer for its producer, within `PATIENCE` seconds."""
         answer: asyncio.Future[Reply] = asyncio.get_running_loop().create_future()
-        self._offer(batch, answer)
+        if batch.via and (why := comes_back(batch.via, self._name)):
+            answer.set_result(refusal(508, why))
+        else:
+            via = via_with(batch.via, self._name) if batch.via else self._name
+            self._offer(Batch(batch.signal, batch.body, batch.items, batch.hops, via), answer)
         return answer
 
     async def open(self) -> None:
@@ -144,8 +152,9 @@ class Relay:
 
     def submit(self, batch: Batch) -> None:
         """Our own telemetry: best effort. What cannot be sent soon is dropped and counted as failed."""
+        own = Batch(batch.signal, batch.body, batch.items, via=self._name)
         for lane in self._lanes:
-            lane.offer(lane.parcel(batch, None, own=True))
+            lane.offer(lane.parcel(own, None, own=True))
 
     @property
     def busy(self) -> bool:

@@ -18,7 +18,7 @@ from ..io.secrets import SecretValue
 from ..logic.gzip_body import GZIP
 from ..logic.http_header import header_problems
 from ..logic.http_request import endpoint
-from ..logic.otlp_http import HOP_HEADER, PROTOBUF, outcome
+from ..logic.otlp_http import HOP_HEADER, PROTOBUF, VIA_HEADER, outcome
 from ..logic.scalars import Duration, HttpUrl, SecretText, show_duration
 from ..model.signals import Batch, Outcome, RetryLater, Signal
 from ..version import VERSION
@@ -95,6 +95,8 @@ class OtlpHttp:
         client, path = self._targets[batch.signal]
         headers = dict(self._headers)
         headers[HOP_HEADER] = str(batch.hops + 1)
+        if batch.via:
+            headers[VIA_HEADER] = batch.via
         try:
             for name, secret in self._secrets.items():
                 headers[name] = secret.read()

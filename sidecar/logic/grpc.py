@@ -15,7 +15,8 @@ import msgspec
 from ..model.signals import Signal
 from .http2_headers import Fields, literal
 from .http2_stream import Answer
-from .otlp_http import HOP_HEADER, MAX_HOPS, OK, RPC_CODES, Reply, decode_status, encode_status, refusal
+from .loop import via_of
+from .otlp_http import HOP_HEADER, MAX_HOPS, OK, RPC_CODES, VIA_HEADER, Reply, decode_status, encode_status, refusal
 from .protobuf import FIELD_1, FIELD_2, Malformed, encode_field, encode_varint, fields
 
 PREFIX = 5
@@ -45,6 +46,7 @@ _INVALID_ARGUMENT, _DEADLINE_EXCEEDED, _NOT_FOUND, _RESOURCE_EXHAUSTED, _UNIMPLE
 _RETRYABLE = frozenset({_RESOURCE_EXHAUSTED, _UNAVAILABLE})
 _UNITS = {b"H": 3600.0, b"M": 60.0, b"S": 1.0, b"m": 1e-3, b"u": 1e-6, b"n": 1e-9}
 _ENCODINGS = b"identity,gzip"
+_VIA = VIA_HEADER.encode()
 _MESSAGE = 512
 """Bytes of a message: it is said twice, and clients take 8 KiB of headers."""
 _RETRY_INFO = "type.googleapis.com/google.rpc.RetryInfo"
@@ -68,6 +70,7 @@ class Call(msgspec.Struct, frozen=True):
     hops: int = 0
     expected: int = -1
     refusal: Reply | Answer | None = None
+    via: str = ""
 
 
 def call(headers: Fields) -> Call:
@@ -99,7 +102,7 @@ def call(headers: Fields) -> Call:
     if hops > MAX_HOPS:
         why = f"this request has been through {hops} Outriders: their upstreams form a loop"
         return Call("refused", signal, expected=expected, refusal=refusal(508, why))
-    return Call("export", signal, gzip, limit, hops, expected)
+    return Call("export", signal, gzip, limit, hops, expected, via=via_of(headers.get(_VIA, b"")))
 
 
 def timeout(value: bytes) -> float | None:

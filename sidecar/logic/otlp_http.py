@@ -26,6 +26,8 @@ REJECTED = {
 """What JSON calls the first field of each Export…PartialSuccess."""
 HOP_HEADER = "outrider-hop"
 """How many Outriders a request has been through; absent is none."""
+VIA_HEADER = "outrider-via"
+"""Their names, for `loop`."""
 MAX_HOPS = 4
 
 MAX_MESSAGE = 1024
@@ -151,6 +153,8 @@ def outcome(status: int, body: bytes, retry_header: str | None, sent: int, now: 
     why = f"HTTP {status}: {message}" if message else f"HTTP {status}"
     if status in (429, 502, 503, 504):
         return RetryLater(None if retry_header is None else retry_after(retry_header, now), why)
+    if status == 508:  # handed on by everybody in the circle, so without a mark of ours
+        return Hold(message or why, looped=True)
     if status in (401, 403, 404) or 300 <= status < 400:  # a redirect is a wrong address: nothing is lost by waiting
         return Hold(why)
     if status == 413 or (status == 400 and sent > ONE_PIECE):

@@ -20,7 +20,7 @@ def halve(batch: Batch) -> tuple[Batch, Batch] | None:
         return None
     levels = _POINTS if batch.signal is Signal.METRICS else _ITEMS
     first, second = _cut(batch.body, levels, 0, batch.items // 2)
-    halves = [Batch(batch.signal, body, count(batch.signal, body), batch.hops) for body in (first, second)]
+    halves = [Batch(batch.signal, body, count(batch.signal, body), batch.hops, batch.via) for body in (first, second)]
     return (halves[0], halves[1]) if halves[0].items and halves[1].items else None
 
 

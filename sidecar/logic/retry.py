@@ -29,12 +29,14 @@ class UpstreamState(StrEnum):
 
 
 class Retry(msgspec.Struct, frozen=True):
-    """`until` is on the clock that `step` is given; `why` is the last failure in a row, empty when all is well."""
+    """`until` is on the clock that `step` is given; `why` is the last failure in a row, empty when all is well. `looped`: the
+    upstream leads back to us."""
 
     state: UpstreamState = UpstreamState.OK
     failures: int = 0
     until: float = 0.0
     why: str = ""
+    looped: bool = False
 
     def step(self, outcome: Outcome, now: float, jitter: float) -> Retry:
         """`jitter` is uniform in 0..1. Anything that shows the upstream reading our requests is a success here."""
@@ -44,8 +46,8 @@ class Retry(msgspec.Struct, frozen=True):
             case RetryLater(after, why):
                 wait = after if after is not None else jitter * min(LONGEST, FIRST * 2 ** min(self.failures, 16))
                 return Retry(UpstreamState.RETRYING, self.failures + 1, now + wait, why)
-            case Hold(why):
-                return Retry(UpstreamState.HELD, self.failures + 1, now + HELD, why)
+            case Hold(why, looped):
+                return Retry(UpstreamState.HELD, self.failures + 1, now + HELD, why, looped)
             case _:
                 assert_never(outcome)
 

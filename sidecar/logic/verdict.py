@@ -28,10 +28,12 @@ def verdict(outcomes: Sequence[tuple[Outcome, bool]], wait: int) -> Reply:
                 rank, said = 2, refusal(400, f"the upstream rejects it: {why}")
             case Split(why):
                 rank, said = 3, refusal(413, f"too large for the upstream: {why}")
+            case Hold(why, True):
+                rank, said = 4, refusal(508, why)
             case RetryLater(after, why):
-                rank, said = 4, refusal(503, why, wait if after is None else min(wait, max(1, round(after))))
+                rank, said = 5, refusal(503, why, wait if after is None else min(wait, max(1, round(after))))
             case Hold(why):
-                rank, said = 5, refusal(503, f"the upstream refuses us: {why}", wait)
+                rank, said = 6, refusal(503, f"the upstream refuses us: {why}", wait)
             case _:
                 assert_never(outcome)
         if rank > worst:

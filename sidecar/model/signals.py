@@ -24,13 +24,14 @@ class Signal(StrEnum):
 class Batch(msgspec.Struct, frozen=True):
     """Bytes for one export request: `items` counts spans, data points or log records.
 
-    `hops` is how many Outriders it has been through, so that a loop of them ends.
+    `hops` is how many Outriders it has been through before this one, `via` their names and our own (`logic.loop`).
     """
 
     signal: Signal
     body: bytes
     items: int
     hops: int = 0
+    via: str = ""
 
 
 class Accepted(msgspec.Struct, frozen=True):
@@ -52,9 +53,14 @@ class RetryLater(msgspec.Struct, frozen=True):
 
 
 class Hold(msgspec.Struct, frozen=True):
-    """The upstream will take nothing from us until somebody acts (credentials, wrong path): keep all of it."""
+    """The upstream will take nothing from us until somebody acts (credentials, wrong path): keep all of it.
+
+    Where it is `looped` the upstream leads back to where the request has been: keep nothing that its producer still has. It
+    would wait for an upstream that is ourselves, and "OK" would hide from everybody that nothing leaves.
+    """
 
     why: str
+    looped: bool = False
 
 
 class Split(msgspec.Struct, frozen=True):

@@ -19,6 +19,7 @@ import httptools
 
 from ..logic import known_head
 from ..logic.known_head import KnownHead
+from ..logic.loop import via_of
 from ..logic.otlp_http import (
     HOP_HEADER,
     JSON,
@@ -26,6 +27,7 @@ from ..logic.otlp_http import (
     OK,
     PATHS,
     PROTOBUF,
+    VIA_HEADER,
     Reply,
     refusal,
     reply_as_json,
@@ -56,8 +58,10 @@ _HEADERS = frozenset(
         "transfer-encoding",
         "expect",
         HOP_HEADER,
+        VIA_HEADER,
     )
 )
+_VIA = VIA_HEADER.encode()
 _LENGTHS = frozenset(map(len, _HEADERS))
 _OK = b"HTTP/1.1 200 OK\r\nContent-Type: application/x-protobuf\r\nContent-Length: 0\r\n\r\n"
 _OK_JSON = b"HTTP/1.1 200 OK\r\nContent-Type: application/json\r\nContent-Length: 2\r\n\r\n{}"
@@ -69,7 +73,7 @@ _IDLE, _HEAD, _BODY = range(3)
 class Request:
     """A place in the order of a connection's answers. `size` is what it holds of the receiver's bytes in flight."""
 
-    __slots__ = ("bytes", "close", "connection", "gzip", "hops", "items", "json", "signal", "size")
+    __slots__ = ("bytes", "close", "connection", "gzip", "hops", "items", "json", "signal", "size", "via")
 
     def __init__(self, connection: Connection, like: Request | None = None) -> None:
         """`like` has the same head."""
@@ -78,8 +82,10 @@ class Request:
             self.signal = Signal.TRACES
             self.gzip = self.json = False
             self.hops = 0
+            self.via = ""
         else:
-            self.signal, self.gzip, self.json, self.hops = like.signal, like.gzip, like.json, like.hops
+            self.signal, self.gzip, self.json = like.signal, like.gzip, like.json
+            self.hops, self.via = like.hops, like.via
         self.close = False
         self.items = self.size = 0
         self.bytes: bytes | None = None
@@ -328,6 +334,7 @@ class Connection(asyncio.Protocol):
         request.hops = int(hops) if hops.isdigit() and len(hops) < 4 else 0
         if request.hops > MAX_HOPS:
             return refusal(508, f"this request has been through {request.hops} Outriders: their upstreams form a loop")
+        request.via = via_of(headers.get(_VIA, b""))
         return None
 
     def on_body(self, body: bytes) -> None:

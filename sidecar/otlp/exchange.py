@@ -15,6 +15,7 @@ class Exchange(Protocol):
     gzip: bool
     json: bool
     hops: int
+    via: str
     items: int
     size: int
     close: bool

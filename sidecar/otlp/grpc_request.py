@@ -40,6 +40,7 @@ class Request(Stream):
         "opened",
         "signal",
         "size",
+        "via",
     )
 
     def __init__(self, number: int, call: grpc.Call, connection: Connection) -> None:
@@ -48,6 +49,7 @@ class Request(Stream):
         self.connection = connection
         self.signal = call.signal
         self.hops = call.hops
+        self.via = call.via
         self.gzip = self.json = self.close = False
         self.items = self.size = self.held = 0
         self.opened = self.heard = connection.http2.now

@@ -228,7 +228,7 @@ class Receiver:
 
             body = transcode(request.signal, body, limit)
         items, spliced = self._splicer.read(request.signal, body)
-        return Batch(request.signal, spliced, items, request.hops), len(body)
+        return Batch(request.signal, spliced, items, request.hops, request.via), len(body)
 
     def _decoded(self, request: Exchange, batch: Batch, size: int) -> None:
         request.items = batch.items

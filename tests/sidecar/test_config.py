@@ -197,13 +197,42 @@ def test_what_is_shown_can_be_loaded_again() -> None:
     assert load(flags, {}, None).config == first.config
 
 
-@pytest.mark.parametrize("endpoint", ["http://localhost:4317", "http://127.0.0.1:4318"])
+@pytest.mark.parametrize(
+    "endpoint",
+    [
+        "http://localhost:4317",
+        "http://LOCALHOST.:4318",
+        "http://127.0.0.1:4318",
+        "http://[::1]:4318",
+        "http://0.0.0.0:4318",
+        "http://[::]:4318",
+    ],
+)
 def test_a_sidecar_is_not_its_own_upstream(endpoint: str) -> None:
     with pytest.raises(BadConfig) as bad:
         loaded(f"export: [{{otlp_http: {{endpoint: '{endpoint}'}}}}]\n")
     assert [(p.path, p.problem) for p in bad.value.problems] == [
         ("export.0.otlp_http.endpoint", f'"{endpoint}" is this sidecar\'s own listener')
     ]
+
+
+@pytest.mark.parametrize(
+    ("listen", "endpoint", "own"),
+    [
+        ("0.0.0.0:4318", "http://127.0.0.2:4318", True),
+        ("127.0.0.1:4318", "http://0.0.0.0:4318", True),
+        ("127.0.0.1:4318", "http://127.0.0.2:4318", False),
+        ("10.0.0.5:4318", "http://127.0.0.1:4318", False),
+        ("0.0.0.0:4318", "http://10.0.0.6:4318", False),
+    ],
+)
+def test_the_same_port_of_another_address_may_be_another_service(listen: str, endpoint: str, own: bool) -> None:
+    text = f"otlp: {{http: '{listen}'}}\nexport: [{{otlp_http: {{endpoint: '{endpoint}'}}}}]\n"
+    if own:
+        with pytest.raises(BadConfig, match="own listener"):
+            loaded(text)
+    else:
+        loaded(text)
 
 
 def test_every_scalar_key_has_an_environment_variable() -> None:

@@ -13,7 +13,7 @@ from sidecar.version import VERSION
 from tests.fakes import RecordingUpstream
 from tests.sidecar.otlp.test_http import SPAN, TWO_SPANS, field
 
-BATCH = Batch(Signal.TRACES, TWO_SPANS, 2, 1)
+BATCH = Batch(Signal.TRACES, TWO_SPANS, 2, 1, "a b")
 
 
 async def sent(config: Config, batch: Batch = BATCH) -> Outcome:
@@ -31,7 +31,7 @@ async def test_a_batch_arrives_with_who_we_are_and_one_more_hop() -> None:
         assert (path, length, len(upstream.spans)) == ("/v1/traces", len(TWO_SPANS), 2)
         assert headers["user-agent"] == f"outrider/{VERSION}"
         assert headers["content-type"] == "application/x-protobuf"
-        assert headers["outrider-hop"] == "2"
+        assert (headers["outrider-hop"], headers["outrider-via"]) == ("2", "a b")
 
 
 @pytest.mark.parametrize("size", [1000, 400_000])

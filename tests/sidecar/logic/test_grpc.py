@@ -87,6 +87,7 @@ def test_an_encoding_that_is_unknown_is_unimplemented_and_the_known_are_named() 
 
 def test_a_bad_timeout_is_an_invalid_argument_and_a_loop_is_a_failed_precondition() -> None:
     assert grpc.call(headers(grpc_timeout="soon")).refusal == refusal(400, "grpc-timeout is not a number and a unit")
+    assert grpc.call(headers(outrider_via="a~1 b~2")).via == "a~1 b~2"
     looped = grpc.call(headers(outrider_hop="5")).refusal
     assert isinstance(looped, Reply)
     assert looped.status == 508

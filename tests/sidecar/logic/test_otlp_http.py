@@ -65,7 +65,7 @@ def test_retry_after_is_seconds_or_a_date(value: str, seconds: float | None) -> 
         (502, SMALL, RetryLater(None, "HTTP 502")),
         (503, SMALL, RetryLater(None, "HTTP 503")),
         (504, SMALL, RetryLater(None, "HTTP 504")),
-        (508, SMALL, Rejected("HTTP 508")),
+        (508, SMALL, Hold("HTTP 508", looped=True)),
     ],
 )
 def test_only_the_four_statuses_of_the_spec_are_retried(status: int, sent: int, meaning: Outcome) -> None:

@@ -50,6 +50,13 @@ def test_a_held_upstream_is_tried_once_a_minute() -> None:
     assert HEALTHY.step(Hold("401"), 10.0, 0.1) == Retry(UpstreamState.HELD, 1, 70.0, "401")
 
 
+def test_a_loop_is_remembered_until_the_upstream_answers_something_else() -> None:
+    looped = HEALTHY.step(Hold("a loop", looped=True), 10.0, 0.1)
+    assert looped == Retry(UpstreamState.HELD, 1, 70.0, "a loop", looped=True)
+    assert looped.step(RetryLater(5.0, "busy"), 70.0, 0.1) == Retry(UpstreamState.RETRYING, 2, 75.0, "busy")
+    assert looped.step(Accepted(), 70.0, 0.1) == HEALTHY
+
+
 def test_after_a_failure_nothing_passes_until_its_time_and_then_one_trial() -> None:
     assert HEALTHY.admits(0.0, 3)
     broken = HEALTHY.step(RetryLater(5.0, "busy"), 0.0, 0.0)

@@ -21,6 +21,8 @@ PARTLY = PartlyAccepted(3, "old")
         ([(RetryLater(None, "down"), True), (Rejected("bad"), True)], refusal(503, "down", 2)),
         ([(RetryLater(0.2, "down"), True)], refusal(503, "down", 1)),
         ([(RetryLater(90.0, "down"), True)], refusal(503, "down", 2)),
+        ([(Hold("a loop", looped=True), False), (Split("big"), True)], refusal(508, "a loop")),
+        ([(Hold("a loop", looped=True), False), (RetryLater(None, "down"), True)], refusal(503, "down", 2)),
         ([(Hold("HTTP 401"), False), (Accepted(), False)], refusal(503, "the upstream refuses us: HTTP 401", 2)),
     ],
 )

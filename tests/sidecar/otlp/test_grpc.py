@@ -137,8 +137,8 @@ async def receiving(**config: Any) -> AsyncIterator[Setup]:
 
 async def test_a_request_is_counted_handed_on_and_answered_with_an_empty_response() -> None:
     async with receiving() as setup:
-        assert await setup.call(TWO_SPANS, metadata=[("outrider-hop", "2")], timeout=5) == b""
-        assert setup.taker.batches == [Batch(Signal.TRACES, TWO_SPANS, 2, 2)]
+        assert await setup.call(TWO_SPANS, metadata=[("outrider-hop", "2"), ("outrider-via", "a b")], timeout=5) == b""
+        assert setup.taker.batches == [Batch(Signal.TRACES, TWO_SPANS, 2, 2, "a b")]
         counters = setup.receiver.counters
         assert (counters.requests[Signal.TRACES], counters.items[Signal.TRACES]) == (1, 2)
         assert counters.bytes[Signal.TRACES] == len(TWO_SPANS)

@@ -114,13 +114,13 @@ async def receiving(*, attributes: dict[str, str] | None = None, **config: Any) 
 async def test_a_request_is_counted_handed_on_and_answered_with_an_empty_response() -> None:
     async with receiving() as setup:
         client = await setup.client()
-        client.post(TWO_SPANS, outrider_hop="2")
+        client.post(TWO_SPANS, outrider_hop="2", outrider_via="a b")
         assert await client.answer() == (
             200,
             {"content-type": "application/x-protobuf", "content-length": "0"},
             b"",
         )
-        assert setup.taker.batches == [Batch(Signal.TRACES, TWO_SPANS, 2, 2)]
+        assert setup.taker.batches == [Batch(Signal.TRACES, TWO_SPANS, 2, 2, "a b")]
         counters = setup.receiver.counters
         assert counters.requests[Signal.TRACES] == 1
         assert counters.items[Signal.TRACES] == 2
