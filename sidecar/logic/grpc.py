@@ -32,7 +32,7 @@ _SERVICES = {
         (Signal.LOGS, "logs", "Logs"),
     )
 }
-_PATHS = {f"/{service}/Export".encode(): signal for signal, service in _SERVICES.items()}
+PATHS = {f"/{service}/Export".encode(): signal for signal, service in _SERVICES.items()}
 _SERVING = frozenset({b"", *(service.encode() for service in _SERVICES.values())})
 
 _INVALID_ARGUMENT, _DEADLINE_EXCEEDED, _NOT_FOUND, _RESOURCE_EXHAUSTED, _UNIMPLEMENTED, _UNAVAILABLE = (
@@ -82,7 +82,7 @@ def call(headers: Fields) -> Call:
     if kind not in (b"application/grpc", b"application/grpc+proto"):
         return Call("foreign", expected=expected, refusal=_foreign(b"415", HTTP_HINT))
     path = headers[b":path"]
-    signal = _PATHS.get(path)
+    signal = PATHS.get(path)
     if signal is None and path != _HEALTH + b"Check":
         why = "no such method, expected Export of the OTLP services or grpc.health.v1.Health/Check"
         return Call("refused", expected=expected, refusal=refused(_UNIMPLEMENTED, why))

@@ -108,6 +108,11 @@ class Client(http2.Connection[Fields]):
         if self.streams.get(exchange.id) is exchange:
             self.reset(exchange.id, Code.CANCEL)
 
+    def retire(self) -> None:
+        """Take no more requests; `ended` follows the last response."""
+        self._drained = True
+        self._end_if_drained()
+
     def close(self) -> None:
         """Say goodbye; what is under way is lost."""
         if not self.ended:
@@ -163,7 +168,6 @@ class Client(http2.Connection[Fields]):
         if stream.id not in self.streams:
             return
         if self.sending.waiting.pop(stream.id, None):  # answered before all of it was said
-            self._refused.append(stream.id)
             self.output.append(f.rst_stream(stream.id, Code.NO_ERROR))
         self._forget(stream.id)
 
@@ -206,7 +210,6 @@ class Client(http2.Connection[Fields]):
     def _lose(self, exchange: Exchange, why: str, unprocessed: bool) -> None:
         exchange.why, exchange.unprocessed = why, unprocessed
         self.sending.waiting.pop(exchange.id, None)
-        self._refused.append(exchange.id)
         self._forget(exchange.id)
         exchange.on_reset()
 

@@ -4,7 +4,8 @@ from pathlib import Path
 
 import pytest
 
-from sidecar.export.otlp_http import Compression, Config, OtlpHttp
+from sidecar.export.otlp import Compression
+from sidecar.export.otlp_http import Config, OtlpHttp
 from sidecar.logic.otlp_http import encode_partial_success, encode_status
 from sidecar.logic.scalars import Secret
 from sidecar.logic.schema import load

@@ -232,6 +232,17 @@ def test_goaway_on_an_unused_connection_ends_it() -> None:
     assert client.connection.calmed
 
 
+def test_a_retired_connection_ends_with_its_last_response() -> None:
+    client = Caller()
+    heard = client.ask(b"x")
+    client.connection.retire()
+    assert not client.open()
+    assert not client.ended()
+    client.hear(head(1, WHOLE))
+    assert heard.end == "whole"
+    assert client.ended()
+
+
 def test_of_a_lost_connection_nobody_knows_what_was_done() -> None:
     client = Caller()
     heard = client.ask(b"x")
@@ -274,7 +285,9 @@ def test_a_mistake_about_the_connection_ends_it_and_loses_its_requests(heard: by
     client = Caller()
     one, two = client.ask(b"x"), client.ask(b"y")
     client.said()
-    assert goaway(client.hear(heard)) == code
+    said = client.hear(heard)
+    assert goaway(said) == code
+    assert said[-1][3][:4] == bytes(4), "servers open no streams, so none of theirs was taken"
     assert client.ended()
     assert client.failed()
     assert two.end == "lost"

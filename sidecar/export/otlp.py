@@ -1,0 +1,42 @@
+"""What both ways of exporting OTLP are configured by. https://opentelemetry.io/docs/specs/otel/protocol/exporter/"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from enum import StrEnum
+
+import msgspec
+
+from ..logic.http_header import header_problems
+from ..logic.scalars import Duration, HttpUrl, SecretText, show_duration
+from ..model.signals import Signal
+
+
+class Compression(StrEnum):
+    NONE = "none"
+    GZIP = "gzip"
+
+
+class Config(msgspec.Struct, frozen=True, kw_only=True):
+    """`…_endpoint` is for one signal, `endpoint` for those that have none of their own."""
+
+    endpoint: HttpUrl | None = None
+    traces_endpoint: HttpUrl | None = None
+    metrics_endpoint: HttpUrl | None = None
+    logs_endpoint: HttpUrl | None = None
+    headers: dict[str, SecretText] = {}
+    compression: Compression = Compression.NONE
+    timeout: Duration = 10.0
+
+    def urls(self) -> Iterable[tuple[str, str]]:
+        """What is written, by its key."""
+        for key in ("endpoint", *(f"{signal}_endpoint" for signal in Signal)):
+            if (url := getattr(self, key)) is not None:
+                yield key, url
+
+    def problems(self) -> Iterable[tuple[str, str, str]]:
+        if self.endpoint is None and len(list(self.urls())) < len(Signal):
+            yield "endpoint", "missing", "a URL, or one for each of traces, metrics and logs"
+        if not 0 < self.timeout <= 300:
+            yield "timeout", f"{show_duration(self.timeout)} is out of range", "more than 0s and at most 5m"
+        yield from header_problems(self.headers)

@@ -1,0 +1,123 @@
+"""OTLP over gRPC to a backend, another Outrider or a collector."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Iterable
+from urllib.parse import urlsplit
+
+import msgspec
+
+from ..io.gzip import Gzip
+from ..io.http2_client import Http2Client
+from ..io.http2_connection import Keepalive
+from ..io.resolver import Resolver
+from ..io.secrets import SecretValue
+from ..logic.grpc_client import metadata_problems, prefix, request_block
+from ..logic.grpc_outcome import outcome
+from ..logic.http2_frames import LEAST_FRAME, Piece
+from ..logic.http_request import endpoint
+from ..logic.otlp_http import HOP_HEADER
+from ..logic.scalars import Bytes, Duration, show_bytes, show_duration
+from ..model.signals import Batch, Outcome, RetryLater, Signal, Split
+from ..version import VERSION
+from . import otlp
+from .otlp import Compression
+
+
+class KeepaliveConfig(msgspec.Struct, frozen=True, kw_only=True):
+    """A PING after `interval` in which the upstream has said nothing; the connection is given up when no answer comes within
+    `timeout`. Many servers refuse more than one in five minutes (gRPC's own default)."""
+
+    interval: Duration
+    timeout: Duration = 20.0
+
+    def problems(self) -> Iterable[tuple[str, str, str]]:
+        if not 10 <= self.interval <= 86400:
+            yield "interval", f"{show_duration(self.interval)} is out of range", "10s to 1d"
+        if not 1 <= self.timeout <= 300:
+            yield "timeout", f"{show_duration(self.timeout)} is out of range", "1s to 5m"
+
+
+class Config(otlp.Config, frozen=True, kw_only=True):
+    """Endpoints are scheme, host and port. Requests above `max_message_bytes`, as the upstream's own limit is, are split
+    before they are sent; without it, when the upstream says so."""
+
+    max_message_bytes: Bytes | None = None
+    keepalive: KeepaliveConfig | None = None
+
+    def url(self, signal: Signal) -> str:
+        """Where a signal goes."""
+        own: str | None = getattr(self, f"{signal}_endpoint")
+        return own or self.endpoint or ""
+
+    def problems(self) -> Iterable[tuple[str, str, str]]:
+        yield from super().problems()
+        for key, url in self.urls():
+            parts = urlsplit(url)
+            if parts.path or parts.query:
+                yield key, f'"{url}" has a path, and gRPC has its own', f'"{parts.scheme}://{parts.netloc}"'
+        if self.max_message_bytes is not None and self.max_message_bytes < 1 << 10:
+            yield "max_message_bytes", f"{show_bytes(self.max_message_bytes)} is too small", "at least 1KiB"
+        yield from metadata_problems(self.headers)
+
+
+class OtlpGrpc:
+    """A `Sink`. One connection, while one is enough, for each host that the configuration names."""
+
+    def __init__(self, config: Config, resolver: Resolver | None = None, now: Callable[[], float] = time.time) -> None:
+        """`now` is unix seconds: some proxies say "retry after" with a date."""
+        self._config = config
+        self._now = now
+        self._gzip = Gzip() if config.compression is Compression.GZIP else None
+        self._secrets = {name: SecretValue(secret) for name, secret in config.headers.items()}
+        self._metadata: dict[str, str] = {}
+        self._blocks: dict[tuple[Signal, int], bytes] = {}
+        """Built once, while the metadata stay as they are."""
+        self._clients: dict[str, Http2Client] = {}
+        alive = config.keepalive
+        keepalive = Keepalive(alive.interval, alive.timeout) if alive else None
+        for url in {config.url(signal) for signal in Signal}:
+            self._clients[url] = Http2Client(endpoint(url), resolver, keepalive)
+
+    async def send(self, batch: Batch) -> Outcome:
+        """Within the configured timeout. Never raises what a network, a file or an upstream can cause."""
+        config, size = self._config, len(batch.body)
+        if config.max_message_bytes is not None and size > config.max_message_bytes:
+            return Split(f"{size} bytes, more than max_message_bytes, {show_bytes(config.max_message_bytes)}")
+        try:
+            block = self._block(batch)
+            message = await self._gzip.compress(batch.body) if self._gzip else batch.body
+            start = prefix(len(message), compressed=self._gzip is not None)
+            body: list[Piece] = [start, message] if len(message) > LEAST_FRAME else [start + message]
+            response = await self._clients[config.url(batch.signal)].exchange(block, body, config.timeout)
+        except TimeoutError:
+            return RetryLater(None, f"no answer within {config.timeout:g} s")
+        except (OSError, ValueError) as error:  # ValueError: a secret from a file that no header can carry
+            return RetryLater(None, str(error) or type(error).__name__)
+        return outcome(response.head, response.trailers, response.body, size, self._now())
+
+    def _block(self, batch: Batch) -> bytes:
+        metadata = {name: secret.read() for name, secret in self._secrets.items()}
+        if metadata != self._metadata:
+            self._metadata = metadata
+            self._blocks.clear()
+        hops = batch.hops + 1
+        block = self._blocks.get((batch.signal, hops))
+        if block is None:
+            config = self._config
+            block = self._blocks[batch.signal, hops] = request_block(
+                endpoint(config.url(batch.signal)),
+                batch.signal,
+                {**metadata, HOP_HEADER: str(hops)},
+                f"outrider/{VERSION}",
+                config.timeout,
+                gzip=self._gzip is not None,
+            )
+        return block
+
+    async def close(self) -> None:
+        for client in self._clients.values():
+            await client.close()
+        if self._gzip is not None:
+            self._gzip.close()

@@ -1,0 +1,125 @@
+"""Requests to one host over HTTP/2: one connection, all requests on it at once, and another only when it takes no more."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Sequence
+
+from ..logic.http2_frames import Piece
+from ..logic.http_request import Endpoint
+from .connect import connect
+from .http2_connection import Http2Connection, Keepalive, Response, Unprocessed
+from .resolver import Resolver
+
+MAX_RESPONSE = 4 << 20
+CONNECTIONS = 4
+"""At once, to a server that takes only a few streams on each."""
+ATTEMPTS = 4
+"""How often a request is sent that the server says it has not looked at."""
+CONNECT = 10.0
+"""Seconds until the server has greeted."""
+
+
+class Http2Client:
+    """For one event loop. Requests beyond what the connections take wait, within their own timeout.
+
+    A server that has been asked too often whether it is there (GOAWAY with ENHANCE_YOUR_CALM) is asked half as often on the
+    next connection."""
+
+    def __init__(
+        self,
+        where: Endpoint,
+        resolver: Resolver | None = None,
+        keepalive: Keepalive | None = None,
+        most_body: int = MAX_RESPONSE,
+    ) -> None:
+        self._where = where
+        self._resolver = resolver or Resolver()
+        self._keepalive = keepalive
+        self._most_body = most_body
+        self._connections: list[Http2Connection] = []
+        self._connecting: asyncio.Task[None] | None = None
+        self._waiting: list[asyncio.Future[None]] = []
+
+    async def exchange(self, head: bytes, body: Sequence[Piece], timeout: float) -> Response:
+        """The response, whatever it says. Raises `OSError`: `TimeoutError` after `timeout` seconds, `ConnectionError`, the
+        resolver's errors. Sent again at once, and to another connection if need be, when the server has done nothing with it.
+        """
+        async with asyncio.timeout(timeout):
+            attempt = 1
+            while True:
+                connection = await self._free()
+                try:
+                    return await connection.exchange(head, body)
+                except Unprocessed:
+                    if attempt == ATTEMPTS:
+                        raise
+                attempt += 1
+
+    async def close(self) -> None:
+        """Drops every connection, also those in use."""
+        if self._connecting is not None:
+            self._connecting.cancel()
+            await asyncio.gather(self._connecting, return_exceptions=True)
+        for connection in list(self._connections):
+            connection.close()
+
+    async def _free(self) -> Http2Connection:
+        """A connection that takes a request now."""
+        tried = False
+        while True:
+            taking = [connection for connection in self._connections if connection.http2.open]
+            for connection in taking:
+                if connection.http2.free:
+                    return connection
+            if not taking:
+                await asyncio.shield(self._connecting or self._begin())
+                continue
+            if self._connecting is None and len(taking) < CONNECTIONS and not tried:
+                self._begin()
+                tried = True
+            await self._change()
+
+    async def _change(self) -> None:
+        """Wait until there may be place for a request."""
+        change = asyncio.get_running_loop().create_future()
+        self._waiting.append(change)
+        try:
+            await change
+        finally:
+            self._waiting.remove(change)
+
+    def _changed(self) -> None:
+        for change in self._waiting:
+            if not change.done():
+                change.set_result(None)
+
+    def _begin(self) -> asyncio.Task[None]:
+        """Connect, once for all who wait."""
+        self._connecting = asyncio.get_running_loop().create_task(self._connect())
+        self._connecting.add_done_callback(self._connected)
+        return self._connecting
+
+    async def _connect(self) -> None:
+        if self._keepalive is not None and any(c.http2.calmed for c in self._connections):
+            self._keepalive = Keepalive(self._keepalive.interval * 2, self._keepalive.timeout)
+        self._connections = [c for c in self._connections if c.http2.open or c.http2.streams]
+        connection = Http2Connection(self._most_body, self._keepalive, self._changed)
+        try:
+            async with asyncio.timeout(CONNECT):
+                addresses = await self._resolver.addresses(self._where.host)
+                sock = await connect(addresses, self._where.port)
+                await asyncio.get_running_loop().create_connection(lambda: connection, sock=sock)
+                await connection.ready()
+        except BaseException as error:
+            connection.close()
+            if isinstance(error, TimeoutError):
+                raise ConnectionError(f"no HTTP/2 connection within {CONNECT:g} s") from None
+            raise
+        self._connections.append(connection)
+
+    def _connected(self, task: asyncio.Task[None]) -> None:
+        self._connecting = None
+        if not task.cancelled():
+            task.exception()  # those who wait for it have it
+        self._changed()
