@@ -1,11 +1,13 @@
 """Header blocks: decoded, and checked by the rules of RFC 9113, section 8.
 
-Both sides repeat themselves: after the first message of a kind its whole block is references to the table. What such a
-block meant is kept until the table changes.
+Both sides repeat themselves: after the first message of a kind its block is references to the table, and literals that do
+not go into it. What a block means that leaves the table as it is depends on the block and the table alone, and is kept until
+the table changes.
 """
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable
 from typing import Generic, TypeVar
 
@@ -16,7 +18,7 @@ from .http2_hpack import Decoder, Pair
 
 CACHED = 64
 SHORT = 1 << 10
-"""Bytes of a header list, up to which what it means is kept."""
+"""Bytes of a block and of a header list, up to which what it means is kept."""
 
 Fields = dict[bytes, bytes]
 H = TypeVar("H")
@@ -25,8 +27,8 @@ _REQUEST = frozenset({b":method", b":scheme", b":path", b":authority"})
 _NEEDED = frozenset({b":method", b":scheme", b":path"})
 # Section 8.2.2: they belong to HTTP/1.1's connections.
 _FORBIDDEN = frozenset({b"connection", b"keep-alive", b"proxy-connection", b"transfer-encoding", b"upgrade"})
-_NAME = frozenset(b"!#$%&'*+-.^_`|~0123456789abcdefghijklmnopqrstuvwxyz")
-_NEVER_IN_VALUE = (b"\0", b"\r", b"\n")
+_NAME = re.compile(rb"[-!#$%&'*+.^_`|~0-9a-z]+")
+_VALUE = re.compile(rb"(?:[^\0\r\n \t](?:[^\0\r\n]*[^\0\r\n \t])?)?")
 
 
 class Malformed(Exception):
@@ -42,7 +44,7 @@ class HeaderBlocks(Generic[H]):
         self._fields = fields or request
         self._decoder = Decoder()
         self._blocks: dict[bytes, H | Malformed] = {}
-        """By the block: only such that are indexed throughout, and only while the table stays as it is."""
+        """By the block: only such that change nothing, and only while the table stays as it is."""
         self._lists: dict[tuple[Pair, ...], H | Malformed] = {}
         """By what a block decodes to, which no table can change."""
 
@@ -51,8 +53,10 @@ class HeaderBlocks(Generic[H]):
         seen = self._blocks.get(block)
         if seen is None:
             seen = self._meaning(self._decode(block))
-            if min(block, default=0) >= 0x80 and len(self._blocks) < CACHED:
-                self._blocks[block] = seen  # each byte is one field of the table
+            if not self._decoder.changed and len(block) <= SHORT:
+                if len(self._blocks) >= CACHED:
+                    self._blocks.clear()
+                self._blocks[block] = seen
         if isinstance(seen, Malformed):
             raise Malformed(*seen.args)
         return seen
@@ -139,11 +143,11 @@ def _check_length(fields: Fields) -> None:
 
 
 def _check(name: bytes, value: bytes) -> None:
-    if not name or not _NAME.issuperset(name):
+    if not _NAME.fullmatch(name):
         raise Malformed("a field name with a character that is not allowed")
     if name in _FORBIDDEN or (name == b"te" and value != b"trailers"):
         raise Malformed("a field that belongs to an HTTP/1.1 connection")
-    if any(byte in value for byte in _NEVER_IN_VALUE) or value[:1] in (b" ", b"\t") or value[-1:] in (b" ", b"\t"):
+    if not _VALUE.fullmatch(value):
         raise Malformed("a field value with a character that is not allowed")
 
 

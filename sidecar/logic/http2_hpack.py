@@ -7,7 +7,7 @@ cannot be asked whether a block has changed it. Clients send literals again and 
 
 from __future__ import annotations
 
-from hpack import HPACKDecodingError, InvalidTableSizeError, OversizedHeaderListError
+from hpack import HPACKDecodingError, InvalidTableIndexError, InvalidTableSizeError, OversizedHeaderListError
 from hpack.hpack import decode_integer
 from hpack.huffman_table import decode_huffman
 from hpack.table import HeaderTable
@@ -46,15 +46,20 @@ class Decoder:
 
     def _decode(self, block: bytes) -> list[Pair]:
         pairs: list[Pair] = []
-        table = self._table
+        table, entries = self._table, self._table.dynamic_entries
         p = size = 0
         end = len(block)
         while p < end:
             first = block[p]
             if first & 0x80:  # section 6.1
-                if 0x80 < first < 0x80 + _DYNAMIC:
-                    pair = _STATIC[first - 0x81]
+                if 0x80 < first < 0xFF:
                     p += 1
+                    if first < 0x80 + _DYNAMIC:
+                        pair = _STATIC[first - 0x81]
+                    elif first - 0x80 - _DYNAMIC < len(entries):
+                        pair = entries[first - 0x80 - _DYNAMIC]
+                    else:
+                        raise InvalidTableIndexError("beyond the table's end")
                 else:
                     index, p = _number(block, p, 7)
                     pair = table.get_by_index(index)

@@ -3,13 +3,18 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from typing import Any
 
 import pytest
-from hpack import Decoder, Encoder
+from hpack import Decoder, Encoder, HPACKError
+from hpack.hpack import encode_integer
+from hypothesis import given, settings
+from hypothesis import strategies as st
 
 from sidecar.logic.http2_frames import Code, Fault
 from sidecar.logic.http2_headers import CACHED, Fields, HeaderBlocks, Malformed, literal, request, trailers
 
+START = b"\x83\x86\x84"
 POST: list[tuple[bytes, bytes]] = [(b":method", b"POST"), (b":scheme", b"http"), (b":path", b"/x")]
 
 
@@ -131,3 +136,67 @@ def test_our_own_fields_are_literals_without_a_table(size: int) -> None:
     (field,) = decoder.decode(literal(b"grpc-message", b"x" * size), raw=True)
     assert tuple(field) == (b"grpc-message", b"x" * size)
     assert not decoder.header_table.dynamic_entries
+
+
+def number(value: int, bits: int, start: int) -> bytes:
+    coded = encode_integer(value, bits)
+    return bytes((coded[0] | start,)) + bytes(coded[1:])
+
+
+FIELD = st.tuples(st.sampled_from([b"grpc-timeout", b"a", b"x-y"]), st.sampled_from([b"", b"1", b"22", b"3" * 60]))
+STEPS = st.lists(
+    st.one_of(
+        st.lists(
+            st.one_of(
+                st.tuples(st.sampled_from(["insert", "literal", "never"]), FIELD),
+                st.tuples(st.just("index"), st.integers(62, 64)),
+            ),
+            max_size=3,
+        ),
+        st.sampled_from([130, 4096]),
+    ),
+    min_size=4,
+    max_size=8,
+)
+
+
+@given(STEPS, st.lists(st.integers(0, 7), min_size=10, max_size=40))
+@settings(max_examples=300)
+def test_a_block_that_was_seen_before_means_what_it_means_to_a_decoder_without_memory(
+    steps: list[list[tuple[str, Any]] | int], order: list[int]
+) -> None:
+    """Insertions, evictions and updates of the table's size, in any order and again."""
+    made: list[bytes] = []
+    for step in steps:
+        if isinstance(step, int):
+            made.append(number(step, 5, 0x20) + START)
+            continue
+        block = START
+        for kind, what in step:
+            if kind == "index":
+                block += number(what, 7, 0x80)
+            else:
+                block += {"insert": b"\x40", "literal": b"\x00", "never": b"\x10"}[kind] + literal(*what)[1:]
+        made.append(block)
+    blocks: HeaderBlocks[Fields] = HeaderBlocks(lambda fields: fields)
+    judge = Decoder()
+    filled = START + b"".join(b"\x40" + literal(b"f", b"%d" % n)[1:] for n in range(3))
+    for block in (filled, *(made[at % len(made)] for at in order)):
+        try:
+            pairs = judge.decode(block, raw=True)
+        except HPACKError:
+            with pytest.raises(Fault):
+                blocks.read(block)
+            return
+        assert blocks.read(block) == request([(bytes(name), bytes(value)) for name, value in pairs])
+
+
+@given(st.binary(max_size=6) | st.text("a \t\r\n\0", max_size=6).map(str.encode))
+def test_a_value_has_no_line_ends_or_zeros_and_no_white_space_around_it(value: bytes) -> None:
+    allowed = not {0, 10, 13} & {*value} and value == value.strip(b" \t")
+    try:
+        trailers([(b"a", value)])
+    except Malformed:
+        assert not allowed
+    else:
+        assert allowed
