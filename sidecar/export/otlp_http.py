@@ -15,6 +15,8 @@ from isal import isal_zlib
 from ..io.http_client import HttpClient
 from ..io.resolver import Resolver
 from ..io.secrets import SecretValue
+from ..io.tls import ClientTls
+from ..io.tls import Config as TlsConfig
 from ..logic.gzip_body import GZIP
 from ..logic.http_header import header_problems
 from ..logic.http_request import endpoint
@@ -36,7 +38,7 @@ class Compression(StrEnum):
 
 class Config(msgspec.Struct, frozen=True, kw_only=True):
     """As in OpenTelemetry's exporter specification: to `endpoint` the signal's path is added, `…_endpoint` is used as it
-    is written."""
+    is written. `…_tls` is in place of `tls` as a whole."""
 
     endpoint: HttpUrl | None = None
     traces_endpoint: HttpUrl | None = None
@@ -45,6 +47,10 @@ class Config(msgspec.Struct, frozen=True, kw_only=True):
     headers: dict[str, SecretText] = {}
     compression: Compression = Compression.NONE
     timeout: Duration = 10.0
+    tls: TlsConfig = TlsConfig()
+    traces_tls: TlsConfig | None = None
+    metrics_tls: TlsConfig | None = None
+    logs_tls: TlsConfig | None = None
 
     def urls(self) -> Iterable[tuple[str, str]]:
         """What is written, by its key."""
@@ -57,6 +63,10 @@ class Config(msgspec.Struct, frozen=True, kw_only=True):
         own: str | None = getattr(self, f"{signal}_endpoint")
         return own or f"{(self.endpoint or '').rstrip('/')}/v1/{signal}"
 
+    def tls_of(self, signal: Signal) -> TlsConfig:
+        own: TlsConfig | None = getattr(self, f"{signal}_tls")
+        return own or self.tls
+
     def problems(self) -> Iterable[tuple[str, str, str]]:
         if self.endpoint is None and len(list(self.urls())) < len(Signal):
             yield "endpoint", "missing", "a URL, or one for each of traces, metrics and logs"
@@ -66,7 +76,7 @@ class Config(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class OtlpHttp:
-    """A `Sink`. One pool of connections for each host that the configuration names."""
+    """A `Sink`. One pool of connections for each host, and way to verify it, that the configuration names."""
 
     def __init__(self, config: Config, resolver: Resolver | None = None, now: Callable[[], float] = time.time) -> None:
         """`now` is unix seconds: some servers say "retry after" with a date."""
@@ -80,14 +90,14 @@ class OtlpHttp:
             **({"Content-Encoding": "gzip"} if self._gzip else {}),
         }
         self._worker: ThreadPoolExecutor | None = None
-        self._clients: dict[str, HttpClient] = {}
+        self._clients: dict[tuple[str, TlsConfig], HttpClient] = {}
         self._targets: dict[Signal, tuple[HttpClient, str]] = {}
         for signal in Signal:
             url = config.url(signal)
             parts = urlsplit(url)
-            origin = f"{parts.scheme}://{parts.netloc}"
-            client = self._clients.get(origin) or HttpClient(origin, resolver)
-            self._clients[origin] = client
+            origin, tls = f"{parts.scheme}://{parts.netloc}", config.tls_of(signal)
+            client = self._clients.get((origin, tls)) or HttpClient(origin, resolver, tls=ClientTls(tls))
+            self._clients[origin, tls] = client
             self._targets[signal] = (client, endpoint(url).target)
 
     async def send(self, batch: Batch) -> Outcome:
