@@ -17,6 +17,7 @@ import msgspec
 from .export.otlp_http import Config as OtlpHttpConfig
 from .io.secrets import SecretValue
 from .io.spool import Config as SpoolConfig
+from .io.tls import Config as TlsConfig
 from .io.yaml_file import BadYaml, load_file
 from .logic.http_header import is_value, value_problems
 from .logic.layers import Layer, leaves, merge, otel_environment, own_environment
@@ -29,6 +30,7 @@ from .logic.scalars import (
     Secret,
     SecretText,
     TargetUrl,
+    masked_url,
     quoted,
     show_duration,
 )
@@ -95,6 +97,7 @@ class Collector(msgspec.Struct, frozen=True, kw_only=True):
     url: HttpUrl
     interval: Duration = 10.0
     token: SecretText | None = None
+    tls: TlsConfig = TlsConfig()
 
     def problems(self) -> Iterable[tuple[str, str, str]]:
         if not 0.5 <= self.interval <= 3600:
@@ -240,7 +243,8 @@ def _derive(merged: Layer) -> None:
         kind = "tcp" if url.startswith("tcp://") else "http"
         merged.put("probes", {kind: {"kind": kind, "role": "readiness"}}, "default for target.url")
     if not merged.tree.get("export") and isinstance(collector, dict) and collector.get("url"):
-        merged.put("export", [{"otlp_http": {"endpoint": collector["url"]}}], "default for collector.url")
+        sink = {"endpoint": collector["url"], **({"tls": collector["tls"]} if collector.get("tls") else {})}
+        merged.put("export", [{"otlp_http": sink}], "default for collector.url")
 
 
 def read(file: str, *, must_exist: bool) -> Layer:
@@ -264,7 +268,8 @@ def read(file: str, *, must_exist: bool) -> Layer:
 
 
 def _unreadable(loaded: Any, path: str = "") -> Iterable[tuple[str, str, str]]:
-    """Secrets in files that cannot be read, or hold what no header can: read once, and never shown."""
+    """Files that cannot be used: of secrets, also such that hold what no header can; of certificates and their keys. Read
+    once, and never shown."""
     if isinstance(loaded, Secret) and loaded.file is not None:
         try:
             value = SecretValue(loaded).read()
@@ -275,6 +280,9 @@ def _unreadable(loaded: Any, path: str = "") -> Iterable[tuple[str, str, str]]:
                 yield path, f"{loaded.file} is empty", "a secret in it"
             elif not is_value(value) and (".headers." in path or path == "collector.token"):
                 yield path, f"{loaded.file} has more than one line, or a control character", "one line"
+    elif isinstance(loaded, TlsConfig):
+        for key, problem in loaded.unusable():
+            yield join(path, key), problem, "a readable PEM file"
     elif isinstance(loaded, msgspec.Struct):
         for name in loaded.__struct_fields__:
             yield from _unreadable(getattr(loaded, name), join(path, name))
@@ -292,6 +300,14 @@ def _doubtful(config: Config) -> Iterable[str]:
         if check.timeout > check.period:
             long, short = show_duration(check.timeout), show_duration(check.period)
             yield f"probes.{name}: the timeout of {long} is longer than the period of {short}"
+    for index, export in enumerate(config.export):
+        for key, address in export.otlp_http.urls():
+            tls = f"{key.removesuffix('endpoint')}tls"
+            if address.startswith("http://") and getattr(export.otlp_http, tls) not in (None, TlsConfig()):
+                yield f"export.{index}.otlp_http.{tls}: {masked_url(address)} is not https, so that this is not used"
+    collector = config.collector
+    if collector is not None and collector.url.startswith("http://") and collector.tls != TlsConfig():
+        yield f"collector.tls: {masked_url(collector.url)} is not https, so that this is not used"
 
 
 def show(loaded: Loaded) -> list[tuple[str, str, str]]:

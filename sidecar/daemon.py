@@ -31,6 +31,7 @@ from .io.log import configure
 from .io.resolver import Resolver
 from .io.secrets import SecretValue
 from .io.spool import Spool
+from .io.tls import ClientTls
 from .logic import status
 from .logic.beats import Beats
 from .logic.command_line import program
@@ -125,7 +126,7 @@ class Daemon:
             self.resource.attributes,
         )
         return Heartbeats(
-            HttpClient(config.collector.url, self._resolver),
+            HttpClient(config.collector.url, self._resolver, tls=ClientTls(config.collector.tls)),
             beats,
             self.monitor.checks,
             lambda: {"user-agent": USER_AGENT, **({"authorization": f"Bearer {token.read()}"} if token else {})},

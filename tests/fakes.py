@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import heapq
 import itertools
+import ssl
 from collections.abc import Callable, Iterable, Mapping
 from typing import Any, Self
 
@@ -162,6 +163,62 @@ class DelayingProxy:
             writer.close()
 
 
+class Proxy:
+    """An HTTP proxy on a free port of 127.0.0.1: CONNECT, and requests for whole URLs. All names lead to the port `behind`.
+
+    `requests` holds the first line of each and its `Proxy-Authorization`. With `refuse` it answers that status instead.
+    """
+
+    def __init__(self, behind: int, refuse: int = 0) -> None:
+        self.behind = behind
+        self.refuse = refuse
+        self.requests: list[tuple[str, str]] = []
+        self.port = 0
+
+    async def __aenter__(self) -> Self:
+        self._server = await asyncio.start_server(self._serve, "127.0.0.1", 0)
+        self.port = self._server.sockets[0].getsockname()[1]
+        return self
+
+    async def __aexit__(self, *error: object) -> None:
+        self._server.close()
+        await self._server.wait_closed()
+
+    async def _serve(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        there_writer = None
+        try:
+            first, *lines = (await reader.readuntil(b"\r\n\r\n")).decode().split("\r\n")[:-2]
+            headers = {name.lower(): value for name, _, value in (line.partition(": ") for line in lines)}
+            self.requests.append((first, headers.pop("proxy-authorization", "")))
+            if self.refuse:
+                writer.write(f"HTTP/1.1 {self.refuse} No\r\nContent-Length: 0\r\n\r\n".encode())
+                await writer.drain()
+                return
+            method, url, version = first.split()
+            there_reader, there_writer = await asyncio.open_connection("127.0.0.1", self.behind)
+            if method == "CONNECT":
+                writer.write(b"HTTP/1.1 200 Connected\r\n\r\n")
+            else:
+                path = "/" + url.split("/", 3)[3]
+                head = [f"{method} {path} {version}", *(f"{name}: {value}" for name, value in headers.items())]
+                there_writer.write("\r\n".join([*head, "", ""]).encode())
+            await asyncio.gather(self._copy(reader, there_writer), self._copy(there_reader, writer))
+        except (ConnectionError, asyncio.IncompleteReadError):
+            pass  # one side has gone
+        finally:
+            writer.close()
+            if there_writer is not None:
+                there_writer.close()
+
+    async def _copy(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        try:
+            while data := await reader.read(1 << 16):
+                writer.write(data)
+                await writer.drain()
+        finally:
+            writer.close()
+
+
 class RecordingUpstream:
     """An OTLP/HTTP backend: keeps what it was sent, decoded, and answers as it is told.
 
@@ -169,7 +226,8 @@ class RecordingUpstream:
     answered 200 are recorded. `hold` keeps answers back while it is cleared.
     """
 
-    def __init__(self) -> None:
+    def __init__(self, tls: ssl.SSLContext | None = None) -> None:
+        self._tls = tls
         self.spans: list[tuple[dict[str, str], Any]] = []
         """Each with its resource's attributes."""
         self.points: list[tuple[dict[str, str], Any]] = []
@@ -186,14 +244,14 @@ class RecordingUpstream:
 
     @property
     def url(self) -> str:
-        return f"http://127.0.0.1:{self.port}"
+        return f"{'https' if self._tls else 'http'}://127.0.0.1:{self.port}"
 
     async def __aenter__(self) -> RecordingUpstream:
         app = web.Application(client_max_size=1 << 30)
         app.router.add_post("/{path:.*}", self._take)
         self._runner = web.AppRunner(app, access_log=None, shutdown_timeout=0.1)
         await self._runner.setup()
-        site = web.TCPSite(self._runner, "127.0.0.1", self.port)
+        site = web.TCPSite(self._runner, "127.0.0.1", self.port, ssl_context=self._tls)
         await site.start()
         self.port = self._runner.addresses[0][1]
         return self

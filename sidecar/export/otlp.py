@@ -7,6 +7,7 @@ from enum import StrEnum
 
 import msgspec
 
+from ..io.tls import Config as TlsConfig
 from ..logic.http_header import header_problems
 from ..logic.scalars import Duration, HttpUrl, SecretText, show_duration
 from ..model.signals import Signal
@@ -18,7 +19,7 @@ class Compression(StrEnum):
 
 
 class Config(msgspec.Struct, frozen=True, kw_only=True):
-    """`…_endpoint` is for one signal, `endpoint` for those that have none of their own."""
+    """`…_endpoint` is for one signal, `endpoint` for those that have none of their own; `…_tls` is in place of `tls` as a whole."""
 
     endpoint: HttpUrl | None = None
     traces_endpoint: HttpUrl | None = None
@@ -27,12 +28,20 @@ class Config(msgspec.Struct, frozen=True, kw_only=True):
     headers: dict[str, SecretText] = {}
     compression: Compression = Compression.NONE
     timeout: Duration = 10.0
+    tls: TlsConfig = TlsConfig()
+    traces_tls: TlsConfig | None = None
+    metrics_tls: TlsConfig | None = None
+    logs_tls: TlsConfig | None = None
 
     def urls(self) -> Iterable[tuple[str, str]]:
         """What is written, by its key."""
         for key in ("endpoint", *(f"{signal}_endpoint" for signal in Signal)):
             if (url := getattr(self, key)) is not None:
                 yield key, url
+
+    def tls_of(self, signal: Signal) -> TlsConfig:
+        own: TlsConfig | None = getattr(self, f"{signal}_tls")
+        return own or self.tls
 
     def problems(self) -> Iterable[tuple[str, str, str]]:
         if self.endpoint is None and len(list(self.urls())) < len(Signal):

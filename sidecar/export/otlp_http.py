@@ -10,6 +10,8 @@ from ..io.gzip import Gzip
 from ..io.http_client import HttpClient
 from ..io.resolver import Resolver
 from ..io.secrets import SecretValue
+from ..io.tls import ClientTls
+from ..io.tls import Config as TlsConfig
 from ..logic.http_request import endpoint
 from ..logic.otlp_http import HOP_HEADER, PROTOBUF, VIA_HEADER, outcome
 from ..model.signals import Batch, Outcome, RetryLater, Signal
@@ -28,7 +30,7 @@ class Config(otlp.Config, frozen=True, kw_only=True):
 
 
 class OtlpHttp:
-    """A `Sink`. One pool of connections for each host that the configuration names."""
+    """A `Sink`. One pool of connections for each host, and way to verify it, that the configuration names."""
 
     def __init__(self, config: Config, resolver: Resolver | None = None, now: Callable[[], float] = time.time) -> None:
         """`now` is unix seconds: some servers say "retry after" with a date."""
@@ -41,14 +43,14 @@ class OtlpHttp:
             "Content-Type": PROTOBUF.decode(),
             **({"Content-Encoding": "gzip"} if self._gzip else {}),
         }
-        self._clients: dict[str, HttpClient] = {}
+        self._clients: dict[tuple[str, TlsConfig], HttpClient] = {}
         self._targets: dict[Signal, tuple[HttpClient, str]] = {}
         for signal in Signal:
             url = config.url(signal)
             parts = urlsplit(url)
-            origin = f"{parts.scheme}://{parts.netloc}"
-            client = self._clients.get(origin) or HttpClient(origin, resolver)
-            self._clients[origin] = client
+            origin, tls = f"{parts.scheme}://{parts.netloc}", config.tls_of(signal)
+            client = self._clients.get((origin, tls)) or HttpClient(origin, resolver, tls=ClientTls(tls))
+            self._clients[origin, tls] = client
             self._targets[signal] = (client, endpoint(url).target)
 
     async def send(self, batch: Batch) -> Outcome:

@@ -1,23 +1,27 @@
 """POST to one base URL over kept connections: telemetry and heartbeats leave through here.
 
-Plain HTTP/1.1 is spoken by ourselves, on httptools: at small requests that costs a third of aiohttp's client, and aiohttp
-(13 MB) need not be imported at all. https and proxies (`http_proxy`, `https_proxy`, `no_proxy`) go through aiohttp behind
-the same method, see `aiohttp_client`. Redirects are not followed: a telemetry endpoint that moved is for a person to see.
+HTTP/1.1 is spoken by ourselves, on httptools, with and without TLS: at small requests that costs a third of aiohttp's
+client, and aiohttp (13 MB) need not be imported at all. Proxies (`http_proxy`, `https_proxy`, `no_proxy`) go through aiohttp
+behind the same method, see `aiohttp_client`. Redirects are not followed: a telemetry endpoint that moved is for a person to
+see.
 """
 
 from __future__ import annotations
 
 import asyncio
 import os
+import ssl
 from collections.abc import Mapping
 from typing import Protocol
 from urllib.parse import urlsplit
 
 from ..logic.http_request import Endpoint, endpoint, request_head
+from ..logic.proxy import proxy_for
 from .connect import connect
 from .deadlines import Deadlines
 from .http_connection import HttpConnection, Response, Stale
 from .resolver import Resolver
+from .tls import ClientTls, told
 
 MAX_RESPONSE = 4 << 20
 """Bytes of a response body. The OTLP spec bounds it; a longer one is a failure."""
@@ -36,26 +40,33 @@ class HttpClient:
         resolver: Resolver | None = None,
         connections: int = CONNECTIONS,
         environ: Mapping[str, str] = os.environ,
+        tls: ClientTls | None = None,
     ) -> None:
+        """`tls` is for https; without it the system's authorities decide."""
         where, parts = endpoint(base_url), urlsplit(base_url)
         self._prefix = where.target.partition("?")[0].rstrip("/")
         self._origin = f"{parts.scheme}://{parts.netloc}"
         self._connections = connections
+        self._tls = tls or ClientTls()
+        self._proxy = proxy_for(where, environ)
         self._sender: _Sender | None = None
         self._deadlines = Deadlines()
-        if where.scheme == "http" and not _proxied(where.host, environ):
-            self._sender = _Plain(where, resolver or Resolver(), connections)
+        if self._proxy is None:
+            self._sender = _Direct(
+                where, resolver or Resolver(), connections, self._tls if where.scheme == "https" else None
+            )
 
     async def post(self, path: str, body: bytes, headers: Mapping[str, str], timeout: float) -> Response:
         """The response, whatever its status.
 
-        Raises `OSError`: `TimeoutError` after `timeout` seconds, `ConnectionError`, the resolver's errors. It is sent at
+        Raises `OSError`: `TimeoutError` after `timeout` seconds, `ConnectionError` (also where TLS failed), the resolver's
+        errors, and those of certificate files. It is sent at
         most twice: again only when a kept connection was closed before anything of a response came.
         """
         if self._sender is None:
             from .aiohttp_client import AiohttpSender  # large; only who needs it pays
 
-            self._sender = AiohttpSender(self._origin, self._connections, MAX_RESPONSE)
+            self._sender = AiohttpSender(self._origin, self._proxy or "", self._tls, self._connections, MAX_RESPONSE)
         with self._deadlines.within(timeout):
             return await self._sender.post(self._prefix + path, body, headers)
 
@@ -71,21 +82,13 @@ class _Sender(Protocol):
     async def close(self) -> None: ...
 
 
-def _proxied(host: str, environ: Mapping[str, str]) -> bool:
-    proxy = (
-        environ.get("http_proxy") or environ.get("HTTP_PROXY") or environ.get("all_proxy") or environ.get("ALL_PROXY")
-    )
-    if not proxy:
-        return False
-    from urllib.request import proxy_bypass_environment  # type: ignore[attr-defined]  # not in typeshed; large
+class _Direct:
+    """A pool of connections to one host and port, last used first; with TLS where `tls` is given."""
 
-    return not proxy_bypass_environment(host, {"no": environ.get("no_proxy") or environ.get("NO_PROXY") or ""})
-
-
-class _Plain:
-    """A pool of connections to one host and port, last used first."""
-
-    def __init__(self, where: Endpoint, resolver: Resolver, connections: int) -> None:
+    def __init__(self, where: Endpoint, resolver: Resolver, connections: int, tls: ClientTls | None) -> None:
+        self._tls = tls
+        self._context: ssl.SSLContext | None = None
+        self._name = tls.server_name(where.host) if tls else None
         self._where = where
         self._resolver = resolver
         self._slots = asyncio.Semaphore(connections)
@@ -97,6 +100,8 @@ class _Plain:
     async def post(self, path: str, body: bytes, headers: Mapping[str, str]) -> Response:
         head = self._head(path, headers, len(body))
         async with self._slots:
+            if self._tls is not None and (context := self._tls.context()) is not self._context:
+                self._renew(context)
             while self._idle:
                 connection = self._idle.pop()
                 if connection.closed:
@@ -120,10 +125,12 @@ class _Plain:
     async def _exchange(self, connection: HttpConnection, head: bytes, body: bytes) -> Response:
         try:
             response = await connection.exchange(head, body)
-        except BaseException:
+        except BaseException as error:
             connection.close()
+            if isinstance(error, ssl.SSLError):  # a server says only then that it does not accept our certificate
+                raise ConnectionError(told(error, self._where.authority)) from error
             raise
-        if connection.reusable:
+        if connection.reusable and not connection.outdated:
             connection.idle_since = asyncio.get_running_loop().time()
             self._idle.append(connection)
             if self._expiry is None:
@@ -131,6 +138,15 @@ class _Plain:
         else:
             connection.close()
         return response
+
+    def _renew(self, context: ssl.SSLContext) -> None:
+        """Our certificate or the authorities have changed: no request begins on a connection that was made before."""
+        self._context = context
+        for connection in self._idle:
+            connection.close()
+        self._idle.clear()
+        for connection in self._all:
+            connection.outdated = True
 
     def _expire(self) -> None:
         loop = asyncio.get_running_loop()
@@ -145,7 +161,12 @@ class _Plain:
         addresses = await self._resolver.addresses(self._where.host)
         connection = HttpConnection(MAX_RESPONSE, lost=self._all.discard)
         sock = await connect(addresses, self._where.port)
-        await asyncio.get_running_loop().create_connection(lambda: connection, sock=sock)
+        try:
+            await asyncio.get_running_loop().create_connection(
+                lambda: connection, sock=sock, ssl=self._context, server_hostname=self._name
+            )
+        except ssl.SSLError as error:
+            raise ConnectionError(told(error, self._where.authority)) from error
         self._all.add(connection)
         return connection
 

@@ -52,6 +52,8 @@ class HttpConnection(asyncio.Protocol):
         self.closed = False
         self.reusable = False
         """The last exchange left the connection as it was before it."""
+        self.outdated = False
+        """Made by what is no longer configured: after this exchange it is not to be used."""
         self.idle_since = 0.0
         self._most_body = most_body
         self._cut = cut

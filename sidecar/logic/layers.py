@@ -150,6 +150,7 @@ def _resource(layer: Layer, environ: Mapping[str, str]) -> None:
 
 
 _EXPORTER = "OTEL_EXPORTER_OTLP_"
+_FILES = {"CERTIFICATE": "ca", "CLIENT_CERTIFICATE": "cert", "CLIENT_KEY": "key"}
 
 
 def _exporter(layer: Layer, environ: Mapping[str, str]) -> None:
@@ -180,6 +181,7 @@ def _exporter(layer: Layer, environ: Mapping[str, str]) -> None:
         take("COMPRESSION", "compression", value)
     if value := environ.get(_EXPORTER + "HEADERS"):
         take("HEADERS", "headers", dict(_headers(layer, value)))
+    _tls(layer, environ, sink, at)
     layer.tree["export"] = [{"otlp_http": sink}]
     layer.places["export"] = f"environment {_EXPORTER}ENDPOINT"
     if value := environ.get(_EXPORTER + "TIMEOUT"):
@@ -189,6 +191,24 @@ def _exporter(layer: Layer, environ: Mapping[str, str]) -> None:
             layer.problems.append(
                 Problem(f"environment {_EXPORTER}TIMEOUT", "", f"{quoted(value)} is not a number", "milliseconds")
             )
+
+
+def _tls(layer: Layer, environ: Mapping[str, str], sink: dict[str, Any], at: str) -> None:
+    """Files for all signals, and for one: those stand before the former, file by file."""
+    common = _files(environ, "")
+    for signal in ("", "TRACES_", "METRICS_", "LOGS_"):
+        own = _files(environ, signal) if signal else common
+        if own:
+            key = f"{signal.lower()}tls"
+            sink[key] = {name: file for name, (_, file) in (common | own).items()}
+            for name, (variable, _) in (common | own).items():
+                layer.places[f"{at}.{key}.{name}"] = f"environment {variable}"
+
+
+def _files(environ: Mapping[str, str], signal: str) -> dict[str, tuple[str, str]]:
+    """Key -> variable and file."""
+    given = {name: f"{_EXPORTER}{signal}{suffix}" for suffix, name in _FILES.items()}
+    return {name: (variable, environ[variable]) for name, variable in given.items() if environ.get(variable)}
 
 
 def _headers(layer: Layer, text: str) -> Iterator[tuple[str, str]]:

@@ -257,6 +257,15 @@ def parse_pointer(raw: Any) -> str:
     )
 
 
+def parse_pem_file(raw: Any) -> str:
+    """A path: what it holds is looked at by whoever opens it."""
+    if not isinstance(raw, str) or not raw.strip():
+        raise Invalid(f"{quoted(raw)} is not a path")
+    if "\n" in raw or raw.startswith("-----"):
+        raise Invalid("holds the PEM text itself")  # which is not shown: it may be a key
+    return raw
+
+
 Duration = Annotated[float, Scalar("a number with a unit such as 500ms, 10s or 2m", parse_duration, show_duration)]
 Bytes = Annotated[int, Scalar("a size such as 512KiB or 20MiB", parse_bytes, show_bytes)]
 ListenAddress = Annotated[Address, Scalar("host:port such as 127.0.0.1:4318", parse_address)]
@@ -268,3 +277,4 @@ SecretText = Annotated[Secret, Scalar("text, or {file: PATH}", parse_secret, sec
 Status = Annotated[StatusRanges, Scalar("status codes such as 200, 200-399 or 2xx", parse_status)]
 Regex = Annotated[re.Pattern[str], Scalar("a regular expression", parse_regex, lambda pattern: pattern.pattern)]
 JsonPointer = Annotated[str, Scalar("a JSON pointer such as /status", parse_pointer)]
+PemFile = Annotated[str, Scalar("the path of a PEM file", parse_pem_file)]

@@ -21,7 +21,8 @@ from ..io.connect import connect
 from ..io.http_connection import Closed, HttpConnection
 from ..io.resolver import Address
 from ..io.secrets import SecretValue
-from ..io.tls import ClientTls
+from ..io.tls import ClientTls, told
+from ..io.tls import Config as TlsConfig
 from ..logic.conditions import DEFAULT_STATUS, Answer, Expect, judge
 from ..logic.http_header import header_problems
 from ..logic.http_request import endpoint, request_head
@@ -62,13 +63,6 @@ UrlOrPath = Annotated[
 Method = Annotated[str, Scalar("GET, HEAD, POST or OPTIONS", parse_method)]
 
 
-class Tls(msgspec.Struct, frozen=True, kw_only=True):
-    """Certificates are verified by the system's authorities, or by those in the file `ca` (PEM)."""
-
-    verify: bool = True
-    ca: str | None = None
-
-
 class Config(CheckConfig, frozen=True, kw_only=True):
     """`url` is a URL, or a path on the target's host; by default the endpoint is found."""
 
@@ -76,7 +70,7 @@ class Config(CheckConfig, frozen=True, kw_only=True):
     method: Method = "GET"
     headers: dict[str, SecretText] = {}
     expect: Expect = Expect()
-    tls: Tls = Tls()
+    tls: TlsConfig = TlsConfig()
 
     def problems(self) -> Iterable[tuple[str, str, str]]:
         yield from CheckConfig.problems(self)
@@ -107,7 +101,7 @@ class HttpProbe:
         self._base = urljoin(context.target_url or "", config.url or "")
         self._finds = config.url is None and urlsplit(self._base).path in ("", "/")
         self._theirs = {name: SecretValue(secret) for name, secret in config.headers.items()}
-        self._tls = ClientTls(verify=config.tls.verify, ca=config.tls.ca)
+        self._tls = ClientTls(config.tls)
         self._next = 0
         self._found: str | None = None if self._finds else self._base
         self._serves = False
@@ -126,10 +120,8 @@ class HttpProbe:
         try:
             addresses = await reach.addresses(self._context.resolver, where.host, self.config.timeout)
             return await self._look(_Way(addresses, headers, tls))
-        except ssl.SSLCertVerificationError as error:
-            return Result(State.FAIL, f"certificate of {peer} not accepted: {error.verify_message or error.reason}")
         except ssl.SSLError as error:
-            return Result(State.FAIL, f"no TLS with {peer}: {error.reason or error}")
+            return Result(State.FAIL, told(error, peer))
         except Closed as error:
             return Result(State.FAIL, f"{peer}: {error}")
         except OSError as error:
@@ -177,7 +169,10 @@ class HttpProbe:
         sock = await connect(way.addresses, where.port)
         try:
             await asyncio.get_running_loop().create_connection(
-                lambda: connection, sock=sock, ssl=way.tls, server_hostname=where.host.rstrip(".") if way.tls else None
+                lambda: connection,
+                sock=sock,
+                ssl=way.tls,
+                server_hostname=self._tls.server_name(where.host) if way.tls else None,
             )
             answer = await connection.exchange(head, bodiless=method == "HEAD")
         finally:

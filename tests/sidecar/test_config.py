@@ -8,8 +8,10 @@ from pathlib import Path
 import pytest
 
 from sidecar.config import BadConfig, Config, Loaded, load, show
+from sidecar.io.tls import Config as Tls
 from sidecar.logic.scalars import Address, Secret
 from sidecar.probes import http, tcp
+from tests.certificates import Authority
 
 GOLDEN = sorted((Path(__file__).parent.parent / "golden" / "config").glob("*.txt"))
 LINE = "----------\n"
@@ -134,6 +136,51 @@ def test_otel_variables_keep_their_meaning() -> None:
     assert str(export.otlp_http.compression) == "gzip"
     assert export.otlp_http.traces_endpoint == "http://traces:4318/in"
     assert config.metrics.interval == 30
+
+
+def test_certificates_of_otel_variables_are_for_all_signals_or_for_one(tmp_path: Path) -> None:
+    authority = Authority(tmp_path / "ca")
+    cert, key = map(str, authority.issue("us"))
+    ca = str(authority.ca)
+    environ = {
+        "OTEL_EXPORTER_OTLP_ENDPOINT": "https://gw:4318",
+        "OTEL_EXPORTER_OTLP_CERTIFICATE": ca,
+        "OTEL_EXPORTER_OTLP_LOGS_CLIENT_CERTIFICATE": cert,
+        "OTEL_EXPORTER_OTLP_LOGS_CLIENT_KEY": key,
+    }
+    shown = rows(loaded("", environ))
+    place = "environment OTEL_EXPORTER_OTLP_CERTIFICATE"
+    assert shown["export.0.otlp_http.tls.ca"] == shown["export.0.otlp_http.logs_tls.ca"] == (ca, place)
+    assert shown["export.0.otlp_http.logs_tls.key"] == (key, "environment OTEL_EXPORTER_OTLP_LOGS_CLIENT_KEY")
+    assert "export.0.otlp_http.tls.key" not in shown
+    del environ["OTEL_EXPORTER_OTLP_LOGS_CLIENT_KEY"]
+    environ["OTEL_EXPORTER_OTLP_CERTIFICATE"] = "/nowhere"
+    place_of_cert = "environment OTEL_EXPORTER_OTLP_LOGS_CLIENT_CERTIFICATE"
+    told = f"{place_of_cert}: export.0.otlp_http.logs_tls.cert: given without key, expected both, or none"
+    assert problems("", environ) == [told]
+    del environ["OTEL_EXPORTER_OTLP_LOGS_CLIENT_CERTIFICATE"]
+    assert problems("", environ) == [
+        f"{place}: export.0.otlp_http.tls.ca: /nowhere: No such file or directory, expected a readable PEM file"
+    ]
+
+
+def test_the_collector_is_reached_by_its_tls_for_telemetry_too(tmp_path: Path) -> None:
+    ca = str(Authority(tmp_path / "ca").ca)
+    environ = {"OUTRIDER_COLLECTOR_URL": "https://c:4320", "OUTRIDER_COLLECTOR_TLS_CA": ca}
+    config = loaded("", environ).config
+    assert config.collector is not None
+    assert config.collector.tls == config.export[0].otlp_http.tls == Tls(ca=ca)
+
+
+def test_tls_for_a_plain_url_is_a_warning() -> None:
+    text = (
+        "collector: {url: 'http://u:hunter2@c:4320', tls: {verify: false}}\n"
+        "export: [{otlp_http: {endpoint: 'https://a', logs_endpoint: 'http://b', logs_tls: {verify: false}}}]\n"
+    )
+    assert loaded(text).warnings == [
+        "export.0.otlp_http.logs_tls: http://b is not https, so that this is not used",
+        "collector.tls: http://u:***@c:4320 is not https, so that this is not used",
+    ]
 
 
 def test_an_unknown_variable_warns_and_kubernetes_service_links_are_ignored() -> None:

@@ -6,11 +6,13 @@ import pytest
 
 from sidecar.export.otlp import Compression
 from sidecar.export.otlp_http import Config, OtlpHttp
+from sidecar.io.tls import Config as Tls
 from sidecar.logic.otlp_http import encode_partial_success, encode_status
 from sidecar.logic.scalars import Secret
 from sidecar.logic.schema import load
 from sidecar.model.signals import Accepted, Batch, Hold, Outcome, PartlyAccepted, RetryLater, Signal
 from sidecar.version import VERSION
+from tests.certificates import Authority
 from tests.fakes import RecordingUpstream
 from tests.sidecar.otlp.test_http import SPAN, TWO_SPANS, field
 
@@ -72,6 +74,18 @@ async def test_headers_are_sent_and_a_token_in_a_file_may_rotate(tmp_path: Path)
         assert await sent(config) == Accepted()
         assert [h["authorization"] for _, h, _ in upstream.requests] == ["Bearer one", "Bearer three"]
         assert upstream.requests[0][1]["x-tenant"] == "a"
+
+
+async def test_each_signal_may_have_its_own_tls(tmp_path: Path) -> None:
+    ours, theirs = Authority(tmp_path / "ours"), Authority(tmp_path / "theirs")
+    async with RecordingUpstream(ours.server()) as upstream:
+        config = Config(endpoint=upstream.url, tls=Tls(ca=str(ours.ca)), logs_tls=Tls(ca=str(theirs.ca)))
+        assert await sent(config) == Accepted()
+        assert await sent(config, Batch(Signal.METRICS, b"", 0)) == Accepted()
+        refused = await sent(config, Batch(Signal.LOGS, b"", 0))
+        where = upstream.url.removeprefix("https://")
+        why = f"certificate of {where} not accepted: unable to get local issuer certificate"
+        assert refused == RetryLater(None, why)
 
 
 @pytest.mark.parametrize(

@@ -179,20 +179,6 @@ async def test_names_are_resolved_by_the_resolver_that_was_given() -> None:
             await missing.post("/", b"", {}, 5.0)
 
 
-async def test_a_proxy_of_the_environment_is_used_unless_the_host_is_excepted(monkeypatch: pytest.MonkeyPatch) -> None:
-    async with serving(OK, OK) as (server, _):
-        environ = {"http_proxy": f"http://127.0.0.1:{server.port}"}
-        monkeypatch.setenv("http_proxy", environ["http_proxy"])
-        client = HttpClient("http://backend.test", environ=environ)
-        assert (await client.post("/v1/logs", b"body", {}, 5.0)).body == b"hi"
-        assert server.requests[0].startswith(b"POST http://backend.test/v1/logs HTTP/1.1\r\n")
-        await client.close()
-        direct = HttpClient(f"http://127.0.0.1:{server.port}", environ={**environ, "no_proxy": "127.0.0.1"})
-        assert (await direct.post("/v1/logs", b"body", {}, 5.0)).status == 200
-        assert server.requests[1].startswith(b"POST /v1/logs HTTP/1.1\r\n")
-        await direct.close()
-
-
 async def test_tls_trouble_is_an_os_error() -> None:
     async def plain(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         writer.write(b"not TLS")
@@ -201,7 +187,7 @@ async def test_tls_trouble_is_an_os_error() -> None:
     server = await asyncio.start_server(plain, "127.0.0.1", 0)
     client = HttpClient(f"https://127.0.0.1:{server.sockets[0].getsockname()[1]}", environ={})
     try:
-        with pytest.raises(OSError, match="Cannot connect to host 127"):
+        with pytest.raises(OSError, match=r"^no TLS with 127\.0\.0\.1:[0-9]+: it does not speak TLS$"):
             await client.post("/", b"", {}, 5.0)
     finally:
         await client.close()
