@@ -5,7 +5,7 @@ from __future__ import annotations
 from grafana_foundation_sdk.cog.builder import Builder
 from grafana_foundation_sdk.models.dashboard import Panel
 
-from .panels import HEALTH, YES_NO, lines, number, timeline
+from .panels import HEALTH, UPSTREAM, YES_NO, lines, number, timeline
 from .promql import increase, latest, or_zero, rate
 
 
@@ -154,9 +154,47 @@ def sidecar() -> list[Builder[Panel]]:
         ),
         timeline(
             "Upstreams",
-            "Whether the last send to each upstream was accepted.",
-            {"{{instance}} / {{upstream}}": latest("outrider_relay_upstream_up", "instance, upstream")},
-            words=YES_NO,
+            "Held: it refuses us until somebody acts. Full: its place in the spool is, and senders are told to wait.",
+            {"{{instance}} / {{upstream}}": latest("outrider_relay_upstream_state", "instance, upstream")},
+            words=UPSTREAM,
+        ),
+        lines(
+            "Telemetry waiting",
+            "Taken from the service and waiting for an upstream, in the spool and in memory.",
+            "bytes",
+            {"{{instance}} / {{upstream}}": latest("outrider_relay_queue_bytes", "instance, upstream")},
+        ),
+        lines(
+            "Oldest telemetry waiting",
+            "How long what waits longest for an upstream has waited.",
+            "s",
+            {"{{instance}} / {{upstream}}": latest("outrider_relay_queue_age_seconds", "instance, upstream")},
+        ),
+        lines(
+            "Telemetry lost",
+            "Items that will not reach an upstream, by reason.",
+            "cps",
+            {
+                "{{upstream}} {{outcome}}": or_zero(
+                    rate("outrider_relay_items_total", "instance, upstream, outcome", 'outcome!~"accepted|refused"')
+                )
+            },
+        ),
+        lines(
+            "Requests set aside",
+            "Requests that the sidecar keeps to be looked at (outrider spool ls), by reason.",
+            "cps",
+            {
+                "{{upstream}} {{reason}}": or_zero(
+                    rate("outrider_spool_quarantined_total", "instance, upstream, reason")
+                )
+            },
+        ),
+        lines(
+            "Disk errors of the spool",
+            "While there are any, nothing is written and telemetry is forwarded in memory only.",
+            "cps",
+            {"{{instance}} {{reason}}": or_zero(rate("outrider_spool_errors_total", "instance, reason"))},
         ),
         lines(
             "Bytes in flight",

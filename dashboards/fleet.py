@@ -140,12 +140,12 @@ def fleet() -> Dashboard:
             ],
             "Sidecars": [
                 lines(
-                    "Telemetry not delivered",
-                    "Spans, points and records that an upstream rejected or that a sidecar could not send.",
+                    "Telemetry lost",
+                    "Spans, points and records that will not reach an upstream: rejected, too large, evicted, corrupt, dropped.",
                     "cps",
                     {
                         "{{instance}}": or_zero(
-                            rate("outrider_relay_items_total", "job, instance", 'outcome=~"rejected|failed"')
+                            rate("outrider_relay_items_total", "job, instance", 'outcome!~"accepted|refused"')
                         )
                     },
                 ),

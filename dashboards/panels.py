@@ -30,6 +30,7 @@ DATASOURCE = DataSourceRef(type_val="prometheus", uid="${datasource}")
 # How /metrics counts health. The word stands beside the colour everywhere.
 HEALTH = ("pass", "green"), ("warn", "yellow"), ("fail", "red"), ("unknown", "purple")
 YES_NO = ("down", "red"), ("up", "green")
+UPSTREAM = ("ok", "green"), ("retrying", "yellow"), ("held", "red"), ("full", "dark-red")
 ROW_WIDTH = 24
 SERVICE_URL = (
     "/d/outrider-service?var-job=${__field.labels.job}&var-instance=${__field.labels.instance}"

@@ -38,7 +38,7 @@ from .logic.command_line import program
 from .logic.loop import name_of
 from .logic.otlp_metrics import encode
 from .logic.printable import printable
-from .logic.retry import UpstreamState
+from .logic.rates import Rates
 from .logic.scalars import Address, masked_url
 from .metrics.process import ProcessMetrics
 from .model.counters import HeartbeatCounters, ReceiverCounters
@@ -46,13 +46,14 @@ from .model.health import CheckReport, State, Transition, Verdict
 from .model.process import ProcessSample
 from .model.resource import Resource
 from .model.signals import Batch, Metric, Signal
-from .model.status import ListenerStatus, SpoolStatus, Status, UpstreamStatus
+from .model.status import ListenerStatus, Status
 from .monitor import Monitor, Watched
 from .otlp.grpc import Connection as GrpcConnection
 from .otlp.http import Receiver
 from .probes import PROBES, http, tcp
 from .probes.base import CheckConfig, Context
-from .relay import Relay, Upstream, UpstreamView
+from .relay import Relay, Upstream
+from .relay_status import sample, spool_status, upstream_status
 from .version import VERSION
 
 USER_AGENT = f"outrider/{VERSION}"
@@ -110,6 +111,7 @@ class Daemon:
         }
         if not self.upstreams:
             self.listeners.clear()
+        self._rates = {upstream.name: Rates() for upstream in self.upstreams}
         self.heartbeats = self._heartbeats_of(config)
         self._surface: Closing | None = None
         self._stop = asyncio.Event()
@@ -164,16 +166,11 @@ class Daemon:
             *telemetry.ourselves(self.loop_lag, start),
             *telemetry.health(monitor.verdict(), monitor.checks(), monitor.runs(), monitor.transitions(), start),
             *telemetry.receiver(self.received, start),
-            *telemetry.relay(
-                {view.name: (view.counters, view.state is UpstreamState.OK) for view in views},
-                self.relay.in_flight,
-                start,
-            ),
+            *telemetry.relay(views, self.relay.in_flight, self.clock.now(), start),
         ]
         if self.spool is not None:
-            now = self.clock.now()
-            waiting = {v.name: (v.queue_rows, v.queue_bytes, now - (v.oldest or now)) for v in views if v.required}
-            own += telemetry.spool(waiting, self.spool.disk_bytes, self.spool.counters, start)
+            spool = self.spool
+            own += telemetry.spool(spool.usable, spool.disk_bytes, spool.counters, start)
         if self.heartbeats is not None:
             own.append(telemetry.heartbeats(self.heartbeats.counters, start))
         return own
@@ -293,13 +290,17 @@ class Daemon:
             self.log.warning("cannot be measured", field=missing.field, reason=missing.reason, remedy=missing.remedy)
 
     async def _watch(self) -> None:
-        """Once a second: how late our loop is, and what changed about those that we report to; each change is said once."""
+        """Once a second: how late our loop is, how fast upstreams take, and what changed about those that we report to; each
+        change is said once."""
         failing: dict[str, str] = {}
         while True:
             before = self.clock.monotonic()
             await self.clock.sleep(WATCH)
             self.loop_lag = max(0.0, self.clock.monotonic() - before - WATCH)
-            now = {f"upstream {v.name}": v.why or v.state.value for v in self.relay.status() if v.state != "ok"}
+            views = self.relay.status()
+            for view in views:
+                self._rates[view.name] = self._rates[view.name].step(sample(view.counters), self.clock.monotonic())
+            now = {f"upstream {v.name}": v.why or v.state.value for v in views if v.state != "ok"}
             if self.heartbeats is not None and self.heartbeats.counters.failing:
                 now["collector"] = self.heartbeats.counters.last_error
             if self.spool is not None and self.spool.why:
@@ -389,10 +390,8 @@ class Daemon:
                 for name, listener in listeners
             ),
             otlp=status.receiver(self.received),
-            relay=tuple(_upstream_status(view, now) for view in self.relay.status()),
-            spool=None
-            if self.spool is None
-            else _spool_status(self.spool, {upstream.name for upstream in self.upstreams if upstream.required}),
+            relay=tuple(upstream_status(view, self._rates[view.name], now) for view in self.relay.status()),
+            spool=spool_status(self.spool, [upstream.name for upstream in self.upstreams]) if self.spool else None,
             collector=status.heartbeats(masked_url(self.config.collector.url), self.heartbeats.counters, now)
             if self.heartbeats is not None and self.config.collector is not None
             else None,
@@ -467,44 +466,6 @@ def upstreams_of(config: Config, resolver: Resolver) -> list[Upstream]:
         name = f"{address}#{same + 1}" if same else address
         made.append(Upstream(name, OtlpHttp(export.otlp_http, resolver), export.required))
     return made
-
-
-def _upstream_status(view: UpstreamView, now: float) -> UpstreamStatus:
-    items: dict[str, int] = {}
-    for (_, outcome), count in view.counters.items.items():
-        items[outcome] = items.get(outcome, 0) + count
-    return UpstreamStatus(
-        name=view.name,
-        state=view.state.value,
-        why=view.why,
-        required=view.required,
-        in_flight_bytes=view.in_flight_bytes,
-        queue_rows=view.queue_rows,
-        queue_bytes=view.queue_bytes,
-        queue_oldest_age_s=status.age_of(view.oldest, now),
-        items=items,
-        last_success=status.time_of(view.counters.last_success_at),
-        last_success_age_s=status.age_of(view.counters.last_success_at, now),
-        last_error=view.counters.last_error,
-        last_error_at=status.time_of(view.counters.last_error_at),
-        retry_in_s=None if view.retry_in is None else round(view.retry_in, 3),
-    )
-
-
-def _spool_status(spool: Spool, configured: set[str]) -> SpoolStatus:
-    counters = spool.counters
-    return SpoolStatus(
-        path=spool.config.path,
-        usable=spool.usable,
-        why=spool.why,
-        max_bytes=spool.config.max_bytes,
-        disk_bytes=spool.disk_bytes,
-        unclaimed={name: spool.rows(name) for name in sorted(spool.names() - configured)},
-        written=dict(counters.written),
-        quarantined=dict(counters.quarantined),
-        evicted=dict(counters.evicted),
-        errors=dict(counters.errors),
-    )
 
 
 async def _cancel(tasks: Sequence[asyncio.Task[None]]) -> None:

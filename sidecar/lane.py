@@ -11,8 +11,9 @@ A parcel is in one place at a time, and each way out of it ends in `_settle` (do
 row of metrics waits, fresh metrics go to the spool behind it. Traces and logs fly beside the backlog, which has one flight
 and `BACKLOG` bytes a second.
 
-A parcel without a place in the spool (`stowable` is false: no spool, our own telemetry, an optional upstream) is refused, dropped
-or kept in memory instead.
+A parcel without a place in the spool (`stowable` is false: no spool, its disk in trouble, our own telemetry) is refused, dropped
+or kept in memory instead. Nobody waits for what an optional upstream is sent, so no patience ends: `KEPT` bytes of it may gather
+in memory, and what is beyond them, or has failed, is written.
 """
 
 from __future__ import annotations
@@ -66,7 +67,7 @@ _WORDS: Mapping[type[Outcome], str] = {
 }
 
 
-_REFUSED = (Rejected, Split)
+_REFUSED: Mapping[type[Outcome], str] = {Rejected: "rejected", Split: "too_large"}
 
 
 class Lane:
@@ -112,6 +113,10 @@ class Lane:
         retry, name, spool = self._retry, self.upstream.name, self._spool
         healthy = retry.state is UpstreamState.OK
         full = self.full and self.waiting > 0
+        in_memory = [q for q in self._queues.values() if q]
+        since = [self._clock.now() - self._clock.monotonic() + q[0].until - PATIENCE for q in in_memory]
+        if spool and (oldest := spool.oldest(name)) is not None:
+            since.append(oldest)
         return UpstreamView(
             name,
             self.upstream.required,
@@ -120,9 +125,9 @@ class Lane:
             None if healthy else max(0.0, retry.until - self._clock.monotonic()),
             self.bytes,
             self._counters,
-            self.waiting,
-            spool.bytes(name) if spool else 0,
-            spool.oldest(name) if spool else None,
+            self.waiting + sum(len(q) for q in in_memory),
+            self._queued + (spool.bytes(name) if spool else 0),
+            min(since, default=None),
         )
 
     def parcel(
@@ -138,9 +143,23 @@ class Lane:
         number = self._spool.next_id() if self._spool and reserved else 0
         return Parcel(batch, request, self._clock.monotonic() + PATIENCE, keep=keep, own=own, number=number)
 
+    def evict(self, spool: Spool, size: int) -> bool:
+        """A place in the spool for an optional upstream: the oldest that waits for it makes room."""
+        return spool.reserve(self.upstream.name, size, self.claimed, evict=True)
+
+    def refuse(self, batch: Batch) -> None:
+        """There is no place for it: its producer is told."""
+        self._counters.settle(batch.signal, "refused", batch.items)
+
+    def lost(self, signal: Signal, reason: str, items: int) -> None:
+        """The spool has lost what it held for this upstream."""
+        self._counters.settle(signal, reason, items)
+
     def offer(self, parcel: Parcel) -> None:
         """Take a parcel into the queue, or settle it at once."""
         size = len(parcel.batch.body)
+        self._counters.taken_items += parcel.batch.items
+        self._counters.taken_bytes += size
         admitted = self._admits()
         self.bytes += size
         if parcel.own:
@@ -231,7 +250,7 @@ class Lane:
 
     def _evict(self) -> None:
         while self._queued > KEPT:
-            self._settle(self._next(), RetryLater(None, "evicted: too much waits"), alone=True)
+            self._fail(self._next(), RetryLater(None, "evicted: too much waits"))
 
     def _next(self) -> Parcel:
         """Out of the queues: the parcel that has waited longest."""
@@ -246,11 +265,15 @@ class Lane:
     def _clear(self, why: RetryLater | Hold) -> None:
         """Whoever waits in the queue is told, or written to the spool; what is kept stays."""
         for signal, queue in self._queues.items():
-            waiting = [parcel for parcel in queue if not parcel.keep]
-            self._queues[signal] = deque(parcel for parcel in queue if parcel.keep)
+            waiting = [parcel for parcel in queue if not self._kept(parcel)]
+            self._queues[signal] = deque(parcel for parcel in queue if self._kept(parcel))
             self._queued -= sum(len(parcel.batch.body) for parcel in waiting)
             for parcel in waiting:
                 self._fail(parcel, why)
+
+    def _kept(self, parcel: Parcel) -> bool:
+        """Does it wait in memory for better days, the spool having no place for it?"""
+        return parcel.keep and not (parcel.stowable and self._spool is not None and self._spool.usable)
 
     def _not_now(self) -> RetryLater | Hold:
         if self._retry.looped:
@@ -406,9 +429,14 @@ class Lane:
             outcome = await self._alone(parcels, parcels[0].batch, outcome)
         elif isinstance(outcome, Accepted | PartlyAccepted):
             self._rejections.judge(outcome)
+            if isinstance(outcome, PartlyAccepted):  # nobody knows whose: below all are counted as accepted
+                signal = parcels[0].batch.signal
+                rejected = min(outcome.rejected, sum(parcel.batch.items for parcel in parcels))
+                self._counters.settle(signal, "rejected", rejected)
+                self._counters.settle(signal, "accepted", -rejected)
         for parcel in reversed(parcels) if parcels[0].keep else parcels:
             if isinstance(outcome, RetryLater | Hold):
-                if parcel.keep and not self.draining:
+                if self._kept(parcel) and not self.draining:
                     parcel.flying = False
                     self._requeue(parcel)
                 else:
@@ -432,7 +460,8 @@ class Lane:
             for half, said in lost:
                 rejected += half.items
                 if self._spool is not None and parcels[0].number:
-                    self._spool.quarantine(self._spool.next_id(), self.upstream.name, half, _why(said))
+                    name = self.upstream.name
+                    self._spool.quarantine(self._spool.next_id(), name, half, _REFUSED[type(said)], _why(said))
             why = next((_why(said) for _, said in outcomes if not isinstance(said, Accepted)), "")
             return PartlyAccepted(rejected, why) if rejected else Accepted()
         if self._spool is None:
@@ -460,6 +489,7 @@ class Lane:
             outcome = RetryLater(None, f"no answer within {PATIENCE:g} s")
         if isinstance(outcome, Accepted | PartlyAccepted):
             self.patience.arrived(asyncio.get_running_loop().time() - began)
+            self._counters.accepted_bytes += len(batch.body)
         self._step(batch.signal, outcome)
         return outcome
 
@@ -509,9 +539,10 @@ class Lane:
             case Accepted() | PartlyAccepted():
                 self._counters.settle(batch.signal, "accepted", batch.items)
             case Rejected() | Split():
-                self._counters.settle(batch.signal, "rejected", batch.items)
+                self._counters.settle(batch.signal, _REFUSED[type(outcome)], batch.items)
             case RetryLater() | Hold():
-                self._counters.settle(batch.signal, "failed", batch.items)
+                reason = "evicted" if parcel.keep else "dropped" if parcel.own else "refused"
+                self._counters.settle(batch.signal, reason, batch.items)
         if parcel.stowable and self._spool is not None:
             self._leave(parcel, outcome, self._spool)
         self._answer(parcel, outcome, alone)
@@ -519,8 +550,8 @@ class Lane:
     def _leave(self, parcel: Parcel, outcome: Outcome, spool: Spool) -> None:
         """Out of the spool, whether it has a row there, will have one or only a place."""
         written = parcel.stowed or parcel.writing
-        if isinstance(outcome, _REFUSED):
-            spool.quarantine(parcel.number, self.upstream.name, parcel.batch, _why(outcome))
+        if type(outcome) in _REFUSED:
+            spool.quarantine(parcel.number, self.upstream.name, parcel.batch, _REFUSED[type(outcome)], _why(outcome))
         elif written:
             spool.delete(parcel.number)
         if not written:

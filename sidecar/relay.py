@@ -18,8 +18,9 @@ Without a spool, or while its disk is in trouble, what a required upstream did n
 keeps it.
 
 *An upstream that fails* is a `Retry` that steps with each outcome; while it is not `ok`, requests are written or refused at
-once, with one trial when its time has come. Requests that nobody waits for (an optional upstream's) stay queued until then, the
-oldest being evicted beyond `KEPT`; our own telemetry (`submit`) is dropped instead.
+once, with one trial when its time has come. Requests that nobody waits for (an optional upstream's) are written too, the oldest
+in its share of the spool making room; without a spool they stay queued in memory, the oldest being evicted beyond `KEPT`. Our
+own telemetry (`submit`) is dropped instead.
 
 *A batch that is rejected* is cut in halves between requests until the one that cannot be accepted is alone: only its producer
 hears of it, and the spool's quarantine keeps it. Where an upstream says that a batch is too large, the same is done, and a
@@ -62,7 +63,7 @@ class Relay:
         self._clock = clock
         self._name = name
         self.spool = spool
-        self._lanes = [Lane(upstream, clock, rng, spool if upstream.required else None) for upstream in upstreams]
+        self._lanes = [Lane(upstream, clock, rng, spool) for upstream in upstreams]
         self._required = [lane for lane in self._lanes if lane.upstream.required]
         self._waiting: deque[tuple[float, Request]] = deque()
         self._timer: asyncio.TimerHandle | None = None
@@ -88,12 +89,14 @@ class Relay:
     async def open(self) -> None:
         """What the last run left in the spool begins to leave."""
         if self.spool is not None:
-            await self.spool.open([lane.upstream.name for lane in self._required])
+            lanes = {lane.upstream.name: lane for lane in self._lanes}
+            await self.spool.open(list(lanes))
             self.spool.on_change = self._pump
+            self.spool.on_loss = lambda key, reason: lanes[key.upstream].lost(key.signal, reason, key.items)
             self._pump()
 
     def _pump(self) -> None:
-        for lane in self._required:
+        for lane in self._lanes:
             lane.pump()
 
     def _offer(self, batch: Batch, answer: asyncio.Future[Reply]) -> None:
@@ -101,8 +104,9 @@ class Relay:
             answer.set_result(refusal(503, "too many bytes in flight", 1))
             return
         spool, required = self.spool, self._required
-        reserved = spool is not None and bool(required) and spool.fits(len(batch.body))
-        if spool is not None and reserved and not self._reserve(spool, len(batch.body)):
+        fits = spool is not None and spool.fits(len(batch.body))
+        reserved = fits and bool(required)
+        if spool is not None and reserved and not self._reserve(spool, batch):
             answer.set_result(refusal(429, "the spool is full", self._rng.randint(1, 2)))
             return
         request = Request(answer, len(required))
@@ -113,7 +117,8 @@ class Relay:
             if lane.upstream.required:
                 parcels.append((lane, lane.parcel(batch, request, reserved=reserved)))
             else:
-                parcels.append((lane, lane.parcel(batch, None, keep=True)))
+                has_place = spool is not None and fits and lane.evict(spool, len(batch.body))
+                parcels.append((lane, lane.parcel(batch, None, keep=True, reserved=has_place)))
         if reserved:
             self._wait(request, parcels)
         for lane, parcel in parcels:
@@ -138,12 +143,14 @@ class Relay:
             waiting.popleft()[1].hurry()
         self._timer = loop.call_later(waiting[0][0] - loop.time(), self._impatient) if waiting else None
 
-    def _reserve(self, spool: Spool, size: int) -> bool:
+    def _reserve(self, spool: Spool, batch: Batch) -> bool:
         """A place for each required upstream, or for none."""
         given: list[str] = []
+        size = len(batch.body)
         for lane in self._required:
             lane.full = not spool.reserve(lane.upstream.name, size, lane.claimed)
             if lane.full:
+                lane.refuse(batch)
                 for name in given:
                     spool.release(name, size)
                 return False

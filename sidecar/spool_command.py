@@ -36,7 +36,8 @@ def arguments(made: argparse.ArgumentParser) -> None:
 def _told(options: argparse.Namespace) -> int:
     import sqlite3
 
-    from .io.spool_file import Unusable, look
+    from .io.spool_errors import Unusable
+    from .io.spool_file import look
 
     options.look = look
     try:

@@ -10,14 +10,17 @@ import os
 import resource as rusage
 from collections.abc import Iterator, Mapping, Sequence
 
-from .model.counters import HeartbeatCounters, ReceiverCounters, SpoolCounters, UpstreamCounters
+from .logic.retry import UpstreamState
+from .model.counters import HeartbeatCounters, ReceiverCounters, SpoolCounters
 from .model.health import CheckReport, State, Verdict
 from .model.process import ProcessSample
 from .model.signals import Declared, Metric
+from .parcel import UpstreamView
 from .version import VERSION
 
 NUMBERS = {State.PASS: 0, State.WARN: 1, State.FAIL: 2, State.UNKNOWN: 3}
 """States as numbers, for dashboards."""
+STATES = {state: number for number, state in enumerate(UpstreamState)}
 
 
 _STATES = "0 pass, 1 warn, 2 fail, 3 unknown"
@@ -56,20 +59,52 @@ RELAY_ITEMS = Declared(
     "outrider.relay.items",
     "counter",
     "{item}",
-    "Items by what became of them: accepted, rejected by the upstream (never retried), failed (the producer was told).",
+    "Items by what became of them: accepted, refused (the producer was told), or lost: rejected by the upstream, too_large "
+    "for it, evicted, corrupt (changed by the disk), dropped (our own telemetry).",
     ("upstream", "signal", "outcome"),
 )
 RELAY_SENDS = Declared(
     "outrider.relay.sends", "counter", "{request}", "Requests to an upstream.", ("upstream", "signal", "outcome")
 )
 RELAY_IN_FLIGHT = Declared("outrider.relay.in_flight", "gauge", "By", "Bytes taken and not yet settled.")
-RELAY_UP = Declared("outrider.relay.upstream.up", "gauge", "", "1 while an upstream accepts, else 0.", ("upstream",))
-SPOOL_BYTES = Declared("outrider.spool.bytes", "gauge", "By", "Bodies that wait in the spool.", ("upstream",))
-SPOOL_DISK = Declared("outrider.spool.disk", "gauge", "By", "The spool's files, its log included.")
-SPOOL_ROWS = Declared("outrider.spool.rows", "gauge", "{request}", "Requests that wait in the spool.", ("upstream",))
-SPOOL_OLDEST = Declared(
-    "outrider.spool.oldest_age", "gauge", "s", "Since when the oldest request in the spool waits.", ("upstream",)
+RELAY_BYTES = Declared(
+    "outrider.relay.bytes",
+    "counter",
+    "By",
+    "OTLP before compression: in is what was meant for an upstream, out what it has accepted.",
+    ("upstream", "direction"),
 )
+RELAY_STATE = Declared(
+    "outrider.relay.upstream.state",
+    "gauge",
+    "",
+    "What an upstream does: 0 ok, 1 retrying, 2 held (it refuses us until somebody acts), 3 full (its place in the spool is).",
+    ("upstream",),
+)
+RELAY_SUCCESS = Declared(
+    "outrider.relay.upstream.last_success_time", "gauge", "s", "When it last accepted, in unix time.", ("upstream",)
+)
+RELAY_ERROR = Declared(
+    "outrider.relay.upstream.last_error_time", "gauge", "s", "When a send last failed, in unix time.", ("upstream",)
+)
+RELAY_RETRY = Declared(
+    "outrider.relay.upstream.retry_time",
+    "gauge",
+    "s",
+    "When it is tried again, in unix time; absent while it is ok.",
+    ("upstream",),
+)
+QUEUE_BYTES = Declared(
+    "outrider.relay.queue", "gauge", "By", "What waits for an upstream, in the spool and in memory.", ("upstream",)
+)
+QUEUE_REQUESTS = Declared(
+    "outrider.relay.queue_requests", "gauge", "{request}", "Requests that wait for an upstream.", ("upstream",)
+)
+QUEUE_AGE = Declared(
+    "outrider.relay.queue_age", "gauge", "s", "How long the oldest of what waits has waited.", ("upstream",)
+)
+SPOOL_USABLE = Declared("outrider.spool.usable", "gauge", "", "1 while the spool can be written, else 0.")
+SPOOL_DISK = Declared("outrider.spool.disk", "gauge", "By", "The spool's files, its log included.")
 SPOOL_WRITTEN = Declared(
     "outrider.spool.written", "counter", "{request}", "Requests written to the spool.", ("upstream",)
 )
@@ -77,14 +112,14 @@ SPOOL_QUARANTINED = Declared(
     "outrider.spool.quarantined",
     "counter",
     "{request}",
-    "Requests set aside because the upstream rejects them or the disk has changed them.",
-    ("upstream",),
+    "Requests set aside: rejected by the upstream, too_large for it, corrupt or unreadable on the disk.",
+    ("upstream", "reason"),
 )
 SPOOL_EVICTED = Declared(
     "outrider.spool.evicted",
     "counter",
     "{request}",
-    "Requests lost because the spool was full (on_full: evict_oldest).",
+    "Requests that made room for newer ones (optional upstreams, and on_full: evict_oldest).",
     ("upstream",),
 )
 SPOOL_ERRORS = Declared("outrider.spool.errors", "counter", "{error}", "Failures of the spool's disk.", ("reason",))
@@ -132,31 +167,35 @@ def receiver(counters: ReceiverCounters, start: float) -> Iterator[Metric]:
     yield OTLP_REFUSED.of((((str(status),), n) for status, n in sorted(counters.refused.items())), start)
 
 
-def relay(upstreams: Mapping[str, tuple[UpstreamCounters, bool]], in_flight: int, start: float) -> Iterator[Metric]:
-    """What became of it: counters and whether it accepts, by upstream."""
-    yield RELAY_ITEMS.of(
-        (((name, *key), n) for name, (counters, _) in upstreams.items() for key, n in sorted(counters.items.items())),
-        start,
-    )
-    yield RELAY_SENDS.of(
-        (((name, *key), n) for name, (counters, _) in upstreams.items() for key, n in sorted(counters.sends.items())),
-        start,
-    )
+def relay(upstreams: Sequence[UpstreamView], in_flight: int, now: float, start: float) -> Iterator[Metric]:
+    """By upstream: what became of it, what waits, and how the upstream does. `now` is unix seconds."""
+    for declared, counted in (
+        (RELAY_ITEMS, {u.name: u.counters.items for u in upstreams}),
+        (RELAY_SENDS, {u.name: u.counters.sends for u in upstreams}),
+    ):
+        yield declared.of((((name, *key), n) for name, by in counted.items() for key, n in sorted(by.items())), start)
+    ways = [((u.name, "in"), u.counters.taken_bytes) for u in upstreams]
+    yield RELAY_BYTES.of([*ways, *(((u.name, "out"), u.counters.accepted_bytes) for u in upstreams)], start)
     yield RELAY_IN_FLIGHT.of([((), in_flight)])
-    yield RELAY_UP.of((((name,), float(up)) for name, (_, up) in upstreams.items()))
+    yield RELAY_STATE.of(((u.name,), STATES[u.state]) for u in upstreams)
+    yield QUEUE_BYTES.of(((u.name,), u.queue_bytes) for u in upstreams)
+    yield QUEUE_REQUESTS.of(((u.name,), u.queue_rows) for u in upstreams)
+    yield QUEUE_AGE.of(((u.name,), max(0.0, now - (u.oldest or now))) for u in upstreams)
+    for declared, times in (
+        (RELAY_SUCCESS, {u.name: u.counters.last_success_at for u in upstreams}),
+        (RELAY_ERROR, {u.name: u.counters.last_error_at for u in upstreams}),
+        (RELAY_RETRY, {u.name: None if u.retry_in is None else now + u.retry_in for u in upstreams}),
+    ):
+        yield declared.of(((name,), at) for name, at in times.items() if at is not None)
 
 
-def spool(
-    waiting: Mapping[str, tuple[int, int, float]], disk: int, counters: SpoolCounters, start: float
-) -> Iterator[Metric]:
-    """The queue on disk: by upstream rows, bytes and age of the oldest in seconds; what was written and what was lost."""
-    yield SPOOL_ROWS.of(((name,), rows) for name, (rows, _, _) in waiting.items())
-    yield SPOOL_BYTES.of(((name,), size) for name, (_, size, _) in waiting.items())
-    yield SPOOL_OLDEST.of(((name,), age) for name, (_, _, age) in waiting.items())
+def spool(usable: bool, disk: int, counters: SpoolCounters, start: float) -> Iterator[Metric]:
+    """The queue's disk: can it be written, and what was written, set aside and evicted."""
+    yield SPOOL_USABLE.of([((), float(usable))])
     yield SPOOL_DISK.of([((), disk)])
+    yield SPOOL_QUARANTINED.of(sorted(counters.quarantined.items()), start)
     for declared, counter in (
         (SPOOL_WRITTEN, counters.written),
-        (SPOOL_QUARANTINED, counters.quarantined),
         (SPOOL_EVICTED, counters.evicted),
         (SPOOL_ERRORS, counters.errors),
     ):

@@ -20,12 +20,13 @@ FLOORS = {
     "metrics": 3,
     "otlp": 3,
     "export": 3,
-    "telemetry": 4,
     "config": 4,
     "monitor": 4,
     "parcel": 4,
+    "telemetry": 4,
     "lane": 4,
     "relay": 4,
+    "relay_status": 4,
     "daemon": 4,
     "api": 5,
     "spool_command": 5,
@@ -33,7 +34,7 @@ FLOORS = {
     "__main__": 6,
 }
 # On the upper floors each file may use those before it: the daemon assembles, the command opens the API over it.
-ORDER = ["telemetry", "config", "monitor", "parcel", "lane", "relay", "daemon", "api", "spool_command", "cli"]
+ORDER = [name for name, floor in FLOORS.items() if floor in (4, 5)]
 COLLECTOR_MAY = {"version", "model", "logic", "io", "otlp"}
 PURE = {"model", "logic"}
 NOT_PURE = {

@@ -19,7 +19,8 @@ class Compression(StrEnum):
 
 
 class Config(msgspec.Struct, frozen=True, kw_only=True):
-    """`…_endpoint` is for one signal, `endpoint` for those that have none of their own; `…_tls` is in place of `tls` as a whole."""
+    """`…_endpoint` is for one signal, `endpoint` for those that have none of their own; `…_tls` is in place of `tls` as
+    a whole."""
 
     endpoint: HttpUrl | None = None
     traces_endpoint: HttpUrl | None = None

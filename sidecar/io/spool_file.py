@@ -31,55 +31,21 @@ from __future__ import annotations
 import fcntl
 import os
 import sqlite3
-from collections.abc import Callable, Collection, Iterable, Iterator
+from collections.abc import Callable, Collection, Iterable
 from pathlib import Path
-from zlib import crc32
 
-import msgspec
-
-from ..model.signals import Batch, Signal
+from ..model.signals import Signal
 from ..model.spool import Key, Row, Totals
+from .spool_errors import Corrupt, Full, Unusable, translated
+from .spool_log import is_torn
+from .spool_rows import COLUMNS, SCHEMA, Values, add, cost_of, marks, row_of, values_of
+from .spool_salvage import salvage
 
 VERSION = 1
 NAME = "spool.db"
 PAGE = 4096
 MOST_QUARANTINED = 1000
 MOST_ROWS_READ = 1000
-
-_SCHEMA = """
-CREATE TABLE batch (id INTEGER PRIMARY KEY, upstream TEXT NOT NULL, signal TEXT NOT NULL, items INTEGER NOT NULL,
-  hops INTEGER NOT NULL, written REAL NOT NULL, size INTEGER NOT NULL, crc INTEGER NOT NULL, body BLOB NOT NULL);
-CREATE INDEX batch_due ON batch (upstream, signal, id, size);
-CREATE TABLE quarantine (id INTEGER PRIMARY KEY, upstream TEXT NOT NULL, signal TEXT NOT NULL, items INTEGER NOT NULL,
-  hops INTEGER NOT NULL, written REAL NOT NULL, size INTEGER NOT NULL, crc INTEGER NOT NULL, body BLOB NOT NULL,
-  reason TEXT NOT NULL, moved REAL NOT NULL);
-CREATE TABLE probe (one INTEGER PRIMARY KEY, filler BLOB);
-"""
-_COLUMNS = "id, upstream, signal, items, hops, written, size, crc, body"
-
-
-class Unusable(Exception):
-    """Nothing can be written now. `reason` is one word for a counter, the text is for people."""
-
-    def __init__(self, reason: str, text: str) -> None:
-        super().__init__(text)
-        self.reason = reason
-
-
-class Full(Exception):
-    """The byte cap is reached; the disk may be fine."""
-
-
-class Corrupt(Exception):
-    """SQLite cannot read its own file."""
-
-
-class Quarantined(msgspec.Struct, frozen=True):
-    """A row that left the queue without arriving."""
-
-    row: Row
-    reason: str
-    moved: float
 
 
 def reserve_of(max_bytes: int) -> int:
@@ -92,8 +58,9 @@ class SpoolFile:
 
     def __init__(self, directory: str, max_bytes: int, *, full_sync: bool, now: Callable[[], float]) -> None:
         self.directory = Path(directory)
-        self.rescued = 0
-        """Files that were moved aside since the spool was opened."""
+        self.totals: Totals = {}
+        self.found_broken: list[str] = []
+        """What was wrong with the files when they were opened, a word each: `corrupt`, `torn_log`. Work goes on."""
         self._reserve = reserve_of(max_bytes)
         self._max_pages = max(64, (max_bytes - self._reserve) // PAGE)
         self._quarantine_bytes = max_bytes // 16
@@ -128,18 +95,22 @@ class SpoolFile:
         try:
             self._connect()
         except Corrupt:
+            self.found_broken.append("corrupt")
             self.rescue()
 
     def _connect(self) -> None:
         db = sqlite3.connect(self.directory / NAME, isolation_level=None, timeout=5.0, check_same_thread=False)
         self._db = db
         try:
-            with _translated():
+            with translated():
                 (version,) = db.execute("PRAGMA user_version").fetchone()
                 if version > VERSION:
                     raise Unusable(
                         "newer", f"{self.directory / NAME} has schema {version}, this Outrider knows {VERSION}"
                     )
+                _, frames, _ = db.execute("PRAGMA wal_checkpoint(PASSIVE)").fetchone()
+                if is_torn(self.directory / f"{NAME}-wal", max(0, frames)):
+                    self.found_broken.append("torn_log")
                 db.execute(f"PRAGMA page_size={PAGE}")
                 db.execute("PRAGMA auto_vacuum=INCREMENTAL")
                 db.execute("PRAGMA journal_mode=WAL")
@@ -153,7 +124,7 @@ class SpoolFile:
                 ):
                     db.execute(f"PRAGMA {pragma}").fetchall()
                 if version == 0:
-                    db.executescript(f"BEGIN IMMEDIATE; {_SCHEMA} PRAGMA user_version={VERSION}; COMMIT;")
+                    db.executescript(f"BEGIN IMMEDIATE; {SCHEMA} PRAGMA user_version={VERSION}; COMMIT;")
                 self.totals = self._count()
                 self._checkpoint()
         except BaseException:
@@ -166,12 +137,12 @@ class SpoolFile:
 
     def recount(self) -> None:
         """What is there, from the file itself."""
-        with _translated():
+        with translated():
             self.totals = self._count()
 
     def last_id(self) -> int:
         """The highest id that is in use."""
-        with _translated():
+        with translated():
             (last,) = self._db.execute(
                 "SELECT max(coalesce((SELECT max(id) FROM batch), 0), coalesce((SELECT max(id) FROM quarantine), 0))"
             ).fetchone()
@@ -184,16 +155,16 @@ class SpoolFile:
         not be in the queue)."""
         db, totals = self._db, dict(self.totals)
         try:
-            with _translated():
+            with translated():
                 db.execute("BEGIN IMMEDIATE")
                 for row in writes:
-                    db.execute(f"INSERT INTO batch VALUES ({_marks(9)})", _values(row))  # noqa: S608 - marks only
-                    _add(totals, row.upstream, row.batch.signal, 1, len(row.batch.body))
+                    db.execute(f"INSERT INTO batch VALUES ({marks(9)})", values_of(row))  # noqa: S608 - marks only
+                    add(totals, row.upstream, row.batch.signal, 1, len(row.batch.body))
                 for number in deletes:
                     self._delete(number, totals)
                 for row, reason in moves:
                     self._delete(row.id, totals)
-                    self._quarantine(_values(row), reason)
+                    self._quarantine(values_of(row), reason)
                 db.execute("COMMIT")
                 self.totals = totals
         except Full:
@@ -215,11 +186,11 @@ class SpoolFile:
         for upstream, signal, size in self._db.execute(
             "DELETE FROM batch WHERE id = ? RETURNING upstream, signal, size", (number,)
         ).fetchall():
-            _add(totals, upstream, Signal(signal), -1, -size)
+            add(totals, upstream, Signal(signal), -1, -size)
 
-    def _quarantine(self, values: tuple[object, ...], reason: str) -> None:
+    def _quarantine(self, values: Values, reason: str) -> None:
         db = self._db
-        db.execute(f"INSERT OR REPLACE INTO quarantine VALUES ({_marks(11)})", (*values, reason, self._now()))  # noqa: S608
+        db.execute(f"INSERT OR REPLACE INTO quarantine VALUES ({marks(11)})", (*values, reason, self._now()))  # noqa: S608
         while True:
             rows, size = db.execute("SELECT count(*), coalesce(sum(size), 0) FROM quarantine").fetchone()
             if rows <= 1 or (rows <= MOST_QUARANTINED and size <= self._quarantine_bytes):
@@ -227,9 +198,9 @@ class SpoolFile:
             db.execute("DELETE FROM quarantine WHERE id = (SELECT min(id) FROM quarantine)")
 
     def evict(self, upstream: str, size: int, skip: Collection[int]) -> list[Key]:
-        """Delete the oldest rows of an upstream, of any signal, until `size` bytes of bodies are gone; which they were."""
+        """Delete the oldest rows of an upstream, of any signal, that take (`cost_of`) `size` bytes together; which they were."""
         gone: list[Key] = []
-        with _translated():
+        with translated():
             found = self._db.execute(
                 "SELECT id, signal, size, items FROM batch WHERE upstream = ? ORDER BY id", (upstream,)
             )
@@ -238,7 +209,7 @@ class SpoolFile:
                     break
                 if number not in skip:
                     gone.append(Key(number, upstream, Signal(signal), length, items))
-                    size -= length
+                    size -= cost_of(length)
             found.close()
         self.apply((), [key.id for key in gone], ())
         return gone
@@ -246,7 +217,7 @@ class SpoolFile:
     def purge(self, upstream: str | None) -> int:
         """Delete all rows, or those of one upstream, and empty the quarantine of them; how many."""
         where, values = ("WHERE upstream = ?", (upstream,)) if upstream is not None else ("", ())
-        with _translated():
+        with translated():
             gone = self._db.execute(f"DELETE FROM batch {where}", values).rowcount  # noqa: S608 - no input in it
             gone += self._db.execute(f"DELETE FROM quarantine {where}", values).rowcount  # noqa: S608
         self.recount()
@@ -293,7 +264,7 @@ class SpoolFile:
     def probe(self) -> None:
         """Can anything be written? A page's worth, really committed."""
         try:
-            with _translated():
+            with translated():
                 self._checkpoint()
                 self._db.execute("INSERT OR REPLACE INTO probe VALUES (1, zeroblob(65536))")
                 self._db.execute("DELETE FROM probe")
@@ -308,11 +279,11 @@ class SpoolFile:
 
     # Reading
 
-    def read(self, upstream: str, signal: Signal, skip: Collection[int], limit: int) -> tuple[list[Row], int]:
-        """The oldest rows, `limit` bytes of them but at least one; and how many corrupt ones were quarantined instead."""
+    def read(self, upstream: str, signal: Signal, skip: Collection[int], limit: int) -> tuple[list[Row], list[Key]]:
+        """The oldest rows, `limit` bytes of them but at least one; and the corrupt ones, which were quarantined instead."""
         rows: list[Row] = []
-        bad: list[tuple[object, ...]] = []
-        with _translated():
+        bad: list[Values] = []
+        with translated():
             due = self._db.execute(
                 "SELECT id, size FROM batch WHERE upstream = ? AND signal = ? ORDER BY id", (upstream, signal.value)
             )
@@ -327,20 +298,20 @@ class SpoolFile:
                 size += length
             due.close()
             for number in numbers:
-                values = self._db.execute(f"SELECT {_COLUMNS} FROM batch WHERE id = ?", (number,)).fetchone()  # noqa: S608
-                row = _row(values)
+                values = self._db.execute(f"SELECT {COLUMNS} FROM batch WHERE id = ?", (number,)).fetchone()  # noqa: S608
+                row = row_of(values)
                 if row is None:
                     bad.append(values)
                 else:
                     rows.append(row)
         if bad:
             self._set_aside(bad)
-        return rows, len(bad)
+        return rows, [Key(int(str(v[0])), upstream, signal, int(str(v[6])), int(str(v[3]))) for v in bad]
 
-    def _set_aside(self, bad: list[tuple[object, ...]]) -> None:
+    def _set_aside(self, bad: list[Values]) -> None:
         totals = dict(self.totals)
         try:
-            with _translated():
+            with translated():
                 self._db.execute("BEGIN IMMEDIATE")
                 for values in bad:
                     self._delete(int(str(values[0])), totals)
@@ -355,7 +326,7 @@ class SpoolFile:
     def oldest(self) -> dict[str, float]:
         """When the oldest row of each upstream was written, unix seconds."""
         found: dict[str, float] = {}
-        with _translated():
+        with translated():
             for upstream, signal in self.totals:
                 row = self._db.execute(
                     "SELECT written FROM batch WHERE upstream = ? AND signal = ? ORDER BY id LIMIT 1",
@@ -367,8 +338,10 @@ class SpoolFile:
 
     # Trouble
 
-    def rescue(self) -> int:
-        """Move the file aside and carry every row that can be read into a fresh one: how many."""
+    def rescue(self) -> dict[str, int]:
+        """Move the file aside and carry every row that can be read into a fresh one: how many could not, by upstream, as far as
+        it is known what was there."""
+        before = self.totals
         try:
             self._db.close()
         except sqlite3.Error:
@@ -381,26 +354,26 @@ class SpoolFile:
                     (self.directory / name).rename(aside / name)
         except OSError as error:
             raise Unusable("unwritable", f"{aside}: {error.strerror}") from None
-        self.rescued += 1
         self._connect()
-        carried = 0
         for row in salvage(aside / NAME):
             try:
                 self.apply((row,), (), ())
             except Full:
                 break
-            carried += 1
         for older in sorted(self.directory.glob("corrupt-*"))[
             :-1
         ]:  # the last is kept to be looked at; more would fill the disk
             for file in older.iterdir():
                 file.unlink()
             older.rmdir()
-        return carried
+        lost = {name: 0 for name, _ in before}
+        for key, (rows, _) in before.items():
+            lost[key[0]] += rows - self.totals.get(key, (0, 0))[0]
+        return {name: rows for name, rows in lost.items() if rows > 0}
 
     def holds_only(self, numbers: Collection[int]) -> bool:
         """Is every row one of these?"""
-        with _translated():
+        with translated():
             return all(number in numbers for (number,) in self._db.execute("SELECT id FROM batch"))
 
     def start_afresh(self) -> None:
@@ -424,41 +397,6 @@ class SpoolFile:
         os.close(self._lock)
 
 
-def salvage(path: Path) -> Iterator[Row]:
-    """Every sound row of a broken file, each looked up by itself, past the pages that cannot be read."""
-    db = sqlite3.connect(path, isolation_level=None)
-    try:
-        at, misses = 0, 0
-        while misses < 10_000:
-            try:
-                values = db.execute(
-                    f"SELECT {_COLUMNS} FROM batch WHERE id >= ? ORDER BY id LIMIT 1",  # noqa: S608
-                    (at,),
-                ).fetchone()
-            except sqlite3.DatabaseError:
-                if misses == 0 and at == 0:
-                    at = _first_by_index(db)
-                at, misses = at + 1, misses + 1
-                continue
-            if values is None:
-                return
-            at, misses = values[0] + 1, 0
-            row = _row(values)
-            if row is not None:
-                yield row
-    finally:
-        db.close()
-
-
-def _first_by_index(db: sqlite3.Connection) -> int:
-    """Where to begin when the first page of the table itself is gone."""
-    try:
-        found = db.execute("SELECT min(id) FROM batch INDEXED BY batch_due WHERE upstream >= ''").fetchone()
-    except sqlite3.DatabaseError:
-        return 0
-    return int(found[0] or 0)
-
-
 def look(directory: str) -> sqlite3.Connection:
     """The file for reading only, while a sidecar may be using it. Raises `Unusable`."""
     path = Path(directory) / NAME
@@ -468,57 +406,3 @@ def look(directory: str) -> sqlite3.Connection:
         return sqlite3.connect(f"{path.resolve().as_uri()}?mode=ro", uri=True, timeout=5.0)
     except sqlite3.Error as error:
         raise Unusable("unreadable", f"{path}: {error}") from None
-
-
-def _marks(number: int) -> str:
-    return ", ".join("?" * number)
-
-
-def _values(row: Row) -> tuple[object, ...]:
-    b = row.batch
-    return (row.id, row.upstream, b.signal.value, b.items, b.hops, row.written, len(b.body), crc32(b.body), b.body)
-
-
-def _row(values: tuple[object, ...]) -> Row | None:
-    """None where the body is not what was written."""
-    number, upstream, signal, items, hops, written, size, crc, body = values
-    if not isinstance(body, bytes) or len(body) != size or crc32(body) != crc:
-        return None
-    try:
-        batch = Batch(Signal(str(signal)), body, int(str(items)), int(str(hops)))
-        return Row(int(str(number)), str(upstream), batch, float(str(written)))
-    except ValueError:
-        return None
-
-
-def _add(totals: Totals, upstream: str, signal: Signal, rows: int, size: int) -> None:
-    had = totals.get((upstream, signal), (0, 0))
-    now = (had[0] + rows, had[1] + size)
-    if now[0] > 0:
-        totals[upstream, signal] = now
-    else:
-        totals.pop((upstream, signal), None)
-
-
-class _translated:  # noqa: N801 - reads as a statement
-    """SQLite's errors as ours."""
-
-    def __enter__(self) -> None:
-        return
-
-    def __exit__(self, kind: object, error: BaseException | None, trace: object) -> None:
-        if not isinstance(error, sqlite3.Error):
-            return
-        code = getattr(error, "sqlite_errorcode", None)
-        primary = (code or 0) & 0xFF
-        if primary in (sqlite3.SQLITE_CORRUPT, sqlite3.SQLITE_NOTADB):
-            raise Corrupt(str(error)) from None
-        if primary == sqlite3.SQLITE_FULL:
-            raise Full(str(error)) from None
-        reason = {
-            sqlite3.SQLITE_READONLY: "read_only",
-            sqlite3.SQLITE_CANTOPEN: "unwritable",
-            sqlite3.SQLITE_BUSY: "locked",
-            sqlite3.SQLITE_IOERR: "io",
-        }.get(primary, "other")
-        raise Unusable(reason, str(error)) from None

@@ -6,6 +6,8 @@ Every counter only rises, from the start of the process.
 
 from __future__ import annotations
 
+from typing import TypeVar
+
 from .signals import Signal
 
 
@@ -25,12 +27,33 @@ class ReceiverCounters:
         self.refused[status] = self.refused.get(status, 0) + 1
 
 
-class UpstreamCounters:
-    """One upstream: items by what became of them, sends by outcome, and the last of each for `/status`."""
+KEPT = ("accepted", "refused")
+"""What became of items that are not lost: the upstream has them, or their producer was told and keeps them."""
 
-    __slots__ = ("items", "last_error", "last_error_at", "last_success_at", "sends")
+
+class UpstreamCounters:
+    """One upstream: items by what became of them, sends by outcome, and the last of each for `/status`.
+
+    `items` end as one of `KEPT`, or are lost, by reason: rejected (by the upstream, also in a partial success), too_large (for
+    it), evicted (too much waited), corrupt (the disk changed them), dropped (our own telemetry, which nobody waits for).
+    `taken_…` is what was meant for it; `accepted_bytes` is before compression.
+    """
+
+    __slots__ = (
+        "accepted_bytes",
+        "items",
+        "last_error",
+        "last_error_at",
+        "last_success_at",
+        "sends",
+        "taken_bytes",
+        "taken_items",
+    )
 
     def __init__(self) -> None:
+        self.taken_items = 0
+        self.taken_bytes = 0
+        self.accepted_bytes = 0
         self.items: dict[tuple[Signal, str], int] = {}
         self.sends: dict[tuple[Signal, str], int] = {}
         self.last_error = ""
@@ -44,6 +67,13 @@ class UpstreamCounters:
     def sent(self, signal: Signal, outcome: str) -> None:
         key = (signal, outcome)
         self.sends[key] = self.sends.get(key, 0) + 1
+
+    def by_outcome(self) -> dict[str, int]:
+        """Items of all signals."""
+        found: dict[str, int] = {}
+        for (_, outcome), items in self.items.items():
+            found[outcome] = found.get(outcome, 0) + items
+        return found
 
 
 class HeartbeatCounters:
@@ -60,17 +90,24 @@ class HeartbeatCounters:
         self.last_success_at: float | None = None
 
 
+Counted = TypeVar("Counted", str, tuple[str, str])
+
+
 class SpoolCounters:
-    """The spool: rows by upstream, errors by reason (one word)."""
+    """The spool: rows by upstream, errors by reason (one word).
+
+    `quarantined` is by upstream and reason: rejected, too_large, corrupt (a body that is not what was written), unreadable (in a
+    page that SQLite cannot read; the file is kept).
+    """
 
     __slots__ = ("errors", "evicted", "quarantined", "written")
 
     def __init__(self) -> None:
         self.written: dict[str, int] = {}
-        self.quarantined: dict[str, int] = {}
+        self.quarantined: dict[tuple[str, str], int] = {}
         self.evicted: dict[str, int] = {}
         self.errors: dict[str, int] = {}
 
     @staticmethod
-    def add(counter: dict[str, int], key: str, number: int = 1) -> None:
+    def add(counter: dict[Counted, int], key: Counted, number: int = 1) -> None:
         counter[key] = counter.get(key, 0) + number

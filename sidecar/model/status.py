@@ -102,33 +102,49 @@ class ReceiverStatus(msgspec.Struct, frozen=True, kw_only=True):
     refused: dict[str, int]
 
 
+class UpstreamRates(msgspec.Struct, frozen=True):
+    """Over the last 10 s: in is what was meant for the upstream, out what it has accepted. Bytes are those before compression."""
+
+    in_items_per_s: float
+    in_bytes_per_s: float
+    out_items_per_s: float
+    out_bytes_per_s: float
+
+
 class UpstreamStatus(msgspec.Struct, frozen=True, kw_only=True):
     """Where telemetry goes. `state` is ok, retrying, held (it refuses us until somebody acts) or full (its place in the spool is
-    used up: producers are answered 429), `why` the reason.
+    used up: producers are answered 429), `why` the reason, `retry_at` when it is tried again.
 
-    `items` by outcome: accepted, rejected (never retried), failed (the producer was told). `queue_…`: what waits in the spool.
+    `queue_…`: what waits, in the spool and in memory. `items` are accepted, or refused: their producers were told and keep them.
+    `lost` items by reason: rejected (by the upstream), too_large (for it), evicted (too much waited), corrupt (the disk changed
+    them), dropped (our own telemetry).
     """
 
     name: str
     state: str
     why: str
     required: bool
+    retry_at: datetime | None
+    retry_in_s: float | None
     in_flight_bytes: int
     queue_rows: int
     queue_bytes: int
     queue_oldest_age_s: float | None
+    rates: UpstreamRates | None
     items: dict[str, int]
+    lost: dict[str, int]
     last_success: datetime | None
     last_success_age_s: float | None
     last_error: str
     last_error_at: datetime | None
-    retry_in_s: float | None
 
 
 class SpoolStatus(msgspec.Struct, frozen=True, kw_only=True):
     """The queue on disk. `why` says what keeps it from being written; then telemetry is forwarded in memory only.
 
     `unclaimed`: rows for upstreams that are not configured any more, kept until `outrider spool purge --upstream NAME`.
+    `quarantined` requests by upstream and reason: rejected, too_large, corrupt, unreadable. `errors` by a word each; `torn_log`
+    and `corrupt` are files that were found broken, and work goes on without what could not be read.
     """
 
     path: str
@@ -138,7 +154,7 @@ class SpoolStatus(msgspec.Struct, frozen=True, kw_only=True):
     disk_bytes: int
     unclaimed: dict[str, int]
     written: dict[str, int]
-    quarantined: dict[str, int]
+    quarantined: dict[str, dict[str, int]]
     evicted: dict[str, int]
     errors: dict[str, int]
 

@@ -19,6 +19,7 @@ BUILT: dict[str, dict[str, Any]] = {name: json.loads(text) for name, text in das
 UNITS = {"none", "short", "s", "bytes", "percentunit", "reqps", "ops", "cps", "binBps"}
 HEALTH = {"0": "pass", "1": "warn", "2": "fail", "3": "unknown"}
 UP = {"0": "down", "1": "up"}
+UPSTREAM = {"0": "ok", "1": "retrying", "2": "held", "3": "full"}
 # Gauges, although they end as a histogram's counter does: the names are OpenTelemetry's.
 GAUGES = {"process_thread_count", "process_unix_file_descriptor_count"}
 DATASOURCE = {"type": "prometheus", "uid": "${datasource}"}
@@ -125,11 +126,13 @@ def test_a_panel_says_what_it_shows_and_in_which_unit(panel: dict[str, Any]) -> 
 
 @every_panel
 def test_a_state_is_shown_as_a_word_and_not_only_as_a_colour(panel: dict[str, Any]) -> None:
-    shows_state = re.compile(r"max by \([^)]*\) \(outrider_(health_status|check_status|target_up|relay_upstream_up)\{")
+    shows_state = re.compile(
+        r"max by \([^)]*\) \(outrider_(health_status|check_status|target_up|relay_upstream_state)\{"
+    )
     mapped = panel["fieldConfig"]["defaults"].get("mappings", [])
     words = {value: one["text"] for mapping in mapped for value, one in mapping["options"].items()}
     if any(shows_state.match(target["expr"]) for target in panel["targets"]):
-        assert words in (HEALTH, UP)
+        assert words in (HEALTH, UP, UPSTREAM)
         assert panel["type"] == "stat" or panel["options"]["showValue"] == "always"
     else:
         assert words == {}

@@ -177,8 +177,8 @@ def test_what_sidecars_measure_of_themselves_circulates_no_more_than_anything_el
     with a.start(f"http://127.0.0.1:{b.http}", metrics="1s"), b.start(f"http://127.0.0.1:{a.http}", metrics="1s"):
         eventually(lambda: a.held() and b.held())
         before = a.sends(), b.sends()
-        failed = a.status()["relay"][0]["items"]["failed"]
-        eventually(lambda: a.status()["relay"][0]["items"]["failed"] > 2 * failed)
+        dropped = a.status()["relay"][0]["lost"]["dropped"]
+        eventually(lambda: a.status()["relay"][0]["lost"]["dropped"] > 2 * dropped)
         assert (a.sends(), b.sends()) == before
         assert sum(before) <= 6
 

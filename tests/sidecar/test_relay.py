@@ -152,6 +152,7 @@ async def test_a_batch_too_large_for_the_upstream_is_split_between_requests() ->
     replies = await asyncio.gather(*answers)
     assert [reply.status for reply in replies] == [200, 200, 200, 413, 200, 200]
     assert decode_status(replies[3].body) == (8, "too large for the upstream: HTTP 413")
+    assert setup.relay.status()[0].counters.by_outcome() == {"accepted": 5, "too_large": 1}
 
 
 async def test_a_partial_success_is_told_to_a_lone_producer_and_counted() -> None:
@@ -160,6 +161,27 @@ async def test_a_partial_success_is_told_to_a_lone_producer_and_counted() -> Non
     assert await setup.relay.take(batch(b"a")) == Reply(200, encode_partial_success(1, "too old"))
     (view,) = setup.relay.status()
     assert view.counters.items == {(Signal.TRACES, "rejected"): 1, (Signal.TRACES, "accepted"): 0}
+
+
+async def test_of_a_joined_batch_what_was_partly_refused_is_counted_though_nobody_is_blamed() -> None:
+    setup = Setup(True)
+    setup.sink.script = [Accepted(), PartlyAccepted(2, "too old")]
+    setup.sink.open.clear()
+    answers = setup.take(b"first", b"a", b"b", b"c")
+    await settle()
+    setup.sink.open.set()
+    assert await asyncio.gather(*answers) == [OK] * 4
+    assert setup.relay.status()[0].counters.by_outcome() == {"accepted": 2, "rejected": 2}
+
+
+async def test_bytes_in_and_out_are_counted_where_they_are_meant_and_where_they_are_accepted() -> None:
+    setup = Setup(True)
+    setup.sink.script = [Accepted(), RetryLater(None, "down")]
+    for mark in (b"a", b"b", b"c"):
+        await setup.relay.take(batch(mark))
+    counters = setup.relay.status()[0].counters
+    size = len(one(b"a"))
+    assert (counters.taken_items, counters.taken_bytes, counters.accepted_bytes) == (3, 3 * size, size)
 
 
 async def test_after_a_failure_requests_are_refused_at_once_until_a_trial_succeeds() -> None:
@@ -178,7 +200,7 @@ async def test_after_a_failure_requests_are_refused_at_once_until_a_trial_succee
     setup.sink.open.set()
     assert await trial == OK
     assert setup.relay.status()[0].state is UpstreamState.OK
-    assert setup.relay.status()[0].counters.items == {(Signal.TRACES, "failed"): 3, (Signal.TRACES, "accepted"): 1}
+    assert setup.relay.status()[0].counters.items == {(Signal.TRACES, "refused"): 3, (Signal.TRACES, "accepted"): 1}
 
 
 async def test_whoever_waits_behind_a_flight_that_fails_is_told_at_once() -> None:
@@ -257,8 +279,10 @@ async def test_an_optional_upstream_that_is_down_evicts_the_oldest_and_counts_th
         await setup.relay.take(Batch(Signal.TRACES, large(200_000 + n), 1))
         await settle()
     assert 3_800_000 < setup.relay.in_flight <= 4 << 20
-    failed = setup.relay.status()[0].counters.items[Signal.TRACES, "failed"]
-    assert failed == 30 - setup.relay.in_flight // 200_000
+    (view,) = setup.relay.status()
+    assert view.counters.by_outcome() == {"evicted": 30 - setup.relay.in_flight // 200_000}
+    assert (view.queue_rows, view.queue_bytes) == (setup.relay.in_flight // 200_000, setup.relay.in_flight)
+    assert view.oldest == setup.clock.now()
     await setup.relay.close()
 
 
@@ -273,7 +297,7 @@ async def test_our_own_telemetry_is_sent_and_dropped_when_it_cannot_be() -> None
         await settle()
     assert len(setup.sink.sent) == 2
     assert setup.relay.in_flight == 0
-    assert setup.relay.status()[0].counters.items == {(Signal.METRICS, "accepted"): 1, (Signal.METRICS, "failed"): 3}
+    assert setup.relay.status()[0].counters.items == {(Signal.METRICS, "accepted"): 1, (Signal.METRICS, "dropped"): 3}
 
 
 async def test_our_own_telemetry_may_not_pile_up() -> None:

@@ -114,7 +114,7 @@ async def test_our_own_telemetry_goes_round_once_too() -> None:
             a.relay.submit(Batch(Signal.METRICS, POINT, 1))
             await until(lambda: not a.relay.in_flight)
         assert (a.sends(), b.sends()) == (1, 1)
-        assert a.view.counters.items == {(Signal.METRICS, "failed"): 20}
+        assert a.view.counters.items == {(Signal.METRICS, "dropped"): 20}
         assert a.view.state is b.view.state is UpstreamState.HELD
 
 

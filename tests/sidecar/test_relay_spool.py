@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import sqlite3
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from pathlib import Path
@@ -12,7 +13,7 @@ import pytest
 from sidecar import lane
 from sidecar.io.clock import SystemClock
 from sidecar.io.spool import Config, OnFull, Spool
-from sidecar.io.spool_file import look
+from sidecar.io.spool_file import NAME, look
 from sidecar.logic.otlp_http import OK, Reply
 from sidecar.logic.retry import UpstreamState
 from sidecar.model.signals import Accepted, Batch, Hold, Outcome, PartlyAccepted, Rejected, RetryLater, Signal, Split
@@ -107,8 +108,8 @@ async def test_only_the_upstream_that_has_not_accepted_gets_a_row(tmp_path: Path
         setup.sinks[1].judge = lambda b: RetryLater(30.0, "down")
         setup.sinks[2].judge = lambda b: RetryLater(30.0, "down")
         assert await take(setup, b"a", b"b") == [OK, OK]
-        await until(lambda: setup.view(1).queue_rows == 2)
-        assert [setup.view(n).queue_rows for n in range(3)] == [0, 2, 0]
+        await until(lambda: setup.view(1).queue_rows == setup.view(2).queue_rows == 2)
+        assert setup.view(0).queue_rows == 0
         assert marks(setup.sinks[0]) == one(b"a") + one(b"b")
 
 
@@ -190,6 +191,7 @@ async def test_no_room_is_429_until_there_is_room_again(tmp_path: Path) -> None:
         assert [reply.status for reply in replies] == [200] * 28 + [429] * 12
         assert replies[-1].retry_after == 2
         view = setup.view()
+        assert view.counters.by_outcome() == {"refused": 12}
         assert (view.state, view.why) == (UpstreamState.FULL, "the spool is full; down")
         setup.sink.judge = lambda b: Accepted()
         await setup.empty()
@@ -205,7 +207,65 @@ async def test_the_oldest_go_where_that_is_wanted(tmp_path: Path) -> None:
             assert await setup.relay.take(Batch(Signal.TRACES, large(200_000), 1)) == OK
         await setup.spool.flush()
         assert setup.spool.counters.evicted == {"up0": 60 - setup.view().queue_rows}
+        assert setup.view().counters.by_outcome() == {"evicted": 60 - setup.view().queue_rows}
         assert 20 < setup.view().queue_rows <= 28
+
+
+async def test_what_waits_for_an_optional_upstream_outlives_the_process_and_its_oldest_make_room(
+    tmp_path: Path,
+) -> None:
+    """Its own share, and never a producer's trouble."""
+    async with spooling(tmp_path, True, False) as setup:
+        setup.sinks[1].judge = lambda b: RetryLater(30.0, "down")
+        for n in range(40):
+            assert await setup.relay.take(Batch(Signal.TRACES, large(200_000 + n), 1)) == OK
+        await setup.spool.flush()
+        view = setup.view(1)
+        assert 10 < view.queue_rows <= 14
+        assert (view.state, view.counters.by_outcome()) == (UpstreamState.RETRYING, {"evicted": 40 - view.queue_rows})
+        assert setup.view(0).counters.by_outcome() == {"accepted": 40}
+        left = view.queue_rows
+    async with spooling(tmp_path, True, False) as setup:
+        await setup.empty()
+        sizes = [len(large(200_000 + n)) for n in range(40 - left, 40)]
+        assert sum(len(b.body) for b in setup.sinks[1].sent) == sum(sizes)
+        assert setup.sinks[0].sent == []
+
+
+async def test_what_a_slow_optional_upstream_leaves_beyond_four_mib_goes_to_the_disk(tmp_path: Path) -> None:
+    async with spooling(tmp_path, False) as setup:
+        setup.sink.open.clear()
+        for n in range(36):
+            assert await setup.relay.take(Batch(Signal.TRACES, large(150_000 + n), 1)) == OK
+        await until(lambda: setup.relay.in_flight < 9 << 20 and setup.spool.rows("up0"))
+        await setup.spool.flush()
+        assert setup.relay.in_flight <= (4 << 20) + 4 * (1 << 20)
+        setup.sink.open.set()
+        await setup.empty()
+        assert setup.view().counters.by_outcome() == {"accepted": 36}
+        assert setup.spool.counters.written["up0"] > 0
+
+
+async def test_an_optional_upstreams_metrics_keep_their_order_through_the_disk(tmp_path: Path) -> None:
+    async with spooling(tmp_path, False) as setup:
+        accepted: list[bytes] = []
+        sends = 0
+
+        def judge(b: Batch) -> Outcome:
+            nonlocal sends
+            sends += 1
+            if sends in {3, 5, 6, 9}:
+                return RetryLater(0.01, "HTTP 503")
+            accepted.append(b.body)
+            return Accepted()
+
+        setup.sink.judge = judge
+        for n in range(100):
+            assert await take(setup, b"%03d" % n, signal=Signal.METRICS) == [OK]
+            await asyncio.sleep(0.002)
+        await setup.empty()
+        assert b"".join(accepted) == b"".join(one(b"%03d" % n) for n in range(100))
+        assert setup.spool.counters.written["up0"] > 0
 
 
 async def test_the_poison_is_quarantined_and_its_producer_told_if_it_still_waits(tmp_path: Path) -> None:
@@ -217,7 +277,8 @@ async def test_the_poison_is_quarantined_and_its_producer_told_if_it_still_waits
         await setup.empty()
         await setup.spool.flush()
         assert setup.quarantined() == [("up0", "HTTP 400: no")] * 2
-        assert setup.spool.counters.quarantined == {"up0": 2}
+        assert setup.spool.counters.quarantined == {("up0", "rejected"): 2}
+        assert setup.view().counters.by_outcome() == {"accepted": 4, "rejected": 2}
 
 
 async def test_three_rejections_in_a_row_are_held_not_quarantined(tmp_path: Path) -> None:
@@ -276,3 +337,30 @@ async def test_without_a_usable_disk_it_forwards_in_memory_and_says_why(tmp_path
         setup.sink.judge = lambda b: RetryLater(30.0, "HTTP 503")
         assert [reply.status for reply in await take(setup, b"b")] == [503]
         assert "File exists" in setup.spool.why or "Not a directory" in setup.spool.why
+        assert setup.spool.counters.errors["unwritable"] >= 1
+
+
+async def test_without_a_usable_disk_an_optional_upstream_is_kept_in_memory(tmp_path: Path) -> None:
+    (tmp_path / "file").write_text("")
+    async with spooling(tmp_path / "file", False) as setup:
+        setup.sink.script = [RetryLater(0.2, "HTTP 503")]
+        assert await take(setup, b"a", b"b") == [OK, OK]
+        view = setup.view()
+        assert (view.state, view.queue_rows) == (UpstreamState.RETRYING, 2)
+        await setup.empty()
+        assert setup.view().counters.by_outcome() == {"accepted": 2}
+
+
+async def test_a_row_that_the_disk_has_changed_is_counted_as_lost_with_its_items(tmp_path: Path) -> None:
+    async with spooling(tmp_path, True) as setup:
+        setup.sink.judge = lambda b: RetryLater(30.0, "down")
+        assert await setup.relay.take(Batch(Signal.TRACES, MANY, 100)) == OK
+        assert await take(setup, b"b") == [OK]
+    db = sqlite3.connect(tmp_path / NAME)
+    db.execute("UPDATE batch SET crc = crc + 1 WHERE items = 100")
+    db.commit()
+    db.close()
+    async with spooling(tmp_path, True) as setup:
+        await setup.empty()
+        assert setup.view().counters.by_outcome() == {"accepted": 1, "corrupt": 100}
+        assert setup.spool.counters.quarantined == {("up0", "corrupt"): 1}

@@ -10,9 +10,10 @@ from pathlib import Path
 
 import pytest
 
-from sidecar.io import spool as module
-from sidecar.io.spool import Config, OnFull, Spool, cost_of
+from sidecar.io import spool_thread
+from sidecar.io.spool import Config, OnFull, Spool
 from sidecar.io.spool_file import NAME
+from sidecar.io.spool_rows import cost_of
 from sidecar.model.signals import Batch, Signal
 from tests.fakes import until
 
@@ -114,14 +115,14 @@ async def test_a_row_that_rotted_is_counted_and_the_others_are_read(tmp_path: Pa
     (tmp_path / NAME).write_bytes(raw.replace(b"secondsecond", b"secondsEcond"))
     async with spooling(tmp_path) as spool:
         assert await bodies(spool) == [b"first" * 999, b"third" * 999]
-        assert spool.counters.quarantined == {"a": 1}
+        assert spool.counters.quarantined == {("a", "corrupt"): 1}
         assert spool.rows("a") == 2
 
 
 async def test_a_disk_that_takes_nothing_is_said_and_what_is_settled_meanwhile_is_not_read_again(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(module, "AGAIN", 0.05)
+    monkeypatch.setattr(spool_thread, "AGAIN", 0.05)
     async with spooling(tmp_path) as spool:
         for mark in (b"1", b"2", b"3"):
             assert await put(spool, mark) is not None
@@ -146,7 +147,7 @@ async def test_a_disk_that_takes_nothing_is_said_and_what_is_settled_meanwhile_i
 async def test_a_place_that_cannot_be_used_is_said_and_tried_again(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(module, "AGAIN", 0.05)
+    monkeypatch.setattr(spool_thread, "AGAIN", 0.05)
     (tmp_path / "file").write_text("no directory")
     async with spooling(tmp_path / "file" / "spool") as spool:
         assert spool.why.endswith("Not a directory")

@@ -13,7 +13,9 @@ from hypothesis import HealthCheck, settings
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, rule
 
-from sidecar.io.spool_file import NAME, Full, SpoolFile, Unusable, look, reserve_of
+from sidecar.io.spool_errors import Full, Unusable
+from sidecar.io.spool_file import NAME, SpoolFile, look, reserve_of
+from sidecar.io.spool_rows import cost_of
 from sidecar.model.signals import Batch, Signal
 from sidecar.model.spool import Row
 
@@ -97,7 +99,7 @@ class Model(RuleBasedStateMachine):
         for each in sorted(self.rows):
             if left > 0 and self.rows[each].upstream == upstream:
                 expected.append(each)
-                left -= len(self.rows[each].batch.body)
+                left -= cost_of(len(self.rows[each].batch.body))
         gone = self.file.evict(upstream, size, ())
         assert [key.id for key in gone] == expected
         for key in gone:
@@ -205,7 +207,7 @@ def test_a_file_that_is_no_database_is_moved_aside(tmp_path: Path) -> None:
     (tmp_path / NAME).write_bytes(b"no database at all" * 1000)
     file = opened(tmp_path)
     file.apply([row(1)], (), ())
-    assert file.rescued == 1
+    assert file.found_broken == ["corrupt"]
     file.close()
     (aside,) = tmp_path.glob("corrupt-*")
     assert (aside / NAME).read_bytes().startswith(b"no database")
@@ -244,6 +246,7 @@ def test_of_a_torn_log_the_whole_transactions_before_the_tear_are_there(tmp_path
     wal.write_bytes(wal.read_bytes()[:30_000])
     copy = opened(again)
     rows, bad = copy.read("a", Signal.TRACES, (), 1 << 30)
-    assert (rows, bad) == ([row(number, b"x" * 3000) for number in range(1, len(rows) + 1)], 0)
+    assert (rows, bad) == ([row(number, b"x" * 3000) for number in range(1, len(rows) + 1)], [])
     assert 1 <= len(rows) < 10
+    assert copy.found_broken == ["torn_log"]
     copy.close()

@@ -70,7 +70,9 @@ def test_exactly_the_limit_is_taken_and_a_byte_more_is_not() -> None:
 
 
 @pytest.mark.parametrize(
-    "body", [b"", b"\x1f", b"plain text", gzip.compress(b"x" * 1000)[:-9], gzip.compress(b"x") + b"?"]
+    "body",
+    [b"", b"\x1f", b"plain text", gzip.compress(b"x" * 1000)[:-9], gzip.compress(b"x") + b"?"],
+    ids=["nothing", "a byte", "text", "cut short", "with more behind it"],
 )
 def test_what_is_not_gzip_is_said_to_be_so(body: bytes) -> None:
     with pytest.raises((NotGzip, TooLarge)):
