@@ -134,8 +134,9 @@ class Connection(ABC, Generic[H]):
     def _frames(self, data: bytes, p: int) -> int:
         end = len(data)
         while end - p >= f.FRAME_HEADER and not self.ended:
-            size = data[p] << 16 | data[p + 1] << 8 | data[p + 2]
-            kind = data[p + 3]
+            size, flags, number = f.read_start(data, p)
+            kind = size & 0xFF
+            size >>= 8
             if size > MAX_FRAME:
                 raise Fault(Code.FRAME_SIZE_ERROR, "a frame that is too long")
             start = p + f.FRAME_HEADER
@@ -144,8 +145,7 @@ class Connection(ABC, Generic[H]):
                 raise Fault(Code.PROTOCOL_ERROR, "the first frame is not SETTINGS")
             if stop > end:
                 break
-            flags = data[p + 4]
-            number = int.from_bytes(data[p + 5 : start], "big") & 0x7FFFFFFF
+            number &= f.MAX_WINDOW
             p = stop
             try:
                 if self._block is not None and (kind != f.CONTINUATION or number != self._block_of):

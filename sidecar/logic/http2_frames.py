@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from enum import IntEnum
-from struct import pack
+from struct import Struct, pack
 from typing import TypeAlias
 
 Piece: TypeAlias = bytes | memoryview
@@ -76,6 +76,10 @@ def frame(kind: int, flags: int, stream: int, payload: bytes = b"") -> bytes:
 def start(size: int, kind: int, flags: int) -> bytes:
     """A frame's first five bytes; the stream follows, then the payload."""
     return pack(">IB", size << 8 | kind, flags)
+
+
+read_start = Struct(">IBI").unpack_from
+"""Of a frame's nine bytes: the payload's size << 8 | the type; flags; the stream, with a reserved bit."""
 
 
 def settings(values: dict[int, int]) -> bytes:

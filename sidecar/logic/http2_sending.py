@@ -24,23 +24,14 @@ class Sending:
     def send(self, stream: Stream, answer: Answer) -> bool:
         """Has all of it left? Else what waits leaves by `resume`."""
         name = stream.id.to_bytes(4, "big")
-        start, head = answer.head
-        body = answer.body
-        size = len(body)
-        if not size:
-            self._output += (start, name, head)
-        elif size <= self._credit and size <= self._initial + stream.credit and not self.waiting:
+        size = len(answer.body)
+        if not size or (size <= self._credit and size <= self._initial + stream.credit and not self.waiting):
             self._credit -= size
-            if answer.trailers is None:
-                self._output += (start, name, head, f.start(size, f.DATA, f.END_STREAM), name, body)
-            else:
-                last, trailers = answer.trailers
-                self._output += (start, name, head, f.start(size, f.DATA, 0), name, body, last, name, trailers)
-        else:
-            self._output += (start, name, head)
-            self.waiting[stream.id] = stream, [body], answer.trailers
-            return False
-        return True
+            self._output.append(name.join(answer.frames))
+            return True
+        self._output.append(name.join(answer.head))
+        self.waiting[stream.id] = stream, [answer.body], answer.trailers
+        return False
 
     def hold(self, stream: Stream, head: bytes, body: list[f.Piece]) -> None:
         """A request with a large body: its head leaves now, its body by `resume`, in frames and not copied."""

@@ -15,7 +15,7 @@ class Answer:
     The body is for one frame of any connection: at most 16 KiB. Only it is subject to flow control.
     """
 
-    __slots__ = ("body", "head", "trailers")
+    __slots__ = ("body", "frames", "head", "trailers")
 
     def __init__(self, head: bytes, body: bytes = b"", trailers: bytes = b"") -> None:
         ends = not body and not trailers
@@ -24,6 +24,13 @@ class Answer:
         self.trailers = (
             (f.start(len(trailers), f.HEADERS, f.END_HEADERS | f.END_STREAM), trailers) if trailers else None
         )
+        self.frames: tuple[bytes, ...] = self.head
+        """All of it, in the pieces between which the stream's number goes."""
+        if body and self.trailers is None:
+            self.frames = self.head[0], head + f.start(len(body), f.DATA, f.END_STREAM), body
+        elif self.trailers is not None:
+            last, trailers = self.trailers
+            self.frames = self.head[0], head + f.start(len(body), f.DATA, 0), body + last, trailers
 
 
 class Stream(ABC):
