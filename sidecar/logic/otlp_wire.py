@@ -25,6 +25,7 @@ from .protobuf import (
     FIELD_1,
     FIELD_2,
     HEADER,
+    TWO_BYTES,
     Buffer,
     Malformed,
     check_end,
@@ -36,8 +37,7 @@ from .protobuf import (
 
 POINTS_OF = frozenset({5 << 3 | 2, 7 << 3 | 2, 9 << 3 | 2, 10 << 3 | 2, 11 << 3 | 2})
 
-_HIGH = [3 - 128 + (high << 7) for high in range(128)]
-"""A field of two length bytes is `low + _HIGH[high]` long, both as they are written. A longer one has no entry here."""
+_METRICS = Signal.METRICS  # members of an enumeration are slow to come by
 
 
 class TooMany(ValueError):
@@ -68,18 +68,24 @@ def check_start(body: Buffer, at: int) -> int:
 def _occurrences(buf: bytes, p: int, end: int, tag: int = FIELD_2) -> int:
     """How many of the fields up to `end` are `tag`: spans or log records in a scope, data points. The hot loop."""
     found = 0
-    while True:
+    while p < end:
         try:
-            while p < end and buf[p] == tag:
-                low = buf[p + 1]
-                p += low + 2 if low < 128 else low + _HIGH[buf[p + 2]]
-                found += 1
+            while p < end:
+                seen = buf[p]
+                if seen == tag:
+                    low = buf[p + 1]
+                    p += low + 2 if low < 128 else low + TWO_BYTES[buf[p + 2]]
+                    found += 1
+                elif seen == FIELD_1:
+                    low = buf[p + 1]
+                    p += low + 2 if low < 128 else low + TWO_BYTES[buf[p + 2]]
+                else:
+                    break
         except IndexError:  # more than two bytes of length; or the end of it all, which `field` will meet too
             pass
-        if p >= end:
-            break
-        seen, _, p = field(buf, p)
-        found += seen == tag
+        if p < end:
+            seen, _, p = field(buf, p)
+            found += seen == tag
     check_end(p, end)
     return found
 
@@ -132,7 +138,7 @@ class Splicer:
     def read(self, signal: Signal, body: bytes) -> tuple[int, bytes]:
         """The number of items in an export request, and the request with the attributes. Raises `Malformed`, `TooMany`."""
         try:
-            return self._read(body, _points_in_scope if signal is Signal.METRICS else _occurrences)
+            return self._read(body, _points_in_scope if signal is _METRICS else _occurrences)
         except IndexError:
             raise Malformed(len(body), "the message ends inside a field") from None
 

@@ -20,6 +20,10 @@ VARINT_1 = 0x08
 FIELD_1 = 0x0A
 FIELD_2 = 0x12
 
+_DELIMITED = frozenset(range(10, 128, 8))
+TWO_BYTES = [3 - 128 + (high << 7) for high in range(128)]
+"""A length-delimited field with two bytes of length, `low` and `high`, is `low + TWO_BYTES[high]` long, all in all."""
+
 MAX_VARINT = 10
 MAX_GROUPS = 100
 HEADER = 5 + MAX_VARINT
@@ -91,15 +95,14 @@ def field(buf: Buffer, p: int) -> tuple[int, int, int]:
     """The tag of the field at `p` (however long-winded), where its payload starts if it is length-delimited, and where the next
     field starts."""
     tag = buf[p]
-    if tag & 0x87 == 2 and tag > 7:  # length-delimited, one byte of tag; one or two of length unrolled: it is hot
-        size = buf[p + 1]
-        if size < 128:
-            start = p + 2
-        elif buf[p + 2] < 128:
-            size = size & 127 | buf[p + 2] << 7
-            start = p + 3
-        else:
-            size, start = read_varint(buf, p + 1)
+    if tag in _DELIMITED:  # one byte of tag, and one or two of length unrolled: it is hot
+        low = buf[p + 1]
+        if low < 128:
+            return tag, p + 2, p + 2 + low
+        high = buf[p + 2]
+        if high < 128:
+            return tag, p + 3, p + low + TWO_BYTES[high]
+        size, start = read_varint(buf, p + 1)
         return tag, start, start + size
     if tag >= 128:
         tag, after = read_tag(buf, p)
@@ -137,8 +140,10 @@ def fields(message: bytes) -> Iterator[tuple[int, int, bytes]]:
 
 
 def encode_varint(number: int) -> bytes:
-    if number < 128:
+    if number < 1 << 7:
         return bytes((number,))
+    if number < 1 << 14:
+        return bytes((number & 127 | 128, number >> 7))
     out = bytearray()
     while number > 127:
         out.append(number & 127 | 128)
