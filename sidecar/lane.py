@@ -46,6 +46,8 @@ from .parcel import Parcel, Request, Upstream, UpstreamView
 
 FLIGHTS = 4
 LINGER = 0.005
+BACK = 0.002
+"""Seconds after a landing in which those who were answered by it may be back with their next request."""
 FULL = 64 << 10
 LARGEST = 1 << 20
 PATIENCE = 8.0
@@ -94,6 +96,9 @@ class Lane:
         self._flights: set[asyncio.Task[None]] = set()
         self._metrics_fly = False
         self._lingering: asyncio.TimerHandle | None = None
+        self._expecting: asyncio.TimerHandle | None = None
+        self._expected = self._answered = 0
+        self._expected_until = 0.0
         self._waking: asyncio.TimerHandle | None = None
         self._backlog: asyncio.Task[None] | None = None
         self._turns: deque[Signal] = deque(Signal)
@@ -187,14 +192,31 @@ class Lane:
     def pump(self) -> None:
         """Start what may start now."""
         while self._queued and len(self._flights) < FLIGHTS and self._admits() and (ready := self._ready()):
-            if self._flights and self._queued < FULL and not self.draining:
-                if self._lingering is None:
-                    self._lingering = asyncio.get_running_loop().call_later(LINGER, self._lingered)
-                break
+            if self._queued < FULL and not self.draining:
+                if self._flights:
+                    if self._lingering is None:
+                        self._lingering = asyncio.get_running_loop().call_later(LINGER, self._lingered)
+                    break
+                if self._more_are_coming(ready):
+                    break
             self._depart(ready)
         spool = self._spool
         if spool is not None and self._backlog is None and not self._stopped and self.waiting > len(self.claimed):
             self._pump_backlog(spool)
+
+    def _more_are_coming(self, ready: list[deque[Parcel]]) -> bool:
+        """Who was answered a moment ago is often back in a moment: one flight for all of them costs half of two. Where nobody
+        was, or all are back, there is nothing to wait for."""
+        loop = asyncio.get_running_loop()
+        if sum(map(len, ready)) >= self._expected or loop.time() >= self._expected_until:
+            return False
+        if self._expecting is None:
+            self._expecting = loop.call_at(self._expected_until, self._expected_long_enough)
+        return True
+
+    def _expected_long_enough(self) -> None:
+        self._expecting = None
+        self.pump()
 
     def _admits(self) -> bool:
         """May a send start now?"""
@@ -383,7 +405,7 @@ class Lane:
     async def stop(self) -> None:
         """Nothing more is sent; whoever waits is told, or what they sent is written."""
         self.draining = self._stopped = True
-        for timer in (self._lingering, self._waking):
+        for timer in (self._lingering, self._expecting, self._waking):
             if timer is not None:
                 timer.cancel()
         if self._backlog is not None:
@@ -403,6 +425,10 @@ class Lane:
             _report("a flight failed on a bug", error)
         if not self._admits():
             self._clear(self._not_now())
+        if not self._flights:
+            self._expected = self._answered + sum(map(len, self._queues.values()))
+            self._expected_until = asyncio.get_running_loop().time() + BACK
+            self._answered = 0
         self.pump()
 
     async def _fly(self, parcels: list[Parcel]) -> None:
@@ -561,6 +587,7 @@ class Lane:
     def _answer(self, parcel: Parcel, outcome: Outcome, alone: bool) -> None:
         request, parcel.request = parcel.request, None
         if request is not None:
+            self._answered += type(outcome) is Accepted
             request.settle(outcome, alone, self._rng)
 
 
