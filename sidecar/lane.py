@@ -46,6 +46,8 @@ from .parcel import Parcel, Request, Upstream, UpstreamView
 
 FLIGHTS = 4
 LINGER = 0.005
+BACK = 0.002
+"""Seconds after a landing in which those who were answered by it may be back with their next request."""
 FULL = 64 << 10
 LARGEST = 1 << 20
 PATIENCE = 8.0
@@ -67,6 +69,7 @@ _WORDS: Mapping[type[Outcome], str] = {
 }
 
 
+_TAKEN = (Accepted, PartlyAccepted)
 _REFUSED: Mapping[type[Outcome], str] = {Rejected: "rejected", Split: "too_large"}
 
 
@@ -82,6 +85,7 @@ class Lane:
         self.patience = Patience()
         self.claimed: set[int] = set()
         """Rows that are in the air."""
+        self._loop = asyncio.get_running_loop()  # asked for in each call it would be a system call
         self._clock = clock
         self._rng = rng
         self._spool = spool
@@ -94,6 +98,9 @@ class Lane:
         self._flights: set[asyncio.Task[None]] = set()
         self._metrics_fly = False
         self._lingering: asyncio.TimerHandle | None = None
+        self._expecting: asyncio.TimerHandle | None = None
+        self._expected = 0
+        self._expected_until = 0.0
         self._waking: asyncio.TimerHandle | None = None
         self._backlog: asyncio.Task[None] | None = None
         self._turns: deque[Signal] = deque(Signal)
@@ -187,14 +194,30 @@ class Lane:
     def pump(self) -> None:
         """Start what may start now."""
         while self._queued and len(self._flights) < FLIGHTS and self._admits() and (ready := self._ready()):
-            if self._flights and self._queued < FULL and not self.draining:
-                if self._lingering is None:
-                    self._lingering = asyncio.get_running_loop().call_later(LINGER, self._lingered)
-                break
+            if self._queued < FULL and not self.draining:
+                if self._flights:
+                    if self._lingering is None:
+                        self._lingering = self._loop.call_later(LINGER, self._lingered)
+                    break
+                if self._more_are_coming(ready):
+                    break
             self._depart(ready)
         spool = self._spool
         if spool is not None and self._backlog is None and not self._stopped and self.waiting > len(self.claimed):
             self._pump_backlog(spool)
+
+    def _more_are_coming(self, ready: list[deque[Parcel]]) -> bool:
+        """Who was answered a moment ago is often back in a moment: one flight for all of them costs half of two. Where nobody
+        was, or all are back, there is nothing to wait for."""
+        if sum(map(len, ready)) >= self._expected or self._loop.time() >= self._expected_until:
+            return False
+        if self._expecting is None:
+            self._expecting = self._loop.call_at(self._expected_until, self._expected_long_enough)
+        return True
+
+    def _expected_long_enough(self) -> None:
+        self._expecting = None
+        self.pump()
 
     def _admits(self) -> bool:
         """May a send start now?"""
@@ -228,7 +251,7 @@ class Lane:
             self._metrics_fly = True
         for parcel in parcels:
             parcel.flying = True
-        flight = asyncio.get_running_loop().create_task(self._fly(parcels))
+        flight = self._loop.create_task(self._fly(parcels))
         self._flights.add(flight)
         flight.add_done_callback(self._landed)
         return flight
@@ -242,7 +265,7 @@ class Lane:
     def _wake_at(self, when: float) -> None:
         if self._waking is None and not self._stopped:
             wait = max(0.0, when - self._clock.monotonic())
-            self._waking = asyncio.get_running_loop().call_later(wait, self._wake)
+            self._waking = self._loop.call_later(wait, self._wake)
 
     def _wake(self) -> None:
         self._waking = None
@@ -335,7 +358,7 @@ class Lane:
             return
         if len(self._flights) >= FLIGHTS:
             return
-        self._backlog = asyncio.get_running_loop().create_task(self._resend(spool))
+        self._backlog = self._loop.create_task(self._resend(spool))
         self._backlog.add_done_callback(self._resent)
 
     def _resent(self, task: asyncio.Task[None]) -> None:
@@ -355,7 +378,7 @@ class Lane:
             idle += 1
             if not spool.rows(name, signal) or (signal is Signal.METRICS and self._metrics_fly):
                 continue
-            began = asyncio.get_running_loop().time()
+            began = self._loop.time()
             rows = [r for r in await spool.read(name, signal, self.claimed, LARGEST) if r.id not in self.claimed]
             if not rows or not self._retry.admits(self._clock.monotonic(), len(self._flights)):
                 continue
@@ -374,7 +397,7 @@ class Lane:
             flight = self._launch(parcels)
             del parcels
             await asyncio.wait([flight])
-            pause = size / BACKLOG - (asyncio.get_running_loop().time() - began)
+            pause = size / BACKLOG - (self._loop.time() - began)
             if pause > 0:
                 await asyncio.sleep(pause)
 
@@ -383,7 +406,7 @@ class Lane:
     async def stop(self) -> None:
         """Nothing more is sent; whoever waits is told, or what they sent is written."""
         self.draining = self._stopped = True
-        for timer in (self._lingering, self._waking):
+        for timer in (self._lingering, self._expecting, self._waking):
             if timer is not None:
                 timer.cancel()
         if self._backlog is not None:
@@ -420,6 +443,9 @@ class Lane:
     async def _deliver(self, parcels: list[Parcel]) -> None:
         """Send as one request; in halves when it is refused for what is in it."""
         outcome = await self._send(_joined(parcels), parcels)
+        if type(outcome) is Accepted:
+            self._arrived(parcels, outcome)
+            return
         if isinstance(outcome, Rejected | Split) and len(parcels) > 1:
             half = len(parcels) // 2
             await self._deliver(parcels[:half])
@@ -427,13 +453,12 @@ class Lane:
             return
         if len(parcels) == 1:
             outcome = await self._alone(parcels, parcels[0].batch, outcome)
-        elif isinstance(outcome, Accepted | PartlyAccepted):
+        elif isinstance(outcome, PartlyAccepted):  # nobody knows whose: below all are counted as accepted
             self._rejections.judge(outcome)
-            if isinstance(outcome, PartlyAccepted):  # nobody knows whose: below all are counted as accepted
-                signal = parcels[0].batch.signal
-                rejected = min(outcome.rejected, sum(parcel.batch.items for parcel in parcels))
-                self._counters.settle(signal, "rejected", rejected)
-                self._counters.settle(signal, "accepted", -rejected)
+            signal = parcels[0].batch.signal
+            rejected = min(outcome.rejected, sum(parcel.batch.items for parcel in parcels))
+            self._counters.settle(signal, "rejected", rejected)
+            self._counters.settle(signal, "accepted", -rejected)
         for parcel in reversed(parcels) if parcels[0].keep else parcels:
             if isinstance(outcome, RetryLater | Hold):
                 if self._kept(parcel) and not self.draining:
@@ -443,6 +468,14 @@ class Lane:
                     self._fail(parcel, outcome)
             else:
                 self._settle(parcel, outcome, alone=len(parcels) == 1)
+
+    def _arrived(self, parcels: list[Parcel], outcome: Accepted) -> None:
+        self._rejections.judge(outcome)
+        if parcels[0].request is not None:
+            self._expected = len(parcels) + sum(map(len, self._queues.values()))
+            self._expected_until = self._loop.time() + BACK
+        for parcel in parcels:
+            self._settle(parcel, outcome, alone=False)
 
     async def _alone(self, parcels: list[Parcel], batch: Batch, outcome: Outcome) -> Outcome:
         """What an outcome means for a request that was sent by itself; cut inside where it is too large."""
@@ -477,7 +510,7 @@ class Lane:
             return self._not_now()  # the first half of a batch met a failure
         bounded = [p.until for p in parcels if not p.keep and not p.stowable]
         patience = min(bounded) - now if bounded else None if parcels[0].stowable else PATIENCE
-        began = asyncio.get_running_loop().time()
+        began = self._loop.time()
         outcome: Outcome
         try:
             if patience is None:  # the sink ends it
@@ -487,8 +520,8 @@ class Lane:
                     outcome = await self.upstream.sink.send(batch)
         except TimeoutError:
             outcome = RetryLater(None, f"no answer within {PATIENCE:g} s")
-        if isinstance(outcome, Accepted | PartlyAccepted):
-            self.patience.arrived(asyncio.get_running_loop().time() - began)
+        if isinstance(outcome, _TAKEN):
+            self.patience.arrived(self._loop.time() - began)
             self._counters.accepted_bytes += len(batch.body)
         self._step(batch.signal, outcome)
         return outcome
@@ -532,11 +565,13 @@ class Lane:
         if parcel.own:
             self._own -= len(batch.body)
         match outcome:
+            case Accepted():
+                self._counters.settle(batch.signal, "accepted", batch.items)
             case PartlyAccepted(rejected, _) if alone:
                 rejected = min(rejected, batch.items)
                 self._counters.settle(batch.signal, "rejected", rejected)
                 self._counters.settle(batch.signal, "accepted", batch.items - rejected)
-            case Accepted() | PartlyAccepted():
+            case PartlyAccepted():
                 self._counters.settle(batch.signal, "accepted", batch.items)
             case Rejected() | Split():
                 self._counters.settle(batch.signal, _REFUSED[type(outcome)], batch.items)

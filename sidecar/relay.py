@@ -8,7 +8,8 @@
 
 *Batching is natural.* A request that finds nothing in the air leaves at once. While a flight is in the air others gather,
 and leave joined (protobuf merges by concatenation) when it lands, when they are worth a flight of their own (`FULL`), or
-after `LINGER`; at most `FLIGHTS` at a time, `LARGEST` bytes each.
+after `LINGER`; at most `FLIGHTS` at a time, `LARGEST` bytes each. Whoever a landing has answered is often back at once: for a
+moment (`BACK`) the next flight waits for as many requests as were answered and are queued.
 
 *The verdict* (`logic.verdict`) is the one place that decides what a producer is told. With a spool, every required upstream's
 place there is reserved before anything is sent; no place is 429. What an upstream has not accepted within its patience
@@ -59,6 +60,7 @@ class Relay:
     ) -> None:
         """There must be an upstream. `open` comes first when there is a spool, which then belongs to the relay. What comes back
         to `name` is refused (`logic.loop`)."""
+        self._loop = asyncio.get_running_loop()
         self._rng = rng
         self._clock = clock
         self._name = name
@@ -78,7 +80,7 @@ class Relay:
 
     def take(self, batch: Batch) -> asyncio.Future[Reply]:
         """The answer for its producer, within `PATIENCE` seconds."""
-        answer: asyncio.Future[Reply] = asyncio.get_running_loop().create_future()
+        answer: asyncio.Future[Reply] = self._loop.create_future()
         if batch.via and (why := comes_back(batch.via, self._name)):
             answer.set_result(refusal(508, why))
         else:
@@ -131,13 +133,12 @@ class Relay:
         for lane in self._required:
             if lane.patience.seconds > patience:
                 patience = lane.patience.seconds
-        loop = asyncio.get_running_loop()
-        self._waiting.append((loop.time() + patience, request))
+        self._waiting.append((self._loop.time() + patience, request))
         if self._timer is None:
-            self._timer = loop.call_later(patience, self._impatient)
+            self._timer = self._loop.call_later(patience, self._impatient)
 
     def _impatient(self) -> None:
-        loop, waiting = asyncio.get_running_loop(), self._waiting
+        loop, waiting = self._loop, self._waiting
         now = loop.time() + 0.001
         while waiting and (waiting[0][0] <= now or waiting[0][1].answer.done()):
             waiting.popleft()[1].hurry()

@@ -15,50 +15,55 @@ class Deadlines:
     """`with deadlines.within(seconds):` around awaits of one task; for use on one loop."""
 
     def __init__(self) -> None:
+        self._loop: asyncio.AbstractEventLoop | None = None
         self._waits: set[Deadline] = set()
         self._timer: asyncio.TimerHandle | None = None
         self._fires = inf
 
     def within(self, seconds: float) -> Deadline:
         """Not to be entered twice. On leaving, it raises `TimeoutError` where the time had passed."""
-        return Deadline(self, asyncio.get_running_loop().time() + seconds)
+        loop = self._loop
+        if loop is None:  # to ask for it costs a system call
+            loop = self._loop = asyncio.get_running_loop()
+        return Deadline(self, loop, loop.time() + seconds)
 
     def add(self, wait: Deadline) -> None:
         self._waits.add(wait)
         if wait.when < self._fires:
             if self._timer is not None:
                 self._timer.cancel()
-            self._arm(wait.when)
+            self._arm(wait.loop, wait.when)
 
     def remove(self, wait: Deadline) -> None:
         self._waits.discard(wait)
 
-    def _arm(self, when: float) -> None:
+    def _arm(self, loop: asyncio.AbstractEventLoop, when: float) -> None:
         self._fires = when
-        self._timer = asyncio.get_running_loop().call_at(when, self._fire)
+        self._timer = loop.call_at(when, self._fire, loop)
 
-    def _fire(self) -> None:
-        now = asyncio.get_running_loop().time()
+    def _fire(self, loop: asyncio.AbstractEventLoop) -> None:
+        now = loop.time()
         for wait in [wait for wait in self._waits if wait.when <= now]:
             self._waits.discard(wait)
             wait.pass_by()
         self._timer, self._fires = None, inf
         if self._waits:
-            self._arm(min(wait.when for wait in self._waits))
+            self._arm(loop, min(wait.when for wait in self._waits))
 
 
 class Deadline:
     """One wait of one task. Cancelling that task for another reason stays what it is."""
 
-    __slots__ = ("_cancelling", "_deadlines", "_passed", "_task", "when")
+    __slots__ = ("_cancelling", "_deadlines", "_passed", "_task", "loop", "when")
 
-    def __init__(self, deadlines: Deadlines, when: float) -> None:
+    def __init__(self, deadlines: Deadlines, loop: asyncio.AbstractEventLoop, when: float) -> None:
+        self.loop = loop
         self.when = when
         self._deadlines = deadlines
         self._passed = False
 
     def __enter__(self) -> None:
-        task = asyncio.current_task()
+        task = asyncio.current_task(self.loop)
         if task is None:
             raise RuntimeError("a deadline is for a task")
         self._task = task

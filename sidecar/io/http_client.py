@@ -131,7 +131,6 @@ class _Direct:
                 raise ConnectionError(told(error, self._where.authority)) from error
             raise
         if connection.reusable and not connection.outdated:
-            connection.idle_since = asyncio.get_running_loop().time()
             self._idle.append(connection)
             if self._expiry is None:
                 self._expiry = asyncio.get_running_loop().call_later(KEPT_FOR, self._expire)

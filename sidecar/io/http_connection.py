@@ -55,6 +55,7 @@ class HttpConnection(asyncio.Protocol):
         self.outdated = False
         """Made by what is no longer configured: after this exchange it is not to be used."""
         self.idle_since = 0.0
+        self._loop = asyncio.get_running_loop()
         self._most_body = most_body
         self._cut = cut
         self._lost = lost
@@ -84,13 +85,14 @@ class HttpConnection(asyncio.Protocol):
         self._begin()
         self._bodiless = bodiless
         self.reusable = False
-        self._waiting = asyncio.get_running_loop().create_future()
+        self._waiting = self._loop.create_future()
         self._transport.writelines([head, body] if body else [head])
         try:
             return await self._waiting
         finally:
             self._waiting = None
             self._used = True
+            self.idle_since = self._loop.time()
 
     def close(self) -> None:
         """At once, also in the middle of an exchange."""

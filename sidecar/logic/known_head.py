@@ -28,7 +28,7 @@ class KnownHead:
         start = len(self.before)
         end = data.find(b"\r", start, start + _DIGITS + 1)
         digits = data[start:end]
-        if end < 0 or not digits.isdigit() or not data.startswith(self.after, end):
+        if not digits.isdigit() or not data.startswith(self.after, end):
             return None
         return end + len(self.after), int(digits)
 
