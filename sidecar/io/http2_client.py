@@ -8,6 +8,7 @@ from collections.abc import Sequence
 from ..logic.http2_frames import Piece
 from ..logic.http_request import Endpoint
 from .connect import connect
+from .deadlines import Deadlines
 from .http2_connection import Http2Connection, Keepalive, Response, Unprocessed
 from .resolver import Resolver
 
@@ -40,12 +41,13 @@ class Http2Client:
         self._connections: list[Http2Connection] = []
         self._connecting: asyncio.Task[None] | None = None
         self._waiting: list[asyncio.Future[None]] = []
+        self._deadlines = Deadlines()
 
     async def exchange(self, head: bytes, body: Sequence[Piece], timeout: float) -> Response:
         """The response, whatever it says. Raises `OSError`: `TimeoutError` after `timeout` seconds, `ConnectionError`, the
         resolver's errors. Sent again at once, and to another connection if need be, when the server has done nothing with it.
         """
-        async with asyncio.timeout(timeout):
+        with self._deadlines.within(timeout):
             attempt = 1
             while True:
                 connection = await self._free()
