@@ -11,12 +11,14 @@ import pytest
 
 from sidecar.export.otlp import Compression
 from sidecar.export.otlp_grpc import Config, OtlpGrpc
+from sidecar.io.tls import Config as Tls
 from sidecar.logic.otlp_http import encode_partial_success
 from sidecar.logic.protobuf import FIELD_1, encode_field
 from sidecar.logic.scalars import Secret
 from sidecar.logic.schema import load
 from sidecar.model.signals import Accepted, Batch, Hold, Outcome, PartlyAccepted, Rejected, RetryLater, Signal, Split
 from sidecar.version import VERSION
+from tests.certificates import Authority
 from tests.fakes import GrpcUpstream, until
 from tests.sidecar.otlp.test_http import SPAN, TWO_SPANS, field
 
@@ -42,6 +44,12 @@ async def test_a_batch_arrives_with_who_we_are_and_one_more_hop() -> None:
         assert method == "/opentelemetry.proto.collector.trace.v1.TraceService/Export"
         assert metadata == {"user-agent": f"outrider/{VERSION}", "outrider-hop": "2"}
         assert body == TWO_SPANS
+
+
+async def test_a_batch_names_those_that_it_has_been_through() -> None:
+    async with GrpcUpstream() as upstream:
+        assert await sent(Config(endpoint=upstream.url), Batch(Signal.TRACES, b"", 0, 1, "a~1 b~2")) == Accepted()
+        assert upstream.requests[0][1]["outrider-via"] == "a~1 b~2"
 
 
 async def test_each_signal_has_its_service_and_may_have_its_own_endpoint() -> None:
@@ -210,6 +218,59 @@ async def test_connections_that_the_server_ends_by_their_age_cost_nothing() -> N
         assert len(upstream.requests) == 160
         assert len(upstream.peers) > 3
         await sink.close()
+
+
+@pytest.fixture(scope="module")
+def authority(tmp_path_factory: pytest.TempPathFactory) -> Authority:
+    return Authority(tmp_path_factory.mktemp("authority"))
+
+
+def credentials(authority: Authority, verify_clients: bool = False) -> grpc.ServerCredentials:
+    cert, key = authority.issue()
+    pairs = [(key.read_bytes(), cert.read_bytes())]
+    return grpc.ssl_server_credentials(pairs, authority.ca.read_bytes() if verify_clients else None, verify_clients)
+
+
+@pytest.mark.parametrize("size", [100, 300_000])
+async def test_over_tls_with_our_own_authority(authority: Authority, size: int) -> None:
+    body = large(size)
+    async with GrpcUpstream(credentials=credentials(authority)) as upstream:
+        tls = Tls(ca=str(authority.ca))
+        assert await sent(Config(endpoint=upstream.url, tls=tls), Batch(Signal.TRACES, body, 1)) == Accepted()
+        assert upstream.requests[0][2] == body
+        refused = await sent(Config(endpoint=upstream.url))
+        assert isinstance(refused, RetryLater)
+        assert refused.why.startswith(f"certificate of localhost:{upstream.port} not accepted: ")
+
+
+async def test_over_tls_to_a_server_that_asks_who_we_are(authority: Authority) -> None:
+    cert, key = map(str, authority.issue("us"))
+    async with GrpcUpstream(credentials=credentials(authority, verify_clients=True)) as upstream:
+        tls = Tls(ca=str(authority.ca), cert=cert, key=key)
+        assert await sent(Config(endpoint=upstream.url, tls=tls)) == Accepted()
+        refused = await sent(Config(endpoint=upstream.url, tls=Tls(ca=str(authority.ca))))
+        assert isinstance(refused, RetryLater)
+
+
+async def test_a_certificate_that_rotates_is_used_by_the_next_connection(authority: Authority, tmp_path: Path) -> None:
+    ca = tmp_path / "ca.pem"
+    ca.write_bytes(authority.ca.read_bytes())
+    async with GrpcUpstream(credentials=credentials(authority)) as upstream:
+        sink = OtlpGrpc(Config(endpoint=upstream.url, tls=Tls(ca=str(ca))))
+        assert await sink.send(BATCH) == Accepted()
+        ca.write_bytes(b"\n" + authority.ca.read_bytes())
+        assert await sink.send(BATCH) == Accepted()
+        assert len(upstream.peers) == 2
+        await sink.close()
+
+
+async def test_tls_without_http2_behind_it_is_told(authority: Authority) -> None:
+    server = await asyncio.start_server(lambda reader, writer: writer.close(), "127.0.0.1", 0, ssl=authority.server())
+    port = server.sockets[0].getsockname()[1]
+    outcome = await sent(Config(endpoint=f"https://localhost:{port}", tls=Tls(ca=str(authority.ca))))
+    assert outcome == RetryLater(None, f"localhost:{port} does not speak HTTP/2 over TLS (ALPN h2)")
+    server.close()
+    await server.wait_closed()
 
 
 def problems(**raw: object) -> list[str]:
