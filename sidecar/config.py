@@ -45,7 +45,13 @@ from .probes.base import CheckConfig
 DEFAULT_FILE = "/etc/outrider/outrider.yaml"
 # Read by other commands of the same image, so not ours to warn about.
 KNOWN_ELSEWHERE = frozenset(
-    {"OUTRIDER_CONFIG", "OUTRIDER_COLLECTOR_LISTEN", "OUTRIDER_COLLECTOR_DB", "OUTRIDER_COLLECTOR_TOKEN_FILE"}
+    {
+        "OUTRIDER_CONFIG",
+        "OUTRIDER_COLLECTOR_LISTEN",
+        "OUTRIDER_COLLECTOR_GRPC",
+        "OUTRIDER_COLLECTOR_DB",
+        "OUTRIDER_COLLECTOR_TOKEN_FILE",
+    }
 )
 
 MAX_PROBES = 200
