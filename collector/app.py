@@ -23,6 +23,7 @@ from sidecar.io.listener import Listener
 from sidecar.logic.scalars import Address, Invalid, parse_address
 from sidecar.logic.schema import Problem
 from sidecar.model.counters import ReceiverCounters
+from sidecar.otlp.grpc import Connection as GrpcConnection
 from sidecar.otlp.http import Config as OtlpConfig
 from sidecar.otlp.http import Receiver, claims
 
@@ -40,6 +41,7 @@ TICK = 1.0
 PRUNE_EVERY = 600
 """Ticks between two looks at the age of the history."""
 LISTEN = "127.0.0.1:4320"
+GRPC = "127.0.0.1:4321"
 DB = ":memory:"
 _NEEDED = "opentelemetry.proto.collector.trace.v1.trace_service_pb2"
 """Of the extra; imported where traces are decoded, looked for before anything is opened."""
@@ -47,24 +49,28 @@ _NEEDED = "opentelemetry.proto.collector.trace.v1.trace_service_pb2"
 
 class Settings(msgspec.Struct, frozen=True):
     listen: Address
+    grpc: Address
     db: str
     token_file: str = ""
     """Empty: heartbeats need none."""
 
 
 class Running(msgspec.Struct, frozen=True):
-    """A collector that serves. `port` is the real one where 0 was asked for."""
+    """A collector that serves. Ports are the real ones where 0 was asked for; `grpc_port` is 0 while that one is taken."""
 
     port: int
+    grpc_port: int
     fleet: Fleet
     traces: Traces
 
 
 @asynccontextmanager
 async def build(settings: Settings, clock: Clock, log: FilteringBoundLogger) -> AsyncIterator[Running]:
-    """Sidecars -> fleet -> store, with the API over it; OTLP -> receiver -> traces; both behind one port.
+    """Sidecars -> fleet -> store, with the API over it; OTLP -> receiver -> traces; both behind one port, and OTLP/gRPC
+    on another to the same receiver.
 
-    Raises `StoreError` where the file can't be used and `OSError` where the port can't. Stops in reverse: no new
+    Raises `StoreError` where the file can't be used and `OSError` where the first port can't; one for gRPC that is taken is
+    told and tried again. Stops in reverse: no new
     connections, then those that are open, then what happened goes to the store.
     """
 
@@ -91,13 +97,18 @@ async def build(settings: Settings, clock: Clock, log: FilteringBoundLogger) -> 
             await listener.stop()
             await runner.cleanup()
             raise OSError(why)
+        rpc = Listener(settings.grpc, lambda: GrpcConnection(receiver), clock)
+        await rpc.start()
+        if not rpc.up:
+            log.warning("otlp grpc not open yet", why=rpc.why)
         async with asyncio.TaskGroup() as tasks:
             ticking = tasks.create_task(_tick(api, store, clock, log), name="tick")
             try:
-                yield Running(listener.ports[0], fleet, traces)
+                yield Running(listener.ports[0], rpc.ports[0] if rpc.up else 0, fleet, traces)
             finally:
                 ticking.cancel()
                 await listener.stop()
+                await rpc.stop()
                 await runner.cleanup()
                 await receiver.drain(1.0)
                 await receiver.close()
@@ -131,6 +142,9 @@ def parser() -> argparse.ArgumentParser:
     )
     made.add_argument("--listen", metavar="HOST:PORT", help=f"default {LISTEN}; environment OUTRIDER_COLLECTOR_LISTEN")
     made.add_argument(
+        "--grpc", metavar="HOST:PORT", help=f"of OTLP/gRPC; default {GRPC}; environment OUTRIDER_COLLECTOR_GRPC"
+    )
+    made.add_argument(
         "--db", metavar="FILE", help=f"where events are kept; default {DB}; environment OUTRIDER_COLLECTOR_DB"
     )
     made.add_argument(
@@ -156,17 +170,23 @@ def settings_from(argv: Sequence[str], environ: Mapping[str, str]) -> Settings |
             return found, f"environment {variable}"
         return default, "default"
 
-    listen, place = setting("listen", LISTEN)
+    places = {"listen": setting("listen", LISTEN), "grpc": setting("grpc", GRPC)}
     db, db_place = setting("db", DB)
     token_file, token_place = setting("token_file", "")
     if not db:
         return Problem(db_place, "", '"" is not a file', "a path, or :memory:")
     if not token_file and token_place != "default":
         return Problem(token_place, "", '"" is not a file', "the path of a file with a token")
-    try:
-        return Settings(parse_address(listen), db, token_file)
-    except Invalid as error:
-        return Problem(place, "", error.problem, f"host:port such as {LISTEN}", error.meant)
+    addresses = {}
+    for name, (text, place) in places.items():
+        try:
+            addresses[name] = parse_address(text)
+        except Invalid as error:
+            return Problem(place, "", error.problem, f"host:port such as {LISTEN}", error.meant)
+    if addresses["grpc"].overlaps(addresses["listen"]):
+        place = places["grpc"][1]
+        return Problem(place, "", f"{addresses['grpc']} is --listen too", "another host or port")
+    return Settings(addresses["listen"], addresses["grpc"], db, token_file)
 
 
 def main(argv: Sequence[str] | None = None) -> int:
@@ -207,6 +227,7 @@ async def _serve(settings: Settings) -> None:
     log = logging.configure("info")
     async with build(settings, SystemClock(), log) as running:
         url = f"http://{Address(settings.listen.host or '127.0.0.1', running.port)}"
-        log.info("collector listens", url=url, db=settings.db)
+        rpc = str(Address(settings.grpc.host or "127.0.0.1", running.grpc_port)) if running.grpc_port else "none yet"
+        log.info("collector listens", url=url, otlp_grpc=rpc, db=settings.db)
         await stopping.wait()
         log.info("collector stops")

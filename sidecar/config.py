@@ -14,6 +14,7 @@ from urllib.parse import urlsplit
 
 import msgspec
 
+from .export.otlp_grpc import Config as OtlpGrpcConfig
 from .export.otlp_http import Config as OtlpHttpConfig
 from .io.secrets import SecretValue
 from .io.spool import Config as SpoolConfig
@@ -44,7 +45,13 @@ from .probes.base import CheckConfig
 DEFAULT_FILE = "/etc/outrider/outrider.yaml"
 # Read by other commands of the same image, so not ours to warn about.
 KNOWN_ELSEWHERE = frozenset(
-    {"OUTRIDER_CONFIG", "OUTRIDER_COLLECTOR_LISTEN", "OUTRIDER_COLLECTOR_DB", "OUTRIDER_COLLECTOR_TOKEN_FILE"}
+    {
+        "OUTRIDER_CONFIG",
+        "OUTRIDER_COLLECTOR_LISTEN",
+        "OUTRIDER_COLLECTOR_GRPC",
+        "OUTRIDER_COLLECTOR_DB",
+        "OUTRIDER_COLLECTOR_TOKEN_FILE",
+    }
 )
 
 MAX_PROBES = 200
@@ -85,10 +92,25 @@ class Otlp(ReceiverLimits, frozen=True, kw_only=True):
 
 
 class Export(msgspec.Struct, frozen=True, kw_only=True):
-    """An upstream. A producer is answered OK when every required one has accepted."""
+    """An upstream, over HTTP or gRPC. A producer is answered OK when every required one has accepted."""
 
-    otlp_http: OtlpHttpConfig
+    otlp_http: OtlpHttpConfig | None = None
+    otlp_grpc: OtlpGrpcConfig | None = None
     required: bool = True
+
+    @property
+    def kind(self) -> str:
+        return "otlp_grpc" if self.otlp_grpc else "otlp_http"
+
+    @property
+    def sink(self) -> OtlpHttpConfig | OtlpGrpcConfig:
+        """The one that is given."""
+        return self.otlp_grpc or self.otlp_http or OtlpHttpConfig()
+
+    def problems(self) -> Iterable[tuple[str, str, str]]:
+        if (self.otlp_http is None) is (self.otlp_grpc is None):
+            given = "neither otlp_http nor otlp_grpc" if self.otlp_http is None else "both otlp_http and otlp_grpc"
+            yield "", given, "one of them for each upstream"
 
 
 class Collector(msgspec.Struct, frozen=True, kw_only=True):
@@ -161,9 +183,9 @@ class Config(msgspec.Struct, frozen=True, kw_only=True):
         if self.otlp.grpc.overlaps(self.otlp.http):
             yield "otlp.grpc", f"{self.otlp.grpc} is otlp.http too ({self.otlp.http})", "another host or port"
         for index, export in enumerate(self.export):
-            for key, endpoint in export.otlp_http.urls():
+            for key, endpoint in export.sink.urls():
                 if any(_is_our_own(endpoint, listen) for listen in listeners.values()):
-                    path = f"export.{index}.otlp_http.{key}"
+                    path = f"export.{index}.{export.kind}.{key}"
                     yield path, f'"{endpoint}" is this sidecar\'s own listener', "another host or port"
 
 
@@ -301,10 +323,10 @@ def _doubtful(config: Config) -> Iterable[str]:
             long, short = show_duration(check.timeout), show_duration(check.period)
             yield f"probes.{name}: the timeout of {long} is longer than the period of {short}"
     for index, export in enumerate(config.export):
-        for key, address in export.otlp_http.urls():
+        for key, address in export.sink.urls():
             tls = f"{key.removesuffix('endpoint')}tls"
-            if address.startswith("http://") and getattr(export.otlp_http, tls) not in (None, TlsConfig()):
-                yield f"export.{index}.otlp_http.{tls}: {masked_url(address)} is not https, so that this is not used"
+            if address.startswith("http://") and getattr(export.sink, tls) not in (None, TlsConfig()):
+                yield f"export.{index}.{export.kind}.{tls}: {masked_url(address)} is not https, so that this is not used"
     collector = config.collector
     if collector is not None and collector.url.startswith("http://") and collector.tls != TlsConfig():
         yield f"collector.tls: {masked_url(collector.url)} is not https, so that this is not used"

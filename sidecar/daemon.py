@@ -19,8 +19,10 @@ import msgspec
 import structlog
 
 from . import telemetry
-from .config import Config, Loaded, kind_of
+from .config import Config, Export, Loaded, kind_of
 from .export.heartbeat import Heartbeats
+from .export.otlp_grpc import Config as OtlpGrpcConfig
+from .export.otlp_grpc import OtlpGrpc
 from .export.otlp_http import OtlpHttp
 from .io.clock import Clock, SystemClock
 from .io.descriptors import Connections, raise_limit
@@ -50,9 +52,10 @@ from .model.status import ListenerStatus, Status
 from .monitor import Monitor, Watched
 from .otlp.grpc import Connection as GrpcConnection
 from .otlp.http import Receiver
+from .parcel import Outlet, Upstream
 from .probes import PROBES, http, tcp
 from .probes.base import CheckConfig, Context
-from .relay import Relay, Upstream
+from .relay import Relay
 from .relay_status import sample, spool_status, upstream_status
 from .version import VERSION
 
@@ -461,11 +464,16 @@ def upstreams_of(config: Config, resolver: Resolver) -> list[Upstream]:
     same: rows in the spool go by them."""
     made: list[Upstream] = []
     for export in config.export:
-        address = urlsplit(next(iter(export.otlp_http.urls()))[1]).netloc.rpartition("@")[2]
+        address = urlsplit(next(iter(export.sink.urls()))[1]).netloc.rpartition("@")[2]
         same = sum(upstream.name.partition("#")[0] == address for upstream in made)
         name = f"{address}#{same + 1}" if same else address
-        made.append(Upstream(name, OtlpHttp(export.otlp_http, resolver), export.required))
+        made.append(Upstream(name, _sink(export, resolver), export.required))
     return made
+
+
+def _sink(export: Export, resolver: Resolver) -> Outlet:
+    config = export.sink
+    return OtlpGrpc(config, resolver) if isinstance(config, OtlpGrpcConfig) else OtlpHttp(config, resolver)
 
 
 async def _cancel(tasks: Sequence[asyncio.Task[None]]) -> None:

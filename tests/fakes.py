@@ -6,9 +6,13 @@ import asyncio
 import heapq
 import itertools
 import ssl
+import threading
 from collections.abc import Callable, Iterable, Mapping
+from concurrent.futures import ThreadPoolExecutor
+from functools import partial
 from typing import Any, Self
 
+import grpc
 from aiohttp import web
 from opentelemetry.proto.collector.logs.v1.logs_service_pb2 import ExportLogsServiceRequest
 from opentelemetry.proto.collector.metrics.v1.metrics_service_pb2 import ExportMetricsServiceRequest
@@ -274,8 +278,7 @@ class RecordingUpstream:
 
     def _record(self, path: str, body: bytes) -> None:
         if path.endswith("/v1/traces"):
-            for spans in ExportTraceServiceRequest.FromString(body).resource_spans:
-                self.spans += [(_strings(spans.resource), s) for scope in spans.scope_spans for s in scope.spans]
+            self.spans += spans_of(body)
         elif path.endswith("/v1/logs"):
             for logs in ExportLogsServiceRequest.FromString(body).resource_logs:
                 self.records += [(_strings(logs.resource), r) for scope in logs.scope_logs for r in scope.log_records]
@@ -284,6 +287,84 @@ class RecordingUpstream:
                 for metric in (metric for scope in metrics.scope_metrics for metric in scope.metrics):
                     points = getattr(metric, metric.WhichOneof("data")).data_points
                     self.points += [(_strings(metrics.resource), point) for point in points]
+
+
+_SERVICES = [
+    f"opentelemetry.proto.collector.{kind}Service" for kind in ("trace.v1.Trace", "metrics.v1.Metrics", "logs.v1.Logs")
+]
+
+
+class GrpcUpstream:
+    """An OTLP/gRPC backend on grpcio: keeps what it was sent, and answers as it is told.
+
+    `answer` decides by method and message; it may call `context.abort`. `hold` keeps answers back while it is cleared.
+    """
+
+    def __init__(
+        self,
+        *options: tuple[str, int],
+        credentials: grpc.ServerCredentials | None = None,
+        port: int = 0,
+    ) -> None:
+        self.requests: list[tuple[str, dict[str, str], bytes]] = []
+        """Method, metadata and message of every request, also of those that were refused."""
+        self.peers: set[str] = set()
+        """Whom they came from: one for each connection."""
+        self.answer: Callable[[bytes, grpc.ServicerContext], bytes] = lambda body, context: b""
+        self.hold = threading.Event()
+        self.hold.set()
+        self.port = port
+        self._options = [("grpc.so_reuseport", 0), *options]
+        self._credentials = credentials
+
+    @property
+    def url(self) -> str:
+        return f"{'https' if self._credentials else 'http'}://localhost:{self.port}"
+
+    @property
+    def spans(self) -> list[tuple[dict[str, str], Any]]:
+        return [span for method, _, body in self.requests if "TraceService" in method for span in spans_of(body)]
+
+    def start(self) -> None:
+        self._server = grpc.server(ThreadPoolExecutor(32), options=self._options)
+        for service in _SERVICES:
+            export = grpc.unary_unary_rpc_method_handler(partial(self._take, f"/{service}/Export"))
+            handler = grpc.method_handlers_generic_handler(service, {"Export": export})
+            self._server.add_generic_rpc_handlers((handler,))
+        address = f"127.0.0.1:{self.port}"
+        if self._credentials:
+            self.port = self._server.add_secure_port(address, self._credentials)
+        else:
+            self.port = self._server.add_insecure_port(address)
+        self._server.start()
+
+    def stop(self, grace: float | None = None) -> None:
+        """Takes no more at once; what has been taken may end within `grace` seconds."""
+        self._server.stop(grace).wait()
+
+    async def __aenter__(self) -> Self:
+        self.start()
+        return self
+
+    async def __aexit__(self, *_: object) -> None:
+        self.hold.set()
+        await asyncio.to_thread(self.stop)
+
+    def _take(self, method: str, body: bytes, context: grpc.ServicerContext) -> bytes:
+        self.requests.append((method, {key: str(value) for key, value in context.invocation_metadata()}, body))
+        self.peers.add(context.peer())
+        self.hold.wait(10)
+        return self.answer(body, context)
+
+
+def spans_of(body: bytes) -> list[tuple[dict[str, str], Any]]:
+    """The spans of an export request, each with its resource's attributes."""
+    return [
+        (_strings(spans.resource), span)
+        for spans in ExportTraceServiceRequest.FromString(body).resource_spans
+        for scope in spans.scope_spans
+        for span in scope.spans
+    ]
 
 
 def _strings(resource: Any) -> dict[str, str]:

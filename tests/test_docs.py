@@ -113,6 +113,7 @@ def shell(script: str, home: Path, ports: dict[str, int]) -> str:
         "OUTRIDER_OTLP_GRPC": f"127.0.0.1:{ports.get('4317', 0)}",
         "OUTRIDER_OTLP_HTTP": f"127.0.0.1:{ports.get('4318', 0)}",
         "OUTRIDER_COLLECTOR_LISTEN": f"127.0.0.1:{ports.get('4320', 0)}",
+        "OUTRIDER_COLLECTOR_GRPC": f"127.0.0.1:{ports.get('4321', 0)}",
         "OUTRIDER_DRAIN": "0s",
     }
     done = subprocess.run(

@@ -13,16 +13,20 @@ from ..io.http2_client import Http2Client
 from ..io.http2_connection import Keepalive
 from ..io.resolver import Resolver
 from ..io.secrets import SecretValue
+from ..io.tls import ClientTls
+from ..io.tls import Config as TlsConfig
 from ..logic.grpc_client import metadata_problems, prefix, request_block
 from ..logic.grpc_outcome import outcome
 from ..logic.http2_frames import LEAST_FRAME, Piece
 from ..logic.http_request import endpoint
-from ..logic.otlp_http import HOP_HEADER
-from ..logic.scalars import Bytes, Duration, show_bytes, show_duration
+from ..logic.otlp_http import HOP_HEADER, VIA_HEADER
+from ..logic.scalars import Bytes, Duration, masked_url, show_bytes, show_duration
 from ..model.signals import Batch, Outcome, RetryLater, Signal, Split
 from ..version import VERSION
 from . import otlp
 from .otlp import Compression
+
+MAX_BLOCKS = 32
 
 
 class KeepaliveConfig(msgspec.Struct, frozen=True, kw_only=True):
@@ -56,14 +60,15 @@ class Config(otlp.Config, frozen=True, kw_only=True):
         for key, url in self.urls():
             parts = urlsplit(url)
             if parts.path or parts.query:
-                yield key, f'"{url}" has a path, and gRPC has its own', f'"{parts.scheme}://{parts.netloc}"'
+                alone = masked_url(f"{parts.scheme}://{parts.netloc}")
+                yield key, f'"{masked_url(url)}" has a path, and gRPC has its own', f'"{alone}"'
         if self.max_message_bytes is not None and self.max_message_bytes < 1 << 10:
             yield "max_message_bytes", f"{show_bytes(self.max_message_bytes)} is too small", "at least 1KiB"
         yield from metadata_problems(self.headers)
 
 
 class OtlpGrpc:
-    """A `Sink`. One connection, while one is enough, for each host that the configuration names."""
+    """A `Sink`. One connection, while one is enough, for each host, and way to verify it, that the configuration names."""
 
     def __init__(self, config: Config, resolver: Resolver | None = None, now: Callable[[], float] = time.time) -> None:
         """`now` is unix seconds: some proxies say "retry after" with a date."""
@@ -72,13 +77,16 @@ class OtlpGrpc:
         self._gzip = Gzip() if config.compression is Compression.GZIP else None
         self._secrets = {name: SecretValue(secret) for name, secret in config.headers.items()}
         self._metadata: dict[str, str] = {}
-        self._blocks: dict[tuple[Signal, int], bytes] = {}
+        self._blocks: dict[tuple[Signal, int, str], bytes] = {}
         """Built once, while the metadata stay as they are."""
-        self._clients: dict[str, Http2Client] = {}
+        self._clients: dict[tuple[str, TlsConfig], Http2Client] = {}
+        self._targets: dict[Signal, Http2Client] = {}
         alive = config.keepalive
         keepalive = Keepalive(alive.interval, alive.timeout) if alive else None
-        for url in {config.url(signal) for signal in Signal}:
-            self._clients[url] = Http2Client(endpoint(url), resolver, keepalive)
+        for signal in Signal:
+            key = url, tls = config.url(signal), config.tls_of(signal)
+            client = self._clients.get(key) or Http2Client(endpoint(url), resolver, ClientTls(tls, "h2"), keepalive)
+            self._targets[signal] = self._clients[key] = client
 
     async def send(self, batch: Batch) -> Outcome:
         """Within the configured timeout. Never raises what a network, a file or an upstream can cause."""
@@ -90,7 +98,7 @@ class OtlpGrpc:
             message = await self._gzip.compress(batch.body) if self._gzip else batch.body
             start = prefix(len(message), compressed=self._gzip is not None)
             body: list[Piece] = [start, message] if len(message) > LEAST_FRAME else [start + message]
-            response = await self._clients[config.url(batch.signal)].exchange(block, body, config.timeout)
+            response = await self._targets[batch.signal].exchange(block, body, config.timeout)
         except TimeoutError:
             return RetryLater(None, f"no answer within {config.timeout:g} s")
         except (OSError, ValueError) as error:  # ValueError: a secret from a file that no header can carry
@@ -102,14 +110,16 @@ class OtlpGrpc:
         if metadata != self._metadata:
             self._metadata = metadata
             self._blocks.clear()
-        hops = batch.hops + 1
-        block = self._blocks.get((batch.signal, hops))
+        key = batch.signal, batch.hops + 1, batch.via
+        block = self._blocks.get(key)
         if block is None:
             config = self._config
-            block = self._blocks[batch.signal, hops] = request_block(
+            if len(self._blocks) >= MAX_BLOCKS:
+                self._blocks.clear()
+            block = self._blocks[key] = request_block(
                 endpoint(config.url(batch.signal)),
                 batch.signal,
-                {**metadata, HOP_HEADER: str(hops)},
+                {**metadata, HOP_HEADER: str(batch.hops + 1), **({VIA_HEADER: batch.via} if batch.via else {})},
                 f"outrider/{VERSION}",
                 config.timeout,
                 gzip=self._gzip is not None,

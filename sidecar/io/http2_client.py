@@ -3,13 +3,16 @@
 from __future__ import annotations
 
 import asyncio
+import ssl
 from collections.abc import Sequence
 
 from ..logic.http2_frames import Piece
 from ..logic.http_request import Endpoint
 from .connect import connect
+from .deadlines import Deadlines
 from .http2_connection import Http2Connection, Keepalive, Response, Unprocessed
 from .resolver import Resolver
+from .tls import ClientTls, told
 
 MAX_RESPONSE = 4 << 20
 CONNECTIONS = 4
@@ -30,22 +33,26 @@ class Http2Client:
         self,
         where: Endpoint,
         resolver: Resolver | None = None,
+        tls: ClientTls | None = None,
         keepalive: Keepalive | None = None,
         most_body: int = MAX_RESPONSE,
     ) -> None:
         self._where = where
         self._resolver = resolver or Resolver()
+        self._tls = (tls or ClientTls(None, "h2")) if where.scheme == "https" else None
+        self._context: ssl.SSLContext | None = None
         self._keepalive = keepalive
         self._most_body = most_body
         self._connections: list[Http2Connection] = []
         self._connecting: asyncio.Task[None] | None = None
         self._waiting: list[asyncio.Future[None]] = []
+        self._deadlines = Deadlines()
 
     async def exchange(self, head: bytes, body: Sequence[Piece], timeout: float) -> Response:
         """The response, whatever it says. Raises `OSError`: `TimeoutError` after `timeout` seconds, `ConnectionError`, the
         resolver's errors. Sent again at once, and to another connection if need be, when the server has done nothing with it.
         """
-        async with asyncio.timeout(timeout):
+        with self._deadlines.within(timeout):
             attempt = 1
             while True:
                 connection = await self._free()
@@ -66,6 +73,8 @@ class Http2Client:
 
     async def _free(self) -> Http2Connection:
         """A connection that takes a request now."""
+        if self._tls is not None and (context := self._tls.context()) is not self._context:
+            self._renew(context)
         tried = False
         while True:
             taking = [connection for connection in self._connections if connection.http2.open]
@@ -79,6 +88,12 @@ class Http2Client:
                 self._begin()
                 tried = True
             await self._change()
+
+    def _renew(self, context: ssl.SSLContext) -> None:
+        """Our certificate or the authorities have changed: no request begins on a connection that was made before."""
+        self._context = context
+        for connection in self._connections:
+            connection.retire()
 
     async def _change(self) -> None:
         """Wait until there may be place for a request."""
@@ -104,17 +119,23 @@ class Http2Client:
         if self._keepalive is not None and any(c.http2.calmed for c in self._connections):
             self._keepalive = Keepalive(self._keepalive.interval * 2, self._keepalive.timeout)
         self._connections = [c for c in self._connections if c.http2.open or c.http2.streams]
-        connection = Http2Connection(self._most_body, self._keepalive, self._changed)
+        where = self._where
+        connection = Http2Connection(where.authority, self._most_body, self._keepalive, self._changed)
         try:
             async with asyncio.timeout(CONNECT):
-                addresses = await self._resolver.addresses(self._where.host)
-                sock = await connect(addresses, self._where.port)
-                await asyncio.get_running_loop().create_connection(lambda: connection, sock=sock)
+                addresses = await self._resolver.addresses(where.host)
+                sock = await connect(addresses, where.port)
+                name = self._tls.server_name(where.host) if self._tls else None
+                await asyncio.get_running_loop().create_connection(
+                    lambda: connection, sock=sock, ssl=self._context, server_hostname=name
+                )
                 await connection.ready()
         except BaseException as error:
             connection.close()
             if isinstance(error, TimeoutError):
                 raise ConnectionError(f"no HTTP/2 connection within {CONNECT:g} s") from None
+            if isinstance(error, ssl.SSLError):
+                raise ConnectionError(told(error, where.authority)) from error
             raise
         self._connections.append(connection)
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import ssl
 from collections.abc import Callable, Sequence
 from typing import cast
 
@@ -11,6 +12,7 @@ import msgspec
 from ..logic.http2_client import Client, Exchange
 from ..logic.http2_frames import Piece
 from ..logic.http2_headers import Fields
+from .tls import told
 
 WINDOW = 1 << 20
 """For all responses together; those to telemetry are short."""
@@ -47,10 +49,12 @@ class TooLong(ConnectionError):
 class Http2Connection(asyncio.Protocol):
     """`ready()` once, then `exchange()` while `http2.free`. `changed` is called when that may have come to be otherwise."""
 
-    def __init__(self, most_body: int, keepalive: Keepalive | None, changed: Callable[[], None]) -> None:
+    def __init__(self, peer: str, most_body: int, keepalive: Keepalive | None, changed: Callable[[], None]) -> None:
+        """`peer` is for people."""
         self.http2 = Client(WINDOW)
         self.why = ""
         """Why it ended from our side."""
+        self._peer = peer
         self._most_body = most_body
         self._keepalive = keepalive
         self._changed = changed
@@ -84,6 +88,11 @@ class Http2Connection(asyncio.Protocol):
             self._changed()
             raise
 
+    def retire(self) -> None:
+        """Take no more requests; close after the last response."""
+        self.http2.retire()
+        self._flush()
+
     def close(self) -> None:
         self.http2.close()
         self._flush()
@@ -91,7 +100,12 @@ class Http2Connection(asyncio.Protocol):
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         self._transport = cast("asyncio.Transport", transport)  # uvloop's is not a subclass
         self._transport.set_write_buffer_limits(high=UNREAD)
-        self._encrypted = transport.get_extra_info("ssl_object") is not None
+        tls = transport.get_extra_info("ssl_object")
+        self._encrypted = tls is not None
+        if tls is not None and tls.selected_alpn_protocol() != "h2":
+            self.why = f"{self._peer} does not speak HTTP/2 over TLS (ALPN h2)"
+            self._transport.abort()
+            return
         self.http2.now = self._loop.time()
         if self._keepalive is not None:
             self._wake(self._keepalive.interval, self._beat)
@@ -117,7 +131,8 @@ class Http2Connection(asyncio.Protocol):
         if self._pulse is not None:
             self._pulse.cancel()
         self._transport = None
-        self.http2.lose(self.why or (str(exc) if exc else "") or "the server has closed the connection")
+        said = told(exc, self._peer) if isinstance(exc, ssl.SSLError) else str(exc or "")
+        self.http2.lose(self.why or said or "the server has closed the connection")
         if not self._ready.done():
             self._ready.set_exception(ConnectionResetError(self.http2.why))
             self._ready.exception()  # whoever waits is told; nobody has to

@@ -13,11 +13,11 @@ from . import http2_frames as f
 from .grpc import PATHS
 from .http2_headers import literal
 from .http_request import Endpoint
-from .otlp_http import HOP_HEADER
+from .otlp_http import HOP_HEADER, VIA_HEADER
 from .scalars import Secret
 
 PATH_OF = {signal: path for path, signal in PATHS.items()}
-_OWN = frozenset({"te", "content-type", "content-length", "host", "user-agent", HOP_HEADER})
+_OWN = frozenset({"te", "content-type", "content-length", "host", "user-agent", HOP_HEADER, VIA_HEADER})
 _HTTP_1 = frozenset({"connection", "keep-alive", "proxy-connection", "transfer-encoding", "upgrade"})
 
 

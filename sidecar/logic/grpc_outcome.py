@@ -88,6 +88,8 @@ def outcome(head: Fields, trailers: Fields, body: bytes, sent: int, now: float) 
         return Split(why)
     if code in _RETRIED or (code == "RESOURCE_EXHAUSTED" and after is not None):
         return RetryLater(after, why)
+    if code == "FAILED_PRECONDITION":  # what an Outrider answers over gRPC where it says 508 over HTTP
+        return Hold(message or why, looped=True)
     return Hold(why) if code in _HELD else Rejected(why)
 
 

@@ -151,38 +151,31 @@ def _resource(layer: Layer, environ: Mapping[str, str]) -> None:
 
 _EXPORTER = "OTEL_EXPORTER_OTLP_"
 _FILES = {"CERTIFICATE": "ca", "CLIENT_CERTIFICATE": "cert", "CLIENT_KEY": "key"}
+_PROTOCOLS = {"http/protobuf": "otlp_http", "grpc": "otlp_grpc"}
+_SIGNALS = ("TRACES", "METRICS", "LOGS")
 
 
 def _exporter(layer: Layer, environ: Mapping[str, str]) -> None:
-    endpoints = {
-        "ENDPOINT": "endpoint",
-        "TRACES_ENDPOINT": "traces_endpoint",
-        "METRICS_ENDPOINT": "metrics_endpoint",
-        "LOGS_ENDPOINT": "logs_endpoint",
-    }
+    endpoints = [f"{signal}ENDPOINT" for signal in ("", *(f"{name}_" for name in _SIGNALS))]
+    if not any(environ.get(_EXPORTER + suffix) for suffix in endpoints):
+        return
+    kind = _protocol(layer, environ)
     sink: dict[str, Any] = {}
-    at = "export.0.otlp_http"
+    at = f"export.0.{kind}"
 
     def take(suffix: str, key: str, value: Any) -> None:
         sink[key] = value
         layer.places[f"{at}.{key}"] = f"environment {_EXPORTER}{suffix}"
 
-    for suffix, key in endpoints.items():
+    for suffix in endpoints:
         if value := environ.get(_EXPORTER + suffix):
-            take(suffix, key, value)
-    if not sink:
-        return
-    protocol = environ.get(_EXPORTER + "PROTOCOL", "http/protobuf")
-    if protocol != "http/protobuf":
-        layer.problems.append(
-            Problem(f"environment {_EXPORTER}PROTOCOL", "", f"{quoted(protocol)} is not spoken", "http/protobuf")
-        )
+            take(suffix, suffix.lower(), _target(environ, suffix, value) if kind == "otlp_grpc" else value)
     if value := environ.get(_EXPORTER + "COMPRESSION"):
         take("COMPRESSION", "compression", value)
     if value := environ.get(_EXPORTER + "HEADERS"):
         take("HEADERS", "headers", dict(_headers(layer, value)))
     _tls(layer, environ, sink, at)
-    layer.tree["export"] = [{"otlp_http": sink}]
+    layer.tree["export"] = [{kind: sink}]
     layer.places["export"] = f"environment {_EXPORTER}ENDPOINT"
     if value := environ.get(_EXPORTER + "TIMEOUT"):
         if re.fullmatch(r"\d+", value):
@@ -196,7 +189,7 @@ def _exporter(layer: Layer, environ: Mapping[str, str]) -> None:
 def _tls(layer: Layer, environ: Mapping[str, str], sink: dict[str, Any], at: str) -> None:
     """Files for all signals, and for one: those stand before the former, file by file."""
     common = _files(environ, "")
-    for signal in ("", "TRACES_", "METRICS_", "LOGS_"):
+    for signal in ("", *(f"{name}_" for name in _SIGNALS)):
         own = _files(environ, signal) if signal else common
         if own:
             key = f"{signal.lower()}tls"
@@ -209,6 +202,36 @@ def _files(environ: Mapping[str, str], signal: str) -> dict[str, tuple[str, str]
     """Key -> variable and file."""
     given = {name: f"{_EXPORTER}{signal}{suffix}" for suffix, name in _FILES.items()}
     return {name: (variable, environ[variable]) for name, variable in given.items() if environ.get(variable)}
+
+
+def _protocol(layer: Layer, environ: Mapping[str, str]) -> str:
+    """The kind of export. One signal's protocol stands before that for all; an upstream has one for all signals."""
+    spoken = ""
+    for signal in _SIGNALS:
+        own = f"{_EXPORTER}{signal}_PROTOCOL"
+        name = own if environ.get(own) else f"{_EXPORTER}PROTOCOL"
+        protocol = environ.get(name) or "http/protobuf"
+        if protocol not in _PROTOCOLS:
+            problem = Problem(f"environment {name}", "", f"{quoted(protocol)} is not spoken", "http/protobuf or grpc")
+            if problem not in layer.problems:
+                layer.problems.append(problem)
+            spoken = "http/protobuf"
+        elif spoken and protocol != spoken:
+            why = f"{quoted(protocol)} for {signal.lower()} and {quoted(spoken)} for others"
+            layer.problems.append(Problem(f"environment {name}", "", why, "one protocol for all signals"))
+            break
+        else:
+            spoken = protocol
+    return _PROTOCOLS[spoken]
+
+
+def _target(environ: Mapping[str, str], suffix: str, value: str) -> str:
+    """An endpoint of gRPC as a URL: it may come without a scheme, and `…INSECURE` is for those alone."""
+    if "://" in value:
+        return value
+    own = environ.get(_EXPORTER + suffix.replace("ENDPOINT", "INSECURE"))
+    insecure = own or environ.get(_EXPORTER + "INSECURE") or ""
+    return f"{'http' if insecure.strip().lower() == 'true' else 'https'}://{value}"
 
 
 def _headers(layer: Layer, text: str) -> Iterator[tuple[str, str]]:

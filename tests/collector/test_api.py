@@ -27,6 +27,8 @@ from sidecar.model.heartbeat import Heartbeat, HeartbeatReply
 from .sidecars import check, checks, full
 from .test_traces import request as otlp_request
 
+FREE = Address("127.0.0.1", 0)
+
 
 @asynccontextmanager
 async def collector(
@@ -34,7 +36,7 @@ async def collector(
 ) -> AsyncIterator[tuple[Running, aiohttp.ClientSession]]:
     log = log or logging.configure("info", io.StringIO())
     async with (
-        build(Settings(Address("127.0.0.1", 0), db, token_file), SystemClock(), log) as running,
+        build(Settings(FREE, FREE, db, token_file), SystemClock(), log) as running,
         aiohttp.ClientSession(f"http://127.0.0.1:{running.port}") as session,
     ):
         yield running, session

@@ -29,25 +29,29 @@ ROOT = Path(__file__).parents[2]
 START = "import sys; from collector.app import main; sys.exit(main(sys.argv[1:]))"
 
 
+HTTP, GRPC = Address("127.0.0.1", 4320), Address("127.0.0.1", 4321)
+
+
 def test_flags_come_before_the_environment_before_defaults() -> None:
-    assert settings_from([], {}) == Settings(Address("127.0.0.1", 4320), ":memory:")
+    assert settings_from([], {}) == Settings(HTTP, GRPC, ":memory:")
     environ = {"OUTRIDER_COLLECTOR_LISTEN": "[::1]:1", "OUTRIDER_COLLECTOR_DB": "/a"}
-    assert settings_from([], environ) == Settings(Address("::1", 1), "/a")
-    assert settings_from(["--listen", "127.0.0.1:2"], environ) == Settings(Address("127.0.0.1", 2), "/a")
-    environ = {"OUTRIDER_COLLECTOR_TOKEN_FILE": "/t"}
-    assert settings_from([], environ) == Settings(Address("127.0.0.1", 4320), ":memory:", "/t")
-    assert settings_from(["--token-file", "/u"], environ) == Settings(Address("127.0.0.1", 4320), ":memory:", "/u")
+    assert settings_from([], environ) == Settings(Address("::1", 1), GRPC, "/a")
+    assert settings_from(["--listen", "127.0.0.1:2"], environ) == Settings(Address("127.0.0.1", 2), GRPC, "/a")
+    environ = {"OUTRIDER_COLLECTOR_TOKEN_FILE": "/t", "OUTRIDER_COLLECTOR_GRPC": "[::1]:2"}
+    assert settings_from([], environ) == Settings(HTTP, Address("::1", 2), ":memory:", "/t")
+    flags = ["--token-file", "/u", "--grpc", "127.0.0.1:3"]
+    assert settings_from(flags, environ) == Settings(HTTP, Address("127.0.0.1", 3), ":memory:", "/u")
 
 
 def test_a_sidecar_takes_no_offence_at_the_collectors_variables() -> None:
-    names = ("LISTEN", "DB", "TOKEN_FILE")
+    names = ("LISTEN", "GRPC", "DB", "TOKEN_FILE")
     loaded = load({}, {"HOSTNAME": "h", **{f"OUTRIDER_COLLECTOR_{name}": "x" for name in names}}, None)
     assert [warning for warning in loaded.warnings if "OUTRIDER_COLLECTOR" in warning] == []
 
 
 def test_what_kubernetes_sets_for_a_service_is_not_ours() -> None:
     environ = {"OUTRIDER_COLLECTOR_LISTEN": "tcp://10.0.0.7:4320", "OUTRIDER_COLLECTOR_DB": "udp://10.0.0.7:1"}
-    assert settings_from([], environ) == Settings(Address("127.0.0.1", 4320), ":memory:")
+    assert settings_from([], environ) == Settings(HTTP, GRPC, ":memory:")
 
 
 @pytest.mark.parametrize(
@@ -68,6 +72,11 @@ def test_what_kubernetes_sets_for_a_service_is_not_ours() -> None:
                 "environment OUTRIDER_COLLECTOR_LISTEN: port 99999 is above 65535, "
                 "expected host:port such as 127.0.0.1:4320"
             ),
+        ),
+        (
+            ["--grpc", "127.0.0.1:4320"],
+            {},
+            "flag --grpc: 127.0.0.1:4320 is --listen too, expected another host or port",
         ),
         (["--db", ""], {}, 'flag --db: "" is not a file, expected a path, or :memory:'),
     ],
@@ -128,8 +137,8 @@ def test_help_and_bad_settings_need_no_extra() -> None:
 
 @contextmanager
 def process(db: Path) -> Iterator[tuple[subprocess.Popen[str], str]]:
-    """A collector with a port of its own; its base URL is read from its log."""
-    command = [sys.executable, "-c", START, "--listen", "127.0.0.1:0", "--db", str(db)]
+    """A collector with ports of its own; its base URL is read from its log."""
+    command = [sys.executable, "-c", START, "--listen", "127.0.0.1:0", "--grpc", "127.0.0.1:0", "--db", str(db)]
     with subprocess.Popen(command, cwd=ROOT, stderr=subprocess.PIPE, text=True, env={**os.environ}) as child:
         try:
             assert child.stderr is not None

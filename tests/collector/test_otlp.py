@@ -3,9 +3,14 @@
 from __future__ import annotations
 
 import asyncio
+import io
+import socket
 
 import aiohttp
+import grpc
 import msgspec
+import pytest
+from opentelemetry.exporter.otlp.proto.grpc.trace_exporter import OTLPSpanExporter as GrpcSpanExporter
 from opentelemetry.exporter.otlp.proto.http import Compression
 from opentelemetry.exporter.otlp.proto.http.metric_exporter import OTLPMetricExporter
 from opentelemetry.exporter.otlp.proto.http.trace_exporter import OTLPSpanExporter
@@ -13,21 +18,24 @@ from opentelemetry.sdk.metrics import MeterProvider
 from opentelemetry.sdk.metrics.export import PeriodicExportingMetricReader
 from opentelemetry.sdk.resources import Resource
 from opentelemetry.sdk.trace import TracerProvider
-from opentelemetry.sdk.trace.export import BatchSpanProcessor
+from opentelemetry.sdk.trace.export import BatchSpanProcessor, SpanExporter
 from opentelemetry.trace import SpanKind, Status, StatusCode
 
 from collector import resources
+from collector.app import Settings, build
+from sidecar.io import log as logging
+from sidecar.io.clock import SystemClock
+from sidecar.logic.scalars import Address
 from sidecar.model.signals import Signal
 
-from .test_api import collector, get
+from .test_api import FREE, collector, get
 
 RESOURCE = Resource({"service.name": "shop", "service.instance.id": "shop-1"})
 
 
-def make_traces(endpoint: str) -> str:
+def make_traces(exporter: SpanExporter) -> str:
     """Three orders, of which the second fails; answers the trace id of that one."""
     provider = TracerProvider(resource=RESOURCE, shutdown_on_exit=False)
-    exporter = OTLPSpanExporter(endpoint=f"{endpoint}/v1/traces", compression=Compression.Gzip)
     provider.add_span_processor(BatchSpanProcessor(exporter))
     tracer, failed = provider.get_tracer("test"), ""
     for number in range(3):
@@ -43,9 +51,16 @@ def make_traces(endpoint: str) -> str:
     return failed
 
 
-async def test_traces_of_the_sdk_can_be_asked_for() -> None:
+@pytest.mark.parametrize("protocol", ["http", "grpc"])
+async def test_traces_of_the_sdk_can_be_asked_for(protocol: str) -> None:
     async with collector() as (running, session):
-        failed = await asyncio.to_thread(make_traces, f"http://127.0.0.1:{running.port}")
+        over_http = OTLPSpanExporter(
+            endpoint=f"http://127.0.0.1:{running.port}/v1/traces", compression=Compression.Gzip
+        )
+        over_grpc = GrpcSpanExporter(
+            endpoint=f"http://127.0.0.1:{running.grpc_port}", insecure=True, compression=grpc.Compression.Gzip
+        )
+        failed = await asyncio.to_thread(make_traces, over_http if protocol == "http" else over_grpc)
         body = (await get(session, "/v1/traces?service=shop"))[2]
         assert [t.spans for t in msgspec.json.decode(body, type=resources.Traces).traces] == [2, 2, 2]
         body = (await get(session, "/v1/traces?error=true"))[2]
@@ -107,3 +122,17 @@ async def test_metrics_of_the_sdk_are_accepted_counted_and_dropped() -> None:
         telemetry = msgspec.json.decode((await get(session, "/"))[2], type=resources.Index).telemetry
         assert telemetry.metrics_dropped >= 1
         assert running.traces.received[Signal.METRICS] == telemetry.metrics_dropped
+
+
+async def test_a_port_of_grpc_that_is_taken_leaves_the_rest_open_and_is_told() -> None:
+    said = io.StringIO()
+    log = logging.configure("info", said)
+    with socket.socket() as other:
+        other.bind(("127.0.0.1", 0))
+        other.listen()
+        taken = Address("127.0.0.1", other.getsockname()[1])
+        async with build(Settings(FREE, taken, ":memory:"), SystemClock(), log) as running:
+            assert running.grpc_port == 0
+            async with aiohttp.ClientSession(f"http://127.0.0.1:{running.port}") as session:
+                assert (await get(session, "/livez"))[0] == 200
+    assert f"cannot listen on {taken}: the port is taken by another process" in said.getvalue()

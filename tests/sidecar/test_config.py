@@ -8,8 +8,10 @@ from pathlib import Path
 import pytest
 
 from sidecar.config import BadConfig, Config, Loaded, load, show
+from sidecar.export.otlp import Compression
 from sidecar.io.tls import Config as Tls
 from sidecar.logic.scalars import Address, Secret
+from sidecar.model.signals import Signal
 from sidecar.probes import http, tcp
 from tests.certificates import Authority
 
@@ -76,9 +78,9 @@ def test_one_url_makes_a_working_sidecar() -> None:
 
 def test_the_collector_is_the_upstream_unless_an_export_is_configured() -> None:
     config = loaded("collector: {url: 'http://c:4320'}\n").config
-    assert [e.otlp_http.endpoint for e in config.export] == ["http://c:4320"]
+    assert [e.sink.endpoint for e in config.export] == ["http://c:4320"]
     config = loaded("collector: {url: 'http://c:4320'}\nexport: [{otlp_http: {endpoint: 'http://gw:4318'}}]\n").config
-    assert [e.otlp_http.endpoint for e in config.export] == ["http://gw:4318"]
+    assert [e.sink.endpoint for e in config.export] == ["http://gw:4318"]
 
 
 def test_nothing_at_all_is_a_valid_configuration() -> None:
@@ -101,13 +103,13 @@ def test_bad_environment_and_flags_name_their_place() -> None:
         "OUTRIDER_API_LISTEN": "4319",
         "OTEL_RESOURCE_ATTRIBUTES": "team",
         "OTEL_EXPORTER_OTLP_ENDPOINT": "gateway:4317",
-        "OTEL_EXPORTER_OTLP_PROTOCOL": "grpc",
+        "OTEL_EXPORTER_OTLP_PROTOCOL": "http/json",
         "OTEL_EXPORTER_OTLP_HEADERS": "secret-without-equals",
     }
     told = problems("", environ, {"target.url": "localhost"})
     assert told == [
         'environment OTEL_RESOURCE_ATTRIBUTES: "team" is not an attribute, expected key=value,key=value',
-        'environment OTEL_EXPORTER_OTLP_PROTOCOL: "grpc" is not spoken, expected http/protobuf',
+        'environment OTEL_EXPORTER_OTLP_PROTOCOL: "http/json" is not spoken, expected http/protobuf or grpc',
         "environment OTEL_EXPORTER_OTLP_HEADERS: a pair has no name or no =, expected key=value,key=value",
         f'flag --target: target.url: "localhost" has no scheme, {EXPECTED_TARGET}, did you mean "http://localhost"?',
         f'environment OTEL_EXPORTER_OTLP_ENDPOINT: {ENDPOINT}: "gateway:4317" has no scheme, {EXPECTED_URL}, did you mean "http://gateway:4317"?',
@@ -131,10 +133,10 @@ def test_otel_variables_keep_their_meaning() -> None:
     assert (config.service.name, config.service.version) == ("api", "1.2")
     assert config.service.attributes == {"k8s.pod.name": "api-0", "team": "a,b"}
     (export,) = config.export
-    assert export.otlp_http.headers == {"authorization": Secret("Bearer x"), "x-tenant": Secret("a")}
-    assert export.otlp_http.timeout == 2.5
-    assert str(export.otlp_http.compression) == "gzip"
-    assert export.otlp_http.traces_endpoint == "http://traces:4318/in"
+    assert export.sink.headers == {"authorization": Secret("Bearer x"), "x-tenant": Secret("a")}
+    assert export.sink.timeout == 2.5
+    assert str(export.sink.compression) == "gzip"
+    assert export.sink.traces_endpoint == "http://traces:4318/in"
     assert config.metrics.interval == 30
 
 
@@ -169,7 +171,7 @@ def test_the_collector_is_reached_by_its_tls_for_telemetry_too(tmp_path: Path) -
     environ = {"OUTRIDER_COLLECTOR_URL": "https://c:4320", "OUTRIDER_COLLECTOR_TLS_CA": ca}
     config = loaded("", environ).config
     assert config.collector is not None
-    assert config.collector.tls == config.export[0].otlp_http.tls == Tls(ca=ca)
+    assert config.collector.tls == config.export[0].sink.tls == Tls(ca=ca)
 
 
 def test_tls_for_a_plain_url_is_a_warning() -> None:
@@ -181,6 +183,60 @@ def test_tls_for_a_plain_url_is_a_warning() -> None:
         "export.0.otlp_http.logs_tls: http://b is not https, so that this is not used",
         "collector.tls: http://u:***@c:4320 is not https, so that this is not used",
     ]
+
+
+@pytest.mark.parametrize(
+    ("environ", "url"),
+    [
+        ({"ENDPOINT": "http://gw:4317"}, "http://gw:4317"),
+        ({"ENDPOINT": "http://gw:4317/"}, "http://gw:4317"),
+        ({"ENDPOINT": "https://gw", "INSECURE": "true"}, "https://gw"),
+        ({"ENDPOINT": "http://gw:4317", "INSECURE": "false"}, "http://gw:4317"),
+        ({"ENDPOINT": "gw:4317"}, "https://gw:4317"),
+        ({"ENDPOINT": "gw:4317", "INSECURE": "True"}, "http://gw:4317"),
+        ({"ENDPOINT": "gw:4317", "INSECURE": "yes"}, "https://gw:4317"),
+        ({"ENDPOINT": "[::1]:4316", "INSECURE": "true"}, "http://[::1]:4316"),
+    ],
+)
+def test_an_endpoint_of_grpc_may_come_without_a_scheme_and_is_secure_then(environ: dict[str, str], url: str) -> None:
+    """https://opentelemetry.io/docs/specs/otel/protocol/exporter/: a scheme stands before INSECURE."""
+    given = {f"OTEL_EXPORTER_OTLP_{name}": value for name, value in environ.items()}
+    (export,) = load({}, {"HOSTNAME": "h", "OTEL_EXPORTER_OTLP_PROTOCOL": "grpc", **given}, None).config.export
+    assert export.otlp_grpc is not None
+    assert export.otlp_grpc.endpoint == url
+
+
+def test_each_signal_of_grpc_may_have_its_own_endpoint_and_security() -> None:
+    environ = {
+        "OTEL_EXPORTER_OTLP_PROTOCOL": "grpc",
+        "OTEL_EXPORTER_OTLP_INSECURE": "true",
+        "OTEL_EXPORTER_OTLP_ENDPOINT": "gw:4317",
+        "OTEL_EXPORTER_OTLP_TRACES_ENDPOINT": "traces:4317",
+        "OTEL_EXPORTER_OTLP_TRACES_INSECURE": "false",
+        "OTEL_EXPORTER_OTLP_LOGS_ENDPOINT": "http://logs:4317",
+        "OTEL_EXPORTER_OTLP_COMPRESSION": "gzip",
+        "OTEL_EXPORTER_OTLP_TIMEOUT": "2500",
+    }
+    (export,) = loaded("", environ).config.export
+    sink = export.otlp_grpc
+    assert sink is not None
+    assert [sink.url(signal) for signal in Signal] == ["https://traces:4317", "http://gw:4317", "http://logs:4317"]
+    assert (sink.compression, sink.timeout) == (Compression.GZIP, 2.5)
+
+
+def test_the_protocol_may_be_said_for_each_signal_and_must_be_one() -> None:
+    environ = {
+        "OTEL_EXPORTER_OTLP_ENDPOINT": "http://gw:4317",
+        "OTEL_EXPORTER_OTLP_TRACES_PROTOCOL": "grpc",
+        "OTEL_EXPORTER_OTLP_METRICS_PROTOCOL": "grpc",
+    }
+    (export,) = loaded("", {**environ, "OTEL_EXPORTER_OTLP_LOGS_PROTOCOL": "grpc"}).config.export
+    assert export.otlp_grpc is not None
+    (told,) = problems("", environ)
+    assert told == (
+        'environment OTEL_EXPORTER_OTLP_PROTOCOL: "http/protobuf" for logs and "grpc" for others, '
+        "expected one protocol for all signals"
+    )
 
 
 def test_an_unknown_variable_warns_and_kubernetes_service_links_are_ignored() -> None:
@@ -244,6 +300,7 @@ def test_what_is_shown_can_be_loaded_again() -> None:
     assert load(flags, {}, None).config == first.config
 
 
+@pytest.mark.parametrize("kind", ["otlp_http", "otlp_grpc"])
 @pytest.mark.parametrize(
     "endpoint",
     [
@@ -255,11 +312,11 @@ def test_what_is_shown_can_be_loaded_again() -> None:
         "http://[::]:4318",
     ],
 )
-def test_a_sidecar_is_not_its_own_upstream(endpoint: str) -> None:
+def test_a_sidecar_is_not_its_own_upstream(kind: str, endpoint: str) -> None:
     with pytest.raises(BadConfig) as bad:
-        loaded(f"export: [{{otlp_http: {{endpoint: '{endpoint}'}}}}]\n")
+        loaded(f"export: [{{{kind}: {{endpoint: '{endpoint}'}}}}]\n")
     assert [(p.path, p.problem) for p in bad.value.problems] == [
-        ("export.0.otlp_http.endpoint", f'"{endpoint}" is this sidecar\'s own listener')
+        (f"export.0.{kind}.endpoint", f'"{endpoint}" is this sidecar\'s own listener')
     ]
 
 

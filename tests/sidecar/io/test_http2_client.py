@@ -95,7 +95,7 @@ class Server:
 
 @asynccontextmanager
 async def client(port: int, keepalive: Keepalive | None = None, most_body: int = 1000) -> AsyncIterator[Http2Client]:
-    made = Http2Client(endpoint(f"http://127.0.0.1:{port}"), None, keepalive, most_body)
+    made = Http2Client(endpoint(f"http://127.0.0.1:{port}"), None, None, keepalive, most_body)
     try:
         yield made
     finally:
@@ -146,7 +146,7 @@ class Written(asyncio.Transport):
 @pytest.mark.parametrize("size", [100, 16_384, 60_000])
 async def test_a_request_is_one_write(size: int) -> None:
     transport = Written()
-    connection = Http2Connection(1000, None, lambda: None)
+    connection = Http2Connection("x", 1000, None, lambda: None)
     connection.connection_made(transport)
     connection.data_received(frame(SETTINGS))
     transport.writes.clear()

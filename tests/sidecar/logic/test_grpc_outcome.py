@@ -58,7 +58,7 @@ def test_what_the_upstream_threw_away_is_told_also_when_it_comes_compressed() ->
         (6, Rejected("gRPC ALREADY_EXISTS: why")),
         (7, Hold("gRPC PERMISSION_DENIED: why")),
         (8, Rejected("gRPC RESOURCE_EXHAUSTED: why")),
-        (9, Rejected("gRPC FAILED_PRECONDITION: why")),
+        (9, Hold("why", looped=True)),
         (10, RetryLater(None, "gRPC ABORTED: why")),
         (11, RetryLater(None, "gRPC OUT_OF_RANGE: why")),
         (12, Hold("gRPC UNIMPLEMENTED: why")),
