@@ -44,8 +44,11 @@ SIDECAR = {
 
 
 @asynccontextmanager
-async def relayed(tmp_path: Path, compression: str) -> AsyncIterator[tuple[RecordingUpstream, str, str]]:
-    """A recording upstream, and the URLs of a sidecar process in front of it, for HTTP and for gRPC."""
+async def relayed(
+    tmp_path: Path, compression: str, **settings: str
+) -> AsyncIterator[tuple[RecordingUpstream, str, str]]:
+    """A recording upstream, and the URLs of a sidecar process in front of it, for HTTP and for gRPC. `settings` are more
+    environment variables for it."""
     otlp, rpc, api = free_port(), free_port(), free_port()
     async with RecordingUpstream() as upstream:
         config = tmp_path / "outrider.yaml"
@@ -55,6 +58,7 @@ async def relayed(tmp_path: Path, compression: str) -> AsyncIterator[tuple[Recor
             "OUTRIDER_OTLP_GRPC": f"127.0.0.1:{rpc}",
             "OUTRIDER_OTLP_HTTP": f"127.0.0.1:{otlp}",
             "OUTRIDER_API_LISTEN": f"127.0.0.1:{api}",
+            **settings,
         }
         log = tmp_path / "sidecar.log"
         with running(outrider("run", "--config", str(config)), log, environ):

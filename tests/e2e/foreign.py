@@ -1,0 +1,35 @@
+"""Programs in other languages, which `.ci/programs` builds from tests/e2e/programs.
+
+Where it has found no toolchain it says so. Locally the tests with that `language` are skipped, under CI left out (`conftest`).
+"""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+
+import pytest
+
+_THERE = Path(os.environ.get("OUTRIDER_PROGRAMS", Path.home() / ".cache/outrider/programs"))
+# For one second of work: no optimising compiler, no parallel collector.
+_QUICK = ["-XX:TieredStopAtLevel=1", "-XX:+UseSerialGC", "-Xmx128m"]
+_COMMANDS = {
+    "go": [str(_THERE / "go/send"), "send"],
+    "node": ["node", str(_THERE / "node/send.js")],
+    "java": ["java", *_QUICK, "-cp", f"{_THERE}/java:{_THERE}/java/lib/*", "Send"],
+}
+
+
+def missing() -> dict[str, str]:
+    """Languages without a toolchain here, with the sentence of `.ci/programs`."""
+    said = {language: _THERE / language / "missing" for language in _COMMANDS}
+    return {language: file.read_text().strip() for language, file in said.items() if file.exists()}
+
+
+def command(language: str) -> list[str]:
+    """What sends N of each signal, without the N. Skips the test where it is not built."""
+    if why := missing().get(language):
+        pytest.skip(why)
+    if not (_THERE / language / "pinned").exists():
+        pytest.skip(f"the program in {language} is not built: .ci/programs does it")
+    return _COMMANDS[language]
