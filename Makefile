@@ -4,7 +4,7 @@ BIN := .venv/bin
 # Bytecode is written at installation: without it every start compiles, and costs memory.
 PIP := env -u PYTHONDONTWRITEBYTECODE $(BIN)/python -m pip --disable-pip-version-check --quiet
 
-.PHONY: demo test check fmt bench reference lock clean
+.PHONY: demo test check fmt fuzz bench reference lock clean
 
 demo: .venv/demo ## two services, sidecars and a collector, until Ctrl-C
 	@$(BIN)/outrider demo
@@ -21,6 +21,9 @@ check: .venv/dev ## formatting, lint, types, generated files
 fmt: .venv/dev
 	$(BIN)/ruff format .
 	$(BIN)/ruff check --fix .
+
+fuzz: .venv/dev ## hostile bytes for FUZZ_SECONDS, reproducible by FUZZ_SEED, which is printed
+	$(BIN)/python -m tests.fuzz --seconds $(or $(FUZZ_SECONDS),60) $(if $(FUZZ_SEED),--seed $(FUZZ_SEED))
 
 bench: .venv/dev ## idle memory, start and CPU at rest, beside bare Python
 	$(BIN)/python -m bench

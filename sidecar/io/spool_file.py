@@ -28,6 +28,7 @@ anew (a death before that sends those rows twice).
 
 from __future__ import annotations
 
+import errno
 import fcntl
 import os
 import sqlite3
@@ -61,11 +62,15 @@ class SpoolFile:
         self.totals: Totals = {}
         self.found_broken: list[str] = []
         """What was wrong with the files when they were opened, a word each: `corrupt`, `torn_log`. Work goes on."""
+        self.lost: dict[str, int] = {}
+        """Rows that could not be read then, by upstream, as `rescue` tells."""
         self._reserve = reserve_of(max_bytes)
         self._max_pages = max(64, (max_bytes - self._reserve) // PAGE)
         self._quarantine_bytes = max_bytes // 16
         self._sync = "FULL" if full_sync else "NORMAL"
         self._now = now
+        self.last_id = 0
+        """The highest id that was in use when the file was opened."""
         self._lock = self._locked()
         try:
             self._open()
@@ -83,7 +88,8 @@ class SpoolFile:
             self.directory.mkdir(mode=0o700, parents=True, exist_ok=True)
             lock = os.open(self.directory / "lock", os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
         except OSError as error:
-            raise Unusable("unwritable", f"{self.directory}: {error.strerror}") from None
+            reason = "read_only" if error.errno == errno.EROFS else "unwritable"
+            raise Unusable(reason, f"{self.directory}: {error.strerror}") from None
         try:
             fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except OSError:
@@ -96,7 +102,7 @@ class SpoolFile:
             self._connect()
         except Corrupt:
             self.found_broken.append("corrupt")
-            self.rescue()
+            self.lost = self.rescue()
 
     def _connect(self) -> None:
         db = sqlite3.connect(self.directory / NAME, isolation_level=None, timeout=5.0, check_same_thread=False)
@@ -126,6 +132,7 @@ class SpoolFile:
                 if version == 0:
                     db.executescript(f"BEGIN IMMEDIATE; {SCHEMA} PRAGMA user_version={VERSION}; COMMIT;")
                 self.totals = self._count()
+                self.last_id = self._last_id()
                 self._checkpoint()
         except BaseException:
             db.close()
@@ -140,12 +147,10 @@ class SpoolFile:
         with translated():
             self.totals = self._count()
 
-    def last_id(self) -> int:
-        """The highest id that is in use."""
-        with translated():
-            (last,) = self._db.execute(
-                "SELECT max(coalesce((SELECT max(id) FROM batch), 0), coalesce((SELECT max(id) FROM quarantine), 0))"
-            ).fetchone()
+    def _last_id(self) -> int:
+        (last,) = self._db.execute(
+            "SELECT max(coalesce((SELECT max(id) FROM batch), 0), coalesce((SELECT max(id) FROM quarantine), 0))"
+        ).fetchone()
         return int(last)
 
     # Writing

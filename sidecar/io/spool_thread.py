@@ -200,12 +200,12 @@ class SpoolThread:
     def _open(self) -> None:
         try:
             file = self._opened()
-            self._last_id = file.last_id()
         except (Corrupt, Unusable) as error:
             self._fail(error)
             return
-        self._file, self._trouble = file, ""
+        self._file, self._trouble, self._last_id = file, "", file.last_id
         self._errors += file.found_broken
+        self._lose(file.lost)
 
     def _recover(self) -> None:
         """Try again by writing."""
