@@ -4,9 +4,11 @@ from __future__ import annotations
 
 import http.client
 import os
+import socket
 import subprocess
 import time
 from collections.abc import Sequence
+from pathlib import Path
 from typing import NamedTuple
 
 TICK = os.sysconf("SC_CLK_TCK")
@@ -20,11 +22,20 @@ class Memory(NamedTuple):
     uss: float
 
 
-def start(command: Sequence[str], environ: dict[str, str] | None = None) -> subprocess.Popen[bytes]:
-    """Bytecode is written and read as it is once installed."""
-    environ = {**os.environ, **(environ or {})}
+def start(command: Sequence[str], cwd: Path | None = None, log: Path | None = None) -> subprocess.Popen[bytes]:
+    """Bytecode is written and read as it is once installed; no configuration comes from our environment."""
+    environ = {name: value for name, value in os.environ.items() if not name.startswith(("OUTRIDER_", "OTEL_"))}
     environ.pop("PYTHONDONTWRITEBYTECODE", None)
-    return subprocess.Popen(command, env=environ, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
+    if cwd is not None:
+        environ["PYTHONPATH"] = str(cwd)
+    with open(log or os.devnull, "ab") as output:
+        return subprocess.Popen(command, env=environ, cwd=cwd, stdout=output, stderr=output)
+
+
+def free_port() -> int:
+    with socket.socket() as free:
+        free.bind(("127.0.0.1", 0))
+        return int(free.getsockname()[1])
 
 
 def stop(process: subprocess.Popen[bytes]) -> None:
@@ -51,6 +62,15 @@ def cpu_seconds(pid: int) -> float:
     with open(f"/proc/{pid}/stat", encoding="utf-8") as stat:
         rest = stat.read().rpartition(")")[2].split()
     return (int(rest[11]) + int(rest[12])) / TICK
+
+
+def peak(pid: int) -> float:
+    """MB: the most that was ever resident."""
+    with open(f"/proc/{pid}/status", encoding="utf-8") as status:
+        for line in status:
+            if line.startswith("VmHWM:"):
+                return round(int(line.split()[1]) * 1024 / 1e6, 1)
+    raise ProcessLookupError(pid)
 
 
 def until_200(port: int, method: str, path: str, headers: dict[str, str], since: float, limit: float = 15) -> float:

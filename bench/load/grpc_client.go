@@ -39,7 +39,7 @@ type grpcConn struct {
 type grpcStream struct {
 	conn   *grpcConn
 	window int
-	size   int // of the answer's message, with its prefix
+	answer []byte // a message with its prefix
 	code   string
 	ended  bool
 	done   chan error
@@ -69,8 +69,8 @@ func (s *grpcStream) call(framed []byte) (string, error) {
 		return "no grpc-status", nil
 	case code > 0:
 		return grpcCodes[code], nil
-	case s.size > framePrefix:
-		return "partial success", nil
+	case len(s.answer) > framePrefix && rejects(s.answer[framePrefix:]):
+		return partialSuccess, nil
 	}
 	return "200", nil
 }
@@ -118,7 +118,7 @@ func (c *grpcConn) send(stream *grpcStream, framed []byte) error {
 	}
 	id := c.next
 	c.next += 2
-	stream.window, stream.size, stream.code, stream.ended = c.initial, 0, "", false
+	stream.window, stream.answer, stream.code, stream.ended = c.initial, stream.answer[:0], "", false
 	c.streams[id] = stream
 	c.out = appendFrame(c.out[:0], frameHeaders, flagEndHeaders, id, c.requestHeaders())
 	for !stream.ended {
@@ -207,7 +207,7 @@ func (c *grpcConn) take(conn net.Conn, frames *frames, read frame) error {
 		}
 	case frameData:
 		if stream != nil {
-			stream.size += len(read.payload)
+			stream.answer = append(stream.answer, read.payload...)
 		}
 		if size := len(read.payload); size > 0 { // answers are a few bytes: no use in saving these up
 			conn.Write(appendWindowUpdate(nil, 0, size))

@@ -7,6 +7,7 @@ import (
 	"fmt"
 	"io"
 	"net"
+	"slices"
 	"strconv"
 )
 
@@ -67,6 +68,7 @@ type httpCaller struct {
 	reader  *bufio.Reader
 	out     []byte
 	first   []byte
+	body    []byte
 }
 
 func (c *httpCaller) call(framed []byte) (string, error) {
@@ -97,15 +99,16 @@ func (c *httpCaller) exchange(body []byte) (string, error) {
 		return "", err
 	}
 	c.first = answer.first
-	if _, err := c.reader.Discard(answer.length); err != nil {
+	c.body = slices.Grow(c.body[:0], answer.length)[:answer.length]
+	if _, err := io.ReadFull(c.reader, c.body); err != nil {
 		return "", err
 	}
 	if len(answer.first) < 12 {
 		return "", errHTTP
 	}
 	status := string(answer.first[9:12])
-	if status == "200" && answer.length > 0 {
-		status = "partial success"
+	if status == "200" && rejects(c.body) {
+		status = partialSuccess
 	}
 	if answer.close {
 		c.stop()

@@ -71,3 +71,16 @@ func each(b []byte, found func(number int, value []byte) error) error {
 	}
 	return nil
 }
+
+const partialSuccess = "partial success"
+
+// rejects tells whether an ExportTraceServiceResponse says that something was not accepted. An empty partial_success, which
+// the Collector sends, says nothing.
+func rejects(response []byte) bool {
+	said := false
+	err := each(response, func(number int, value []byte) error {
+		said = said || len(value) > 0
+		return nil
+	})
+	return said || err != nil
+}

@@ -64,7 +64,7 @@ func send(args []string) error {
 	streams := flags.Int("streams", 1, "requests in the air on each gRPC connection")
 	seconds := flags.Float64("seconds", 3, "")
 	rate := flags.Float64("rate", 0, "requests a second in all; 0: as fast as they are answered")
-	first := flags.Uint64("first", 0, "number of the first span")
+	first := flags.Uint64("first", 1, "number of the first span")
 	flags.Parse(args)
 	debug.SetGCPercent(400)
 

@@ -6,7 +6,7 @@ import (
 	"math/rand"
 )
 
-// A span's id is its number, mixed by a bijection (splitmix64's finalizer) so that it compresses as badly as a real one.
+// A span's id is its number, from 1 (an id of zeros is none), mixed by a bijection (splitmix64's finalizer) so that it compresses as badly as a real one.
 
 func mix(v uint64) uint64 {
 	v ^= v >> 30

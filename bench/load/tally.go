@@ -22,13 +22,14 @@ type counts struct {
 	Distinct   int `json:"distinct"`   // of those that load sent
 	Duplicates int `json:"duplicates"` // of those that load sent, beyond the first time
 	Foreign    int `json:"foreign"`    // not sent by load
-	Spliced    int `json:"spliced"`    // resources with the attribute that a relay was told to add
-	Malformed  int `json:"malformed"`  // requests
-	Bytes      int `json:"bytes"`      // on the wire
-	Inflated   int `json:"inflated"`   // as protobuf
+	Resources  int `json:"resources"`
+	Spliced    int `json:"spliced"`   // of them, with the attribute that a relay was told to add
+	Malformed  int `json:"malformed"` // requests
+	Bytes      int `json:"bytes"`     // on the wire
+	Inflated   int `json:"inflated"`  // as protobuf
 }
 
-// added is the attribute that a relay adds to each Resource: KeyValue.key, as it is encoded.
+// added is the key of an attribute that a relay adds to each Resource.
 const added = "k8s.pod.name"
 
 // take counts one ExportTraceServiceRequest.
@@ -50,6 +51,7 @@ func (t *tally) resourceSpans(number int, value []byte) error {
 	return each(value, func(number int, value []byte) error {
 		switch number {
 		case 1:
+			t.count.Resources++
 			return each(value, t.resourceAttribute)
 		case 2:
 			return each(value, t.scopeSpans)
@@ -59,10 +61,15 @@ func (t *tally) resourceSpans(number int, value []byte) error {
 }
 
 func (t *tally) resourceAttribute(number int, value []byte) error {
-	if number == 1 && len(value) > 2+len(added) && string(value[2:2+len(added)]) == added {
-		t.count.Spliced++
+	if number != 1 {
+		return nil
 	}
-	return nil
+	return each(value, func(number int, value []byte) error {
+		if number == 1 && string(value) == added {
+			t.count.Spliced++
+		}
+		return nil
+	})
 }
 
 func (t *tally) scopeSpans(number int, value []byte) error {
