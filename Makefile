@@ -22,8 +22,10 @@ fmt: .venv/dev
 	$(BIN)/ruff format .
 	$(BIN)/ruff check --fix .
 
-bench: .venv/dev ## idle memory, start and CPU at rest, beside bare Python
-	$(BIN)/python -m bench
+bench: .venv/dev ## at rest, and the relay beside the OpenTelemetry Collector: half an hour; needs Go and nginx
+	.ci/tools
+	$(BIN)/python -m bench rest
+	$(BIN)/python -m bench relay --publish
 
 reference: .venv/dev ## writes docs/reference/ and dashboards/generated/ anew
 	$(BIN)/python docs/generate.py

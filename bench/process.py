@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import NamedTuple
 
 TICK = os.sysconf("SC_CLK_TCK")
+LIMIT = 15.0
 
 
 class Memory(NamedTuple):
@@ -73,9 +74,18 @@ def peak(pid: int) -> float:
     raise ProcessLookupError(pid)
 
 
-def until_200(port: int, method: str, path: str, headers: dict[str, str], since: float, limit: float = 15) -> float:
-    """Milliseconds from `since` (perf_counter) until a request is answered 200; asks every millisecond."""
-    while time.perf_counter() - since < limit:
+def until_200(
+    port: int,
+    method: str,
+    path: str,
+    headers: dict[str, str],
+    since: float,
+    process: subprocess.Popen[bytes] | None = None,
+) -> float:
+    """Milliseconds from `since` (perf_counter) until a request is answered 200; asks every millisecond, for 15 s at most or
+    until the process has ended. Raises `TimeoutError`."""
+    until = time.perf_counter() + LIMIT
+    while time.perf_counter() < until and (process is None or process.poll() is None):
         connection = http.client.HTTPConnection("127.0.0.1", port, timeout=2)
         try:
             connection.request(method, path, body=b"" if method == "POST" else None, headers=headers)
@@ -85,4 +95,4 @@ def until_200(port: int, method: str, path: str, headers: dict[str, str], since:
             time.sleep(0.001)
         finally:
             connection.close()
-    raise TimeoutError(f"{method} {path} on port {port} was not answered 200 within {limit} s")
+    raise TimeoutError(f"{method} {path} on port {port} was not answered 200 within {LIMIT} s, or its process ended")

@@ -28,7 +28,7 @@ def profile(subject: Subject, cell: Cell, seconds: float) -> str:
         command = [python, "-m", "cProfile", "-o", str(directory / "profile"), *rest]
         process = start(command, subject.root, directory / "log")
         try:
-            until_200(ports.http, "POST", "/v1/traces", PROTOBUF, 0.0, limit=float("inf"))
+            until_200(ports.http, "POST", "/v1/traces", PROTOBUF, 0.0, process)
             port = ports.http if cell.protocol == "http" else ports.grpc
             done = traffic.sent(traffic.send(cell, port, WARM + seconds, 1))
         finally:

@@ -89,7 +89,7 @@ def _started(subject: Subject, cell: Cell, sink: Sink, directory: Path) -> Itera
     since = time.perf_counter()
     process = start(command, subject.root, log)
     try:
-        first_ok = until_200(ports.http, "POST", "/v1/traces", PROTOBUF, since)
+        first_ok = until_200(ports.http, "POST", "/v1/traces", PROTOBUF, since, process)
         yield process.pid, ports, first_ok
     except (OSError, subprocess.SubprocessError) as error:
         raise RuntimeError(f"{subject.name}: {error}\n{log.read_text(errors='replace')[-2000:]}") from error

@@ -112,7 +112,7 @@ func (w *worker) run(p *plan, due time.Time) {
 		if p.every == 0 {
 			due = now
 		}
-		if !due.Before(p.until) || now.After(p.until) {
+		if !due.Before(p.until) || now.After(p.until.Add(answerWait)) {
 			return
 		}
 		time.Sleep(due.Sub(now))
