@@ -25,8 +25,10 @@ fmt: .venv/dev
 fuzz: .venv/dev ## hostile bytes for FUZZ_SECONDS, reproducible by FUZZ_SEED, which is printed
 	$(BIN)/python -m tests.fuzz --seconds $(or $(FUZZ_SECONDS),60) $(if $(FUZZ_SEED),--seed $(FUZZ_SEED))
 
-bench: .venv/dev ## idle memory, start and CPU at rest, beside bare Python
-	$(BIN)/python -m bench
+bench: .venv/dev ## at rest, and the relay beside the OpenTelemetry Collector: half an hour; needs Go and nginx
+	.ci/tools
+	$(BIN)/python -m bench rest
+	$(BIN)/python -m bench relay --publish
 
 reference: .venv/dev ## writes docs/reference/ and dashboards/generated/ anew
 	$(BIN)/python docs/generate.py

@@ -4,12 +4,15 @@ from __future__ import annotations
 
 import http.client
 import os
+import socket
 import subprocess
 import time
 from collections.abc import Sequence
+from pathlib import Path
 from typing import NamedTuple
 
 TICK = os.sysconf("SC_CLK_TCK")
+LIMIT = 15.0
 
 
 class Memory(NamedTuple):
@@ -20,11 +23,20 @@ class Memory(NamedTuple):
     uss: float
 
 
-def start(command: Sequence[str], environ: dict[str, str] | None = None) -> subprocess.Popen[bytes]:
-    """Bytecode is written and read as it is once installed."""
-    environ = {**os.environ, **(environ or {})}
+def start(command: Sequence[str], cwd: Path | None = None, log: Path | None = None) -> subprocess.Popen[bytes]:
+    """Bytecode is written and read as it is once installed; no configuration comes from our environment."""
+    environ = {name: value for name, value in os.environ.items() if not name.startswith(("OUTRIDER_", "OTEL_"))}
     environ.pop("PYTHONDONTWRITEBYTECODE", None)
-    return subprocess.Popen(command, env=environ, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
+    if cwd is not None:
+        environ["PYTHONPATH"] = str(cwd)
+    with open(log or os.devnull, "ab") as output:
+        return subprocess.Popen(command, env=environ, cwd=cwd, stdout=output, stderr=output)
+
+
+def free_port() -> int:
+    with socket.socket() as free:
+        free.bind(("127.0.0.1", 0))
+        return int(free.getsockname()[1])
 
 
 def stop(process: subprocess.Popen[bytes]) -> None:
@@ -53,9 +65,27 @@ def cpu_seconds(pid: int) -> float:
     return (int(rest[11]) + int(rest[12])) / TICK
 
 
-def until_200(port: int, method: str, path: str, headers: dict[str, str], since: float, limit: float = 15) -> float:
-    """Milliseconds from `since` (perf_counter) until a request is answered 200; asks every millisecond."""
-    while time.perf_counter() - since < limit:
+def peak(pid: int) -> float:
+    """MB: the most that was ever resident."""
+    with open(f"/proc/{pid}/status", encoding="utf-8") as status:
+        for line in status:
+            if line.startswith("VmHWM:"):
+                return round(int(line.split()[1]) * 1024 / 1e6, 1)
+    raise ProcessLookupError(pid)
+
+
+def until_200(
+    port: int,
+    method: str,
+    path: str,
+    headers: dict[str, str],
+    since: float,
+    process: subprocess.Popen[bytes] | None = None,
+) -> float:
+    """Milliseconds from `since` (perf_counter) until a request is answered 200; asks every millisecond, for 15 s at most or
+    until the process has ended. Raises `TimeoutError`."""
+    until = time.perf_counter() + LIMIT
+    while time.perf_counter() < until and (process is None or process.poll() is None):
         connection = http.client.HTTPConnection("127.0.0.1", port, timeout=2)
         try:
             connection.request(method, path, body=b"" if method == "POST" else None, headers=headers)
@@ -65,4 +95,4 @@ def until_200(port: int, method: str, path: str, headers: dict[str, str], since:
             time.sleep(0.001)
         finally:
             connection.close()
-    raise TimeoutError(f"{method} {path} on port {port} was not answered 200 within {limit} s")
+    raise TimeoutError(f"{method} {path} on port {port} was not answered 200 within {LIMIT} s, or its process ended")

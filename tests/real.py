@@ -2,19 +2,15 @@
 
 from __future__ import annotations
 
-import os
-import shutil
-
 import pytest
 
-# Debian keeps servers where a user's PATH does not look.
-_PLACES = os.pathsep.join([os.environ.get("PATH", ""), "/usr/sbin", "/sbin"])
+from bench.programs import program
 
 
-def require(binary: str, *places: str) -> str:
-    """The program's path, also from other `places`. Without it the test is skipped with the reason; in CI (`CI=true`) it
-    fails."""
-    found = shutil.which(binary, path=os.pathsep.join([_PLACES, *places]))
+def require(binary: str) -> str:
+    """The program's path: a system's, or one that `.ci/tools` builds (h2spec, otelcol). Without it the test is skipped with the
+    reason; in CI (`CI=true`) it fails."""
+    found = program(binary)
     if found is None:
         pytest.skip(f"{binary} is not installed")
     return found

@@ -2,4 +2,7 @@
 
 package tools
 
-import _ "github.com/summerwind/h2spec/cmd/h2spec"
+import (
+	_ "github.com/summerwind/h2spec/cmd/h2spec"
+	_ "go.opentelemetry.io/collector/cmd/builder"
+)

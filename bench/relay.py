@@ -1,0 +1,107 @@
+"""`python -m bench relay`: Outrider's relay beside the OpenTelemetry Collector and nginx, in interleaved runs."""
+
+from __future__ import annotations
+
+import argparse
+import fnmatch
+import sys
+import time
+from pathlib import Path
+
+import msgspec
+
+from . import profile, results, tables
+from .cells import Cell, matrix
+from .run import BEFORE, RECOVER, WARM, measure, stay_on_the_load_core
+from .subjects import OUTRIDER, SUBJECTS, Subject, outrider
+
+SECONDS = 3.0
+RUNS = 3
+AROUND = 1.5
+"""Seconds that a run takes beside its load: start, drain, end."""
+
+
+def arguments(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument("--only", action="append", metavar="CELL", help="cells by name; * and ? are wildcards")
+    parser.add_argument("--subject", action="append", metavar="NAME", help="subjects by name, with wildcards")
+    parser.add_argument("--seconds", type=float, default=SECONDS, help="of load in each run")
+    parser.add_argument("--runs", type=int, default=RUNS, help="of each subject in each cell; an outage has one")
+    parser.add_argument("--outage", type=float, help="seconds that the upstream is gone, instead of 60")
+    parser.add_argument("--upstream", choices=("http", "grpc"), help="send by one protocol only")
+    parser.add_argument(
+        "--beside", type=Path, metavar="CHECKOUT", help="another checkout of Outrider, as one more subject"
+    )
+    parser.add_argument(
+        "--profile", action="store_true", help="where Outrider's time goes in these cells, and nothing else"
+    )
+    parser.add_argument("--publish", action="store_true", help="write bench/results.json and bench/RESULTS.md")
+    parser.add_argument("--list", action="store_true", help="the plan only")
+
+
+def main(options: argparse.Namespace) -> int:
+    cells = [
+        _with_outage(cell, options.outage) for cell in matrix(options.upstream) if _chosen(cell.name, options.only)
+    ]
+    subjects = [subject for subject in SUBJECTS if _chosen(subject.name, options.subject)]
+    if options.beside:
+        beside = options.beside.resolve()
+        subjects.append(outrider(f"outrider of {beside.name}", beside))
+    if not cells or not subjects:
+        print("no such cell or subject; --list shows them", file=sys.stderr)
+        return 2
+    stay_on_the_load_core()
+    if options.profile:
+        for cell in cells:
+            print(f"\n{cell.name}\n{profile.profile(OUTRIDER, cell, options.seconds)}")
+        return 0
+    _plan(cells, subjects, options.seconds, options.runs)
+    return 0 if options.list else _measure(cells, subjects, options)
+
+
+def _chosen(name: str, wanted: list[str] | None) -> bool:
+    return not wanted or any(fnmatch.fnmatchcase(name, pattern) for pattern in wanted)
+
+
+def _with_outage(cell: Cell, seconds: float | None) -> Cell:
+    return msgspec.structs.replace(cell, outage=seconds) if cell.outage and seconds else cell
+
+
+def _turns(cell: Cell, runs: int) -> int:
+    return 1 if cell.outage else runs
+
+
+def _plan(cells: list[Cell], subjects: list[Subject], seconds: float, runs: int) -> None:
+    whole = 0.0
+    for cell in cells:
+        chosen = [subject.name for subject in subjects if subject.takes(cell)]
+        each = WARM + AROUND + (BEFORE + cell.outage + RECOVER if cell.outage else seconds)
+        took = each * len(chosen) * _turns(cell, runs)
+        whole += took
+        print(f"{cell.name:26} {took:4.0f} s  {', '.join(chosen)}")
+    print(f"about {whole / 60:.1f} minutes", flush=True)
+
+
+def _measure(cells: list[Cell], subjects: list[Subject], options: argparse.Namespace) -> int:
+    found = results.begin(options.seconds, options.runs)
+    began = time.monotonic()
+    for cell in cells:
+        by_subject = found.cells.setdefault(cell.name, {})
+        for _ in range(_turns(cell, options.runs)):
+            for subject in subjects:
+                if not subject.takes(cell):
+                    continue
+                try:
+                    run = measure(subject, cell, options.seconds)
+                except (RuntimeError, OSError) as error:
+                    found.failed.append(f"{cell.name}, {subject.name}: {error}")
+                    print(f"failed: {found.failed[-1]}", file=sys.stderr)
+                else:
+                    by_subject.setdefault(subject.name, []).append(run)
+        if options.publish:
+            results.save(found)
+        print(f"{time.monotonic() - began:5.0f} s  {cell.name}", file=sys.stderr, flush=True)
+    shown = list(tables.lines(cells, found.cells))
+    print("\n".join(shown))
+    if options.publish:
+        results.publish(found, [*shown, *(f"\nFailed: {said}" for said in found.failed)])
+    return 1 if found.failed else 0
