@@ -41,15 +41,18 @@ class Sidecar:
         self.log = folder / f"{name}.log"
 
     @contextmanager
-    def start(self, endpoint: str, *, spooled: bool = False, metrics: str = "10m") -> Iterator[None]:
+    def start(
+        self, endpoint: str, *, protocol: str = "http/protobuf", spooled: bool = False, metrics: str = "10m"
+    ) -> Iterator[None]:
         environ = {
             "OUTRIDER_SERVICE_INSTANCE": self.name,
             "OUTRIDER_OTLP_HTTP": f"0.0.0.0:{self.http}",
-            "OUTRIDER_OTLP_GRPC": f"127.0.0.1:{self.rpc}",
+            "OUTRIDER_OTLP_GRPC": f"0.0.0.0:{self.rpc}",
             "OUTRIDER_API_LISTEN": f"127.0.0.1:{self.api}",
             "OUTRIDER_METRICS_INTERVAL": metrics,
             "OUTRIDER_DRAIN": "100ms",
             "OTEL_EXPORTER_OTLP_ENDPOINT": endpoint,
+            "OTEL_EXPORTER_OTLP_PROTOCOL": protocol,
             **({"OUTRIDER_SPOOL_PATH": str(self.spool)} if spooled else {}),
         }
         with running(outrider("run"), self.log, environ):
@@ -135,11 +138,13 @@ def test_an_own_listener_is_no_upstream_that_can_be_configured(host: str) -> Non
     )
 
 
-@pytest.mark.parametrize("spooled", [False, True])
+@pytest.mark.parametrize(("protocol", "spooled"), [("http/protobuf", True), ("grpc", False)])
 @pytest.mark.parametrize("host", [*own_names(), *own_addresses()])
-def test_an_upstream_that_turns_out_to_be_ourselves_is_held(tmp_path: Path, host: str, spooled: bool) -> None:
+def test_an_upstream_that_turns_out_to_be_ourselves_is_held(
+    tmp_path: Path, host: str, protocol: str, spooled: bool
+) -> None:
     me = Sidecar("me", tmp_path)
-    with me.start(f"http://{host}:{me.http}", spooled=spooled):
+    with me.start(f"http://{host}:{me.rpc if protocol == 'grpc' else me.http}", protocol=protocol, spooled=spooled):
         answers = [over_http(me, spans()) for _ in range(REQUESTS)]
         ((status, said),) = set(answers)
         assert re.fullmatch(r"508 this upstream is this sidecar's own listener \(me~[0-9a-f]{8}\)", f"{status} {said}")
@@ -148,15 +153,23 @@ def test_an_upstream_that_turns_out_to_be_ourselves_is_held(tmp_path: Path, host
 
 
 @pytest.mark.parametrize(
-    ("names", "send", "spooled"),
-    [("ab", over_http, True), ("ab", over_grpc, False), ("abc", over_http, False), ("abc", over_grpc, True)],
+    ("names", "send", "protocol", "spooled"),
+    [
+        ("ab", over_http, "http/protobuf", True),
+        ("ab", over_grpc, "grpc", False),
+        ("abc", over_http, "grpc", True),
+        ("abc", over_grpc, "http/protobuf", False),
+    ],
 )
-def test_sidecars_in_a_circle_all_say_so_after_one_round(tmp_path: Path, names: str, send: Send, spooled: bool) -> None:
+def test_sidecars_in_a_circle_all_say_so_after_one_round(
+    tmp_path: Path, names: str, send: Send, protocol: str, spooled: bool
+) -> None:
     circle = [Sidecar(name, tmp_path) for name in names]
     with ExitStack() as stack:
         for n, sidecar in enumerate(circle):
             there = circle[(n + 1) % len(circle)]
-            stack.enter_context(sidecar.start(f"http://127.0.0.1:{there.http}", spooled=spooled))
+            url = f"http://127.0.0.1:{there.rpc if protocol == 'grpc' else there.http}"
+            stack.enter_context(sidecar.start(url, protocol=protocol, spooled=spooled))
         first = circle[0]
         answers = [send(first, spans()) for _ in range(REQUESTS)]
         ((status, said),) = set(answers)
