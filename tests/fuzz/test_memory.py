@@ -197,5 +197,11 @@ def test_a_header_block_becomes_no_more_than_the_list_that_was_offered(parts: li
     assert within(64 * KIB, work)
 
 
+def test_a_resource_of_many_different_keys_is_held_once_more_and_none_of_its_keys() -> None:
+    body = field(1, field(1, b"".join(field(1, field(1, b"%x" % number)) for number in range(20_000))))
+    splicer = Splicer(ADDED)
+    assert peak(lambda: splicer.read(Signal.TRACES, body)) <= 4 * len(body) + SMALL
+
+
 def test_the_measure_sees_what_is_held() -> None:
     assert peak(lambda: pack("100000x")) >= 100_000
