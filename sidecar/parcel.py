@@ -33,7 +33,7 @@ class Upstream(msgspec.Struct, frozen=True):
 
 class UpstreamView(msgspec.Struct, frozen=True):
     """For `/status` and `/metrics`. `retry_in` is seconds until the next trial; None while all is well. The queue is what
-    waits in the spool; `oldest` unix seconds."""
+    waits in the spool and in memory; `oldest` unix seconds."""
 
     name: str
     required: bool

@@ -13,8 +13,6 @@ from datetime import UTC, datetime
 from pathlib import Path
 from zlib import crc32
 
-from .logic.scalars import show_bytes
-
 
 def arguments(made: argparse.ArgumentParser) -> None:
     actions = made.add_subparsers(title="actions", metavar="ACTION", required=True)
@@ -54,12 +52,11 @@ def ls(options: argparse.Namespace) -> int:
         "SELECT upstream, signal, count(*), sum(size), min(written) FROM batch GROUP BY 1, 2 ORDER BY 1, 2"
     )
     for upstream, signal, number, size, oldest in rows:
-        print(f"{upstream}  {signal}  {number} requests  {show_bytes(size)}  oldest {_time(oldest)}")
+        print(f"{upstream}  {signal}  {_number(number, 'request')}  {_size(size)}  oldest {_time(oldest)}")
     aside = db.execute("SELECT id, upstream, signal, items, size, reason, moved FROM quarantine ORDER BY id")
     for number, upstream, signal, items, size, reason, moved in aside:
-        print(
-            f"quarantined {number}  {upstream}  {signal}  {items} items  {show_bytes(size)}  {_time(moved)}  {reason}"
-        )
+        what = f"{_number(items, 'item')}  {_size(size)}"
+        print(f"quarantined {number}  {upstream}  {signal}  {what}  {_time(moved)}  {reason}")
     db.close()
     return 0
 
@@ -75,7 +72,7 @@ def verify(options: argparse.Namespace) -> int:
     db.close()
     for problem in problems:
         print(problem)
-    print(f"{rows} rows, {len(problems)} problems")
+    print(f"{_number(rows, 'row')}, {_number(len(problems), 'problem')}")
     return 1 if problems else 0
 
 
@@ -90,7 +87,7 @@ def export(options: argparse.Namespace) -> int:
         (to / f"{row:012d}-{safe}-{signal}.pb").write_bytes(body)
         number += 1
     db.close()
-    print(f"{number} requests written to {to}")
+    print(f"{_number(number, 'request')} written to {to}")
     return 0
 
 
@@ -100,10 +97,21 @@ def purge(options: argparse.Namespace) -> int:
     options.look(options.path).close()
     file = SpoolFile(options.path, 1 << 40, full_sync=True, now=time.time)
     try:
-        print(f"{file.purge(options.upstream)} rows deleted")
+        print(f"{_number(file.purge(options.upstream), 'row')} deleted")
     finally:
         file.close()
     return 0
+
+
+def _number(number: int, what: str) -> str:
+    return f"{number} {what}{'s' * (number != 1)}"
+
+
+def _size(size: int) -> str:
+    for unit, bytes_in_it in (("GiB", 1 << 30), ("MiB", 1 << 20), ("KiB", 1 << 10)):
+        if size >= bytes_in_it:
+            return f"{size / bytes_in_it:.1f} {unit}"
+    return f"{size} bytes"
 
 
 def _time(seconds: float) -> str:

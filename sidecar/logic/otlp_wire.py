@@ -18,7 +18,7 @@ parent an error without a check on each field.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Container, Mapping
 
 from ..model.signals import Signal
 from .protobuf import (
@@ -213,12 +213,12 @@ class Splicer:
         return encode_field(FIELD_1, bytes(blob) + self._missing(bytes(blob))) + rest
 
     def _missing(self, blob: bytes) -> bytes:
-        there = _keys(blob)
+        there = _keys(blob, self._entries)
         return b"".join([entry for key, entry in self._entries.items() if key not in there])
 
 
-def _keys(resource: bytes) -> set[bytes]:
-    """The attribute keys of a serialized Resource, as they are written."""
+def _keys(resource: bytes, wanted: Container[bytes]) -> set[bytes]:
+    """The attribute keys of a serialized Resource that are wanted; it may have millions of others."""
     keys = set()
     p = 0
     while p < len(resource):
@@ -231,7 +231,8 @@ def _keys(resource: bytes) -> set[bytes]:
             if tag == FIELD_1:
                 key = resource[start:q]  # the last one counts
         check_end(q, p)
-        keys.add(key)
+        if key in wanted:
+            keys.add(key)
     check_end(p, len(resource))
     return keys
 

@@ -149,6 +149,20 @@ async def test_an_upstream_that_is_down_is_said_once_and_so_is_its_return() -> N
             assert failed[0]["to"] == f"upstream 127.0.0.1:{upstream.port}"
 
 
+async def test_an_upstreams_rates_and_losses_are_in_status_and_its_state_in_the_metrics() -> None:
+    async with RecordingUpstream() as upstream:
+        environ = {"OTEL_EXPORTER_OTLP_ENDPOINT": upstream.url}
+        async with running(settings(environ)) as (daemon, _):
+            await until(lambda: (relay := daemon.status().relay[0]).rates and relay.rates.out_items_per_s > 0)
+            upstream.answer = lambda path, body: (400, {}, b"")
+            await until(lambda: daemon.status().relay[0].lost)
+            assert set(daemon.status().relay[0].lost) == {"rejected"}
+            state = next(m for m in daemon.metrics() if m.name == "outrider.relay.upstream.state")
+            assert [(dict(point.attributes), point.value) for point in state.points] == [
+                ({"upstream": f"127.0.0.1:{upstream.port}"}, 0)
+            ]
+
+
 async def test_without_an_upstream_otlp_stays_closed_and_that_is_said_once() -> None:
     async with running(settings()) as (daemon, events):
         await until(lambda: events.named("otlp closed"))

@@ -32,18 +32,18 @@ def test_ls_verify_and_export_work_beside_a_running_sidecar_and_purge_does_not(t
     assert spool("ls", "--path", str(path)) == (
         0,
         (
-            "gw:1  traces  1 requests  1KiB  oldest 1970-01-01T00:01:00Z\n"
-            "old  traces  1 requests  1KiB  oldest 1970-01-01T00:02:00Z\n"
-            "quarantined 3  gw:1  logs  1 items  1KiB  1970-01-02T00:00:00Z  HTTP 400: no\n"
+            "gw:1  traces  1 request  1.0 KiB  oldest 1970-01-01T00:01:00Z\n"
+            "old  traces  1 request  1.0 KiB  oldest 1970-01-01T00:02:00Z\n"
+            "quarantined 3  gw:1  logs  1 item  1.0 KiB  1970-01-02T00:00:00Z  HTTP 400: no\n"
         ),
     )
     assert spool("verify", "--path", str(path)) == (0, "2 rows, 0 problems\n")
     code, out = spool("export", "--path", str(path), "--to", str(tmp_path / "out"), "--upstream", "gw:1")
-    assert (code, out) == (0, f"1 requests written to {tmp_path / 'out'}\n")
+    assert (code, out) == (0, f"1 request written to {tmp_path / 'out'}\n")
     assert (tmp_path / "out" / "000000000001-gw_1-traces.pb").read_bytes() == b"1" * 1024
     assert spool("purge", "--path", str(path)) == (1, f"outrider spool: {path} is in use by another process\n")
     file.close()
-    assert spool("purge", "--path", str(path), "--upstream", "old") == (0, "1 rows deleted\n")
+    assert spool("purge", "--path", str(path), "--upstream", "old") == (0, "1 row deleted\n")
     assert spool("purge", "--path", str(path)) == (0, "2 rows deleted\n")
     assert spool("ls", "--path", str(path)) == (0, "")
 
@@ -52,7 +52,7 @@ def test_verify_finds_a_body_that_has_changed(tmp_path: Path) -> None:
     filled(tmp_path).close()
     raw = (tmp_path / NAME).read_bytes()
     (tmp_path / NAME).write_bytes(raw.replace(b"1" * 1024, b"1" * 1023 + b"2"))
-    assert spool("verify", "--path", str(tmp_path)) == (1, "row 1 is corrupt\n2 rows, 1 problems\n")
+    assert spool("verify", "--path", str(tmp_path)) == (1, "row 1 is corrupt\n2 rows, 1 problem\n")
 
 
 def test_what_is_not_there_is_said(tmp_path: Path) -> None:
