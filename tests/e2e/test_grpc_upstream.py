@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import asyncio
 import json
-import os
 from collections import Counter
 from collections.abc import AsyncIterator, Iterator
 from contextlib import asynccontextmanager, contextmanager
@@ -23,8 +22,6 @@ from tests.e2e.processes import eventually, free_port, get, outrider, running
 from tests.e2e.test_otlp_sdk import MANY, exporters_over_grpc, send_points, send_records, send_spans
 from tests.fakes import GrpcUpstream, RecordingUpstream
 from tests.real import require
-
-TOOLS = os.environ.get("OUTRIDER_TOOLS", str(Path.home() / ".cache/outrider/tools"))
 
 
 class Sidecar:
@@ -211,7 +208,7 @@ async def collector(folder: Path, upstream: RecordingUpstream) -> AsyncIterator[
         )
     )
     log = folder / "otelcol.log"
-    with running([require("otelcol", TOOLS), "--config", f"file:{config}"], log):
+    with running([require("otelcol"), "--config", f"file:{config}"], log):
         await asyncio.to_thread(eventually, lambda: "Everything is ready" in log.read_text(), 30)
         yield port
 
