@@ -36,11 +36,13 @@ def service(plan: Plan, instance: Instance, database: Path) -> Command:
 
 
 def telemetry(instance: Instance) -> dict[str, str]:
-    """An instrumented service needs to know no more than its own name and its sidecar's port."""
+    """An instrumented service needs to know no more than its own name, its sidecar's port and what is spoken there."""
+    port = instance.grpc_port if instance.speaks_grpc else instance.otlp_port
     return {
         "OTEL_SERVICE_NAME": instance.service,
         "OTEL_RESOURCE_ATTRIBUTES": f"service.instance.id={instance.name}",
-        "OTEL_EXPORTER_OTLP_ENDPOINT": f"http://{HOST}:{instance.otlp_port}",
+        "OTEL_EXPORTER_OTLP_ENDPOINT": f"http://{HOST}:{port}",
+        "OTEL_EXPORTER_OTLP_PROTOCOL": "grpc" if instance.speaks_grpc else "http/protobuf",
         "OTEL_BSP_SCHEDULE_DELAY": "1000",
         "OTEL_METRIC_EXPORT_INTERVAL": "5000",
     }
@@ -51,8 +53,8 @@ def sidecar(config: Path) -> Command:
 
 
 def collector(plan: Plan, database: Path) -> Command:
-    listen = f"{HOST}:{plan.collector_port}"
-    return Command((PYTHON, "-m", "sidecar", "collector", "--listen", listen, "--db", str(database)))
+    listen = ("--listen", f"{HOST}:{plan.collector_port}", "--grpc", f"{HOST}:{plan.collector_grpc_port}")
+    return Command((PYTHON, "-m", "sidecar", "collector", *listen, "--db", str(database)))
 
 
 def traffic(plan: Plan, rate: float) -> Command:

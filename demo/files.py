@@ -42,6 +42,7 @@ def sidecar_config(plan: Plan, instance: Instance) -> dict[str, Any]:
     if instance.service == "fastjson-api":
         # It serves without its cache, only slower: that is a warning, not a failure.
         probes["cache"] = {"kind": "http", "url": f"{plan.cache.url}/healthz", "severity": "warn", **PERIOD}
+    over_grpc = [{"otlp_grpc": {"endpoint": f"http://{HOST}:{plan.collector_grpc_port}"}}]
     return {
         "service": {
             "name": instance.service,
@@ -53,6 +54,7 @@ def sidecar_config(plan: Plan, instance: Instance) -> dict[str, Any]:
         "probes": probes,
         "otlp": {"grpc": f"{HOST}:{instance.grpc_port}", "http": f"{HOST}:{instance.otlp_port}"},
         "collector": {"url": plan.collector},
+        **({"export": over_grpc} if instance.speaks_grpc else {}),
         "api": {"listen": f"{HOST}:{instance.api_port}"},
         "metrics": {"interval": "5s"},
         "drain": "2s",

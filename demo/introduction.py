@@ -17,10 +17,11 @@ def introduction(plan: Plan, directory: Path, pids: Mapping[str, int]) -> list[s
         for i in plan.instances
     ]
     cache = plan.cache
+    otlp = f":{plan.collector_grpc_port} and :{plan.collector_port}"
     return [
         "",
         *places,
-        f"  {'collector':{width}}  {plan.collector}  pid {pids['collector']}",
+        f"  {'collector':{width}}  {plan.collector}  pid {pids['collector']:<7}  OTLP {otlp}",
         "",
         "Ask, in another terminal:",
         *pairs(

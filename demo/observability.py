@@ -1,4 +1,5 @@
-"""What both demo services emit: JSON log lines with trace ids, traces and metrics by OTLP.
+"""What both demo services emit: JSON log lines with trace ids, traces and metrics by OTLP, over HTTP or gRPC as
+OTEL_EXPORTER_OTLP_PROTOCOL says.
 
 An ordinary use of opentelemetry-sdk, as its documentation shows it. Without OTEL_EXPORTER_OTLP_ENDPOINT
 nothing is traced or sent, so a service runs and is tested alone.
@@ -10,10 +11,15 @@ import logging
 import os
 import sys
 from collections.abc import Callable
+from typing import TYPE_CHECKING
 
 import structlog
 from opentelemetry import metrics, trace
 from structlog.typing import EventDict, WrappedLogger
+
+if TYPE_CHECKING:
+    from opentelemetry.sdk.metrics.export import MetricExporter
+    from opentelemetry.sdk.trace.export import SpanExporter
 
 # Read by the instrumentation when it starts: today's semantic conventions, and no span per health probe.
 INSTRUMENTATION = {
@@ -70,8 +76,6 @@ def start_telemetry(service: str) -> Callable[[], None]:
         os.environ.setdefault(key, value)
 
     # Here, because they cost 100 ms and a service without telemetry needs none of them.
-    from opentelemetry.exporter.otlp.proto.http.metric_exporter import OTLPMetricExporter
-    from opentelemetry.exporter.otlp.proto.http.trace_exporter import OTLPSpanExporter
     from opentelemetry.instrumentation.aiohttp_client import AioHttpClientInstrumentor
     from opentelemetry.instrumentation.aiohttp_server import AioHttpServerInstrumentor
     from opentelemetry.sdk.metrics import MeterProvider
@@ -79,10 +83,11 @@ def start_telemetry(service: str) -> Callable[[], None]:
     from opentelemetry.sdk.trace import TracerProvider
     from opentelemetry.sdk.trace.export import BatchSpanProcessor
 
+    spans, points = exporters()
     tracers = TracerProvider()
-    tracers.add_span_processor(BatchSpanProcessor(OTLPSpanExporter()))
+    tracers.add_span_processor(BatchSpanProcessor(spans))
     trace.set_tracer_provider(tracers)
-    meters = MeterProvider([PeriodicExportingMetricReader(OTLPMetricExporter())])
+    meters = MeterProvider([PeriodicExportingMetricReader(points)])
     metrics.set_meter_provider(meters)
     AioHttpServerInstrumentor().instrument()
     AioHttpClientInstrumentor().instrument()
@@ -92,3 +97,15 @@ def start_telemetry(service: str) -> Callable[[], None]:
         meters.shutdown()
 
     return stop
+
+
+def exporters() -> tuple[SpanExporter, MetricExporter]:
+    if os.environ.get("OTEL_EXPORTER_OTLP_PROTOCOL") == "grpc":
+        from opentelemetry.exporter.otlp.proto.grpc.metric_exporter import OTLPMetricExporter as GrpcMetricExporter
+        from opentelemetry.exporter.otlp.proto.grpc.trace_exporter import OTLPSpanExporter as GrpcSpanExporter
+
+        return GrpcSpanExporter(), GrpcMetricExporter()
+    from opentelemetry.exporter.otlp.proto.http.metric_exporter import OTLPMetricExporter
+    from opentelemetry.exporter.otlp.proto.http.trace_exporter import OTLPSpanExporter
+
+    return OTLPSpanExporter(), OTLPMetricExporter()

@@ -16,6 +16,7 @@ WANTED = {
     "cache-server-1": ("cache-server", 6400, 4337, 4338, 4339),
 }
 COLLECTOR_PORT = 4320
+COLLECTOR_GRPC_PORT = 4321
 
 
 class Instance(msgspec.Struct, frozen=True, kw_only=True):
@@ -29,6 +30,11 @@ class Instance(msgspec.Struct, frozen=True, kw_only=True):
     api_port: int
 
     @property
+    def speaks_grpc(self) -> bool:
+        """To its sidecar, and that one to the collector: one service over gRPC, the other over HTTP."""
+        return self.service == "cache-server"
+
+    @property
     def url(self) -> str:
         return f"http://{HOST}:{self.port}"
 
@@ -39,6 +45,7 @@ class Instance(msgspec.Struct, frozen=True, kw_only=True):
 
 class Plan(msgspec.Struct, frozen=True, kw_only=True):
     collector_port: int
+    collector_grpc_port: int
     instances: tuple[Instance, ...]
 
     @property
@@ -56,7 +63,7 @@ class Plan(msgspec.Struct, frozen=True, kw_only=True):
 
 def plan(port: Callable[[int], int]) -> Plan:
     """`port` answers the port to use for the one wanted."""
-    collector = port(COLLECTOR_PORT)
+    collector, collector_grpc = port(COLLECTOR_PORT), port(COLLECTOR_GRPC_PORT)
     instances = [
         Instance(
             name=name,
@@ -68,7 +75,7 @@ def plan(port: Callable[[int], int]) -> Plan:
         )
         for name, (service, app, grpc, otlp, api) in WANTED.items()
     ]
-    return Plan(collector_port=collector, instances=tuple(instances))
+    return Plan(collector_port=collector, collector_grpc_port=collector_grpc, instances=tuple(instances))
 
 
 class FreePorts:

@@ -32,6 +32,7 @@ from .screen import Screen
 NEEDED = (
     "opentelemetry.proto",
     "opentelemetry.sdk",
+    "opentelemetry.exporter.otlp.proto.grpc",
     "opentelemetry.exporter.otlp.proto.http",
     "opentelemetry.instrumentation.aiohttp_client",
     "opentelemetry.instrumentation.aiohttp_server",

@@ -289,7 +289,7 @@ class RecordingUpstream:
                     self.points += [(_strings(metrics.resource), point) for point in points]
 
 
-_SERVICES = [
+GRPC_SERVICES = [
     f"opentelemetry.proto.collector.{kind}Service" for kind in ("trace.v1.Trace", "metrics.v1.Metrics", "logs.v1.Logs")
 ]
 
@@ -327,7 +327,7 @@ class GrpcUpstream:
 
     def start(self) -> None:
         self._server = grpc.server(ThreadPoolExecutor(32), options=self._options)
-        for service in _SERVICES:
+        for service in GRPC_SERVICES:
             export = grpc.unary_unary_rpc_method_handler(partial(self._take, f"/{service}/Export"))
             handler = grpc.method_handlers_generic_handler(service, {"Export": export})
             self._server.add_generic_rpc_handlers((handler,))

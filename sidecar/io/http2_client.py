@@ -3,16 +3,19 @@
 from __future__ import annotations
 
 import asyncio
+import os
 import ssl
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 
 from ..logic.http2_frames import Piece
 from ..logic.http_request import Endpoint
+from ..logic.proxy import proxy_for
 from .connect import connect
 from .deadlines import Deadlines
 from .http2_connection import Http2Connection, Keepalive, Response, Unprocessed
 from .resolver import Resolver
 from .tls import ClientTls, told
+from .tunnel import tunnel
 
 MAX_RESPONSE = 4 << 20
 CONNECTIONS = 4
@@ -36,11 +39,14 @@ class Http2Client:
         tls: ClientTls | None = None,
         keepalive: Keepalive | None = None,
         most_body: int = MAX_RESPONSE,
+        environ: Mapping[str, str] = os.environ,
     ) -> None:
+        """`tls` is for https; without it the system's authorities decide. `environ` may name a proxy."""
         self._where = where
         self._resolver = resolver or Resolver()
         self._tls = (tls or ClientTls(None, "h2")) if where.scheme == "https" else None
         self._context: ssl.SSLContext | None = None
+        self._proxy = proxy_for(where, environ)
         self._keepalive = keepalive
         self._most_body = most_body
         self._connections: list[Http2Connection] = []
@@ -123,8 +129,10 @@ class Http2Client:
         connection = Http2Connection(where.authority, self._most_body, self._keepalive, self._changed)
         try:
             async with asyncio.timeout(CONNECT):
-                addresses = await self._resolver.addresses(where.host)
-                sock = await connect(addresses, where.port)
+                if self._proxy is None:
+                    sock = await connect(await self._resolver.addresses(where.host), where.port)
+                else:
+                    sock = await tunnel(self._proxy, where, self._resolver)
                 name = self._tls.server_name(where.host) if self._tls else None
                 await asyncio.get_running_loop().create_connection(
                     lambda: connection, sock=sock, ssl=self._context, server_hostname=name

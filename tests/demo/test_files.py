@@ -70,6 +70,14 @@ def test_the_api_without_its_cache_is_configured_to_warn_only() -> None:
     assert list(files.sidecar_config(PLAN, PLAN.cache)["probes"]) == ["live", "ready"]
 
 
+def test_one_service_goes_over_grpc_all_the_way_the_others_over_http() -> None:
+    told = {i.name: commands.telemetry(i) for i in PLAN.instances}
+    assert [t["OTEL_EXPORTER_OTLP_PROTOCOL"] for t in told.values()] == ["http/protobuf", "http/protobuf", "grpc"]
+    assert told["fastjson-api-1"]["OTEL_EXPORTER_OTLP_ENDPOINT"] == "http://127.0.0.1:4318"
+    exports = [files.sidecar_config(PLAN, instance).get("export") for instance in PLAN.instances]
+    assert exports == [None, None, [{"otlp_grpc": {"endpoint": "http://127.0.0.1:4321"}}]]
+
+
 def test_the_directory_holds_configuration_and_steps(tmp_path: Path) -> None:
     files.write(PLAN, tmp_path)
     files.write(PLAN, tmp_path)  # a second run may use it again
@@ -101,8 +109,8 @@ def test_a_script_starts_a_service_again_as_the_demo_did(tmp_path: Path, monkeyp
         "#!/bin/sh\n"
         f"cd {tmp_path} && exec env OTEL_SERVICE_NAME=cache-server "
         "OTEL_RESOURCE_ATTRIBUTES=service.instance.id=cache-server-1 "
-        "OTEL_EXPORTER_OTLP_ENDPOINT=http://127.0.0.1:4338 OTEL_BSP_SCHEDULE_DELAY=1000 "
-        "OTEL_METRIC_EXPORT_INTERVAL=5000 "
+        "OTEL_EXPORTER_OTLP_ENDPOINT=http://127.0.0.1:4337 OTEL_EXPORTER_OTLP_PROTOCOL=grpc "
+        "OTEL_BSP_SCHEDULE_DELAY=1000 OTEL_METRIC_EXPORT_INTERVAL=5000 "
         "/usr/bin/python3 -m demo.cache_server --host 127.0.0.1 --port 6400\n"
     )
 
@@ -115,7 +123,7 @@ GREETING = """
   fastjson-api-1  http://127.0.0.1:8080  pid 101      sidecar http://127.0.0.1:4319, OTLP :4317 and :4318
   fastjson-api-2  http://127.0.0.1:8081  pid 102      sidecar http://127.0.0.1:4329, OTLP :4327 and :4328
   cache-server-1  http://127.0.0.1:6400  pid 103      sidecar http://127.0.0.1:4339, OTLP :4337 and :4338
-  collector       http://127.0.0.1:4320  pid 104
+  collector       http://127.0.0.1:4320  pid 104      OTLP :4321 and :4320
 
 Ask, in another terminal:
   curl -s http://127.0.0.1:4320/v1/health                the fleet, for people

@@ -20,6 +20,7 @@ from opentelemetry.proto.trace.v1.trace_pb2 import Span, Status
 
 from demo import commands
 from demo.plan import FreePorts, plan
+from tests.fakes import GrpcUpstream
 
 from .test_services import ask, serving
 
@@ -91,13 +92,14 @@ async def test_a_trace_crosses_both_services_and_tells_of_a_dead_cache(tmp_path:
     recorder, the_plan = Recorder(), plan(FreePorts(any_port=True))
     api = the_plan.apis[0]
     api_log, cache_log = tmp_path / "api.log", tmp_path / "cache.log"
-    async with serving(recorder.app()) as url:
-        env = {"OTEL_EXPORTER_OTLP_ENDPOINT": url}
-        async with process(commands.service(the_plan, api, tmp_path / "shop.db"), env, api_log):
-            async with process(commands.service(the_plan, the_plan.cache, tmp_path), env, cache_log):
+    async with serving(recorder.app()) as url, GrpcUpstream() as over_grpc:
+        http, rpc = ({"OTEL_EXPORTER_OTLP_ENDPOINT": where} for where in (url, over_grpc.url))
+        async with process(commands.service(the_plan, api, tmp_path / "shop.db"), http, api_log):
+            async with process(commands.service(the_plan, the_plan.cache, tmp_path), rpc, cache_log):
                 assert (await ask("GET", f"{api.url}/items/7"))[::2] == (200, "miss")
                 assert (await ask("GET", f"{api.url}/readyz"))[0] == 200
             assert (await ask("GET", f"{api.url}/items/8"))[::2] == (200, "error")
+    recorder.spans += [(resource["service.instance.id"], span) for resource, span in over_grpc.spans]
     traces: dict[bytes, list[tuple[str, Span]]] = {}
     for who, span in recorder.spans:
         traces.setdefault(span.trace_id, []).append((who, span))

@@ -1,8 +1,9 @@
 """The promise P1, by trying to break it: what was acknowledged arrives, though the sidecar is killed again and again.
 
 A producer writes down every span that was acknowledged. The sidecar is killed with SIGKILL at random moments, under load, while
-two required upstreams flap independently: up, down, slow, 429 with Retry-After, 503, connection reset, partial success, and 400
-for any batch with poison in it. In the end every acknowledged span but the poison has arrived at both, whole.
+two required upstreams, one over HTTP and one over gRPC, flap independently: up, down, slow, 429 with Retry-After, 503, connection
+reset, partial success, and 400 for any batch with poison in it. In the end every acknowledged span but the poison has arrived
+at both, whole.
 
 OUTRIDER_ORACLE_KILLS and OUTRIDER_ORACLE_SEED set how long and which; the seed is printed.
 """
@@ -14,26 +15,36 @@ import json
 import os
 import random
 import time
+from abc import ABC, abstractmethod
+from functools import partial
 from pathlib import Path
+from typing import Any
 from zlib import crc32
 
 import aiohttp
+import grpc
 import pytest
 from aiohttp import web
 from opentelemetry.proto.collector.trace.v1.trace_service_pb2 import ExportTraceServiceRequest
 
 from sidecar.logic.otlp_http import encode_partial_success, encode_status
 from tests.e2e.processes import free_port, get, outrider, running
+from tests.fakes import GRPC_SERVICES
 
 KILLS = int(os.environ.get("OUTRIDER_ORACLE_KILLS", "4"))
 SEED = int(os.environ.get("OUTRIDER_ORACLE_SEED", str(random.SystemRandom().randrange(1 << 32))))
 POISON = b"poison"
 MODES = ("up", "up", "up", "down", "slow", "429", "503", "reset", "partial")
 PRODUCERS = 4
+PARTIAL = encode_partial_success(0, "a warning")
+RETRY_INFO = (("google.rpc.retryinfo-bin", b"\x0a\x02\x08\x01"),)
+"""One second."""
 
 
-class Flapping:
+class Flapping(ABC):
     """An OTLP backend whose mode changes at random moments. `arrived` counts each span by name."""
+
+    sink: str
 
     def __init__(self, rng: random.Random) -> None:
         self.rng = rng
@@ -42,24 +53,14 @@ class Flapping:
         self.corrupt: list[str] = []
         self.answers: dict[str, int] = {}
         self.port = free_port()
-
-    async def start(self) -> None:
-        app = web.Application(client_max_size=1 << 30)
-        app.router.add_post("/v1/{signal}", self._take)
-        self._runner = web.AppRunner(app, access_log=None, shutdown_timeout=0.1, handler_cancellation=False)
-        await self._runner.setup()
-        await self._listen()
-
-    async def _listen(self) -> None:
-        self._site: web.TCPSite | None = web.TCPSite(self._runner, "127.0.0.1", self.port, reuse_address=True)
-        await self._site.start()
+        self.listening = False
 
     async def become(self, mode: str) -> None:
-        if mode != "down" and self._site is None:
-            await self._listen()
-        if mode == "down" and self._site is not None:
-            await self._site.stop()
-            self._site = None
+        if mode != "down" and not self.listening:
+            await self.listen()
+        if mode == "down" and self.listening:
+            await self.vanish()
+        self.listening = mode != "down"
         self.mode = mode
 
     async def flap(self) -> None:
@@ -67,34 +68,36 @@ class Flapping:
             await self.become(self.rng.choice(MODES))
             await asyncio.sleep(self.rng.uniform(0.1, 1.2))
 
-    async def stop(self) -> None:
-        await self._runner.cleanup()
+    @abstractmethod
+    async def listen(self) -> None: ...
 
-    async def _take(self, request: web.Request) -> web.Response:
-        body = await request.read()
+    @abstractmethod
+    async def vanish(self) -> None: ...
+
+    @abstractmethod
+    async def stop(self) -> None: ...
+
+    async def judge(self, traces: bool, body: bytes) -> str:
+        """A mode, or `poison`, for one request; what is answered well, or was reset behind the recording, has arrived."""
         mode = self.mode
         self.answers[mode] = self.answers.get(mode, 0) + 1
         if mode in ("reset", "down"):
-            assert request.transport is not None
-            if self.rng.random() < 0.5:
-                self._record(request.path, body)  # it arrived, and nobody was told
-            request.transport.abort()
-            return web.Response()
+            if traces and self.rng.random() < 0.5:
+                self._record(body)  # it arrived, and nobody was told
+            return mode
         if mode == "slow":
             await asyncio.sleep(self.rng.uniform(0.1, 2.0))
-        if mode == "429":
-            return web.Response(status=429, headers={"Retry-After": "1"})
-        if mode == "503":
-            return web.Response(status=503)
+        if mode in ("429", "503"):
+            return mode
         if POISON in body:
             self.answers["400"] = self.answers.get("400", 0) + 1
-            return web.Response(status=400, body=encode_status(3, "poison"))
-        self._record(request.path, body)
-        reply = encode_partial_success(0, "a warning") if mode == "partial" else b""
-        return web.Response(body=reply, content_type="application/x-protobuf")
+            return "poison"
+        if traces:
+            self._record(body)
+        return mode
 
-    def _record(self, path: str, body: bytes) -> None:
-        if POISON in body or not path.endswith("traces"):
+    def _record(self, body: bytes) -> None:
+        if POISON in body:
             return
         for resource in ExportTraceServiceRequest.FromString(body).resource_spans:
             for scope in resource.scope_spans:
@@ -103,6 +106,79 @@ class Flapping:
                     if crc32(pad) != int(span.attributes[1].value.int_value):
                         self.corrupt.append(span.name)
                     self.arrived[span.name] = self.arrived.get(span.name, 0) + 1
+
+
+class OverHttp(Flapping):
+    sink = "otlp_http"
+
+    def __init__(self, rng: random.Random) -> None:
+        super().__init__(rng)
+        self._runner: web.AppRunner | None = None
+        self._site: web.TCPSite | None = None
+
+    async def listen(self) -> None:
+        if self._runner is None:
+            app = web.Application(client_max_size=1 << 30)
+            app.router.add_post("/v1/{signal}", self._take)
+            self._runner = web.AppRunner(app, access_log=None, shutdown_timeout=0.1, handler_cancellation=False)
+            await self._runner.setup()
+        self._site = web.TCPSite(self._runner, "127.0.0.1", self.port, reuse_address=True)
+        await self._site.start()
+
+    async def vanish(self) -> None:
+        assert self._site is not None
+        await self._site.stop()
+
+    async def stop(self) -> None:
+        assert self._runner is not None
+        await self._runner.cleanup()
+
+    async def _take(self, request: web.Request) -> web.Response:
+        match await self.judge(request.path.endswith("traces"), await request.read()):
+            case "reset" | "down":
+                assert request.transport is not None
+                request.transport.abort()
+                return web.Response()
+            case "429":
+                return web.Response(status=429, headers={"Retry-After": "1"})
+            case "503":
+                return web.Response(status=503)
+            case "poison":
+                return web.Response(status=400, body=encode_status(3, "poison"))
+            case mode:
+                return web.Response(body=PARTIAL if mode == "partial" else b"", content_type="application/x-protobuf")
+
+
+class OverGrpc(Flapping):
+    sink = "otlp_grpc"
+
+    async def listen(self) -> None:
+        self._server = grpc.aio.server(options=[("grpc.so_reuseport", 0)])
+        for service in GRPC_SERVICES:
+            export = grpc.unary_unary_rpc_method_handler(partial(self._take, "Trace" in service))
+            self._server.add_generic_rpc_handlers((grpc.method_handlers_generic_handler(service, {"Export": export}),))
+        assert self._server.add_insecure_port(f"127.0.0.1:{self.port}") == self.port
+        await self._server.start()
+
+    async def vanish(self) -> None:
+        await self._server.stop(self.rng.choice([None, 0.2]))  # at once, or in order
+
+    async def stop(self) -> None:
+        await self._server.stop(None)
+
+    async def _take(self, traces: bool, body: bytes, context: Any) -> bytes:
+        match await self.judge(traces, body):
+            case "reset" | "down":
+                await context.abort(grpc.StatusCode.CANCELLED)
+            case "429":
+                await context.abort(grpc.StatusCode.RESOURCE_EXHAUSTED, trailing_metadata=RETRY_INFO)
+            case "503":
+                await context.abort(grpc.StatusCode.UNAVAILABLE)
+            case "poison":
+                await context.abort(grpc.StatusCode.INVALID_ARGUMENT, "poison")
+            case "partial":
+                return PARTIAL
+        return b""
 
 
 class Producer:
@@ -155,11 +231,11 @@ async def test_what_was_acknowledged_arrives_through_kill_9_at_random_moments(tm
     print(f"OUTRIDER_ORACLE_SEED={SEED} OUTRIDER_ORACLE_KILLS={KILLS}")
     rng = random.Random(SEED)
     otlp, api = free_port(), free_port()
-    upstreams = [Flapping(random.Random(rng.random())) for _ in range(2)]
+    upstreams = [kind(random.Random(rng.random())) for kind in (OverHttp, OverGrpc)]
     for upstream in upstreams:
-        await upstream.start()
+        await upstream.become("up")
     config = tmp_path / "outrider.yaml"
-    exports = ", ".join(f"{{otlp_http: {{endpoint: 'http://127.0.0.1:{u.port}', timeout: 3s}}}}" for u in upstreams)
+    exports = ", ".join(f"{{{u.sink}: {{endpoint: 'http://127.0.0.1:{u.port}', timeout: 3s}}}}" for u in upstreams)
     config.write_text(
         f"export: [{exports}]\nspool: {{path: {tmp_path}/spool, max_bytes: 64MiB}}\n"
         f"otlp: {{http: '127.0.0.1:{otlp}'}}\napi: {{listen: '127.0.0.1:{api}'}}\ndrain: 1s\n"

@@ -122,7 +122,9 @@ def test_every_service_of_the_demo_has_a_sidecar_that_sees_its_process() -> None
         assert sidecar["environment"]["OUTRIDER_TARGET_URL"].startswith(f"http://{service}:")
         assert "network_mode" not in sidecar
         told = SERVICES[service]["environment"]["OTEL_EXPORTER_OTLP_ENDPOINT"]
-        assert told == f"http://{name}:4318"
+        over_grpc = SERVICES[service]["environment"].get("OTEL_EXPORTER_OTLP_PROTOCOL") == "grpc"
+        assert over_grpc is (service == "cache-server")
+        assert told == f"http://{name}:{4317 if over_grpc else 4318}"
         assert name not in SERVICES[service].get("depends_on", []), "a service never waits for its observer"
 
 

@@ -15,7 +15,7 @@ from sidecar.io.http2_client import Http2Client
 from sidecar.io.http2_connection import Http2Connection, Keepalive, Response, TooLong, Unprocessed
 from sidecar.logic.http2_frames import Code
 from sidecar.logic.http_request import endpoint
-from tests.fakes import HttpServer, until
+from tests.fakes import HttpServer, Proxy, until
 from tests.sidecar.logic.http2_client import (
     ACK,
     DATA,
@@ -349,3 +349,45 @@ async def test_closing_says_goodbye_and_ends_what_is_under_way() -> None:
         with pytest.raises(ConnectionResetError, match="closed"):
             await task
         await until(peer.reader.at_eof)
+
+
+async def test_a_proxy_of_the_environment_takes_us_there() -> None:
+    """By CONNECT also without TLS: nobody between us and a server knows HTTP/2 better."""
+    async with Server() as server, Proxy(server.port) as proxy:
+        environ = {"http_proxy": f"http://user:hunter2@127.0.0.1:{proxy.port}"}
+        made = Http2Client(endpoint("http://gateway.test:4317"), environ=environ)
+        task = asked(made)
+        peer = await server.peer()
+        await peer.hears(DATA)
+        peer.says(ok(1))
+        await task
+        assert proxy.requests == [("CONNECT gateway.test:4317 HTTP/1.1", "Basic dXNlcjpodW50ZXIy")]
+        await made.close()
+
+
+@pytest.mark.parametrize(
+    ("proxy", "why"),
+    [
+        ("http://user:hunter2@127.0.0.1:{}", "through the proxy http://user:***@127.0.0.1:{}: it answered 407 No"),
+        (
+            "https://127.0.0.1:{}",
+            "through the proxy https://127.0.0.1:{}: only proxies that are spoken to over http are known",
+        ),
+    ],
+)
+async def test_what_fails_at_a_proxy_is_told_without_its_credentials(proxy: str, why: str) -> None:
+    async with Server() as server, Proxy(server.port, refuse=407) as refusing:
+        environ = {"all_proxy": proxy.format(refusing.port)}
+        made = Http2Client(endpoint("http://gateway.test:4317"), environ=environ)
+        with pytest.raises(ConnectionError) as failed:
+            await asked(made)
+        assert str(failed.value) == why.format(refusing.port)
+        await made.close()
+
+
+async def test_what_is_no_proxy_is_told() -> None:
+    async with HttpServer({"gateway.test:4317": b"SSH-2.0-x\r\n\r\n"}) as other:
+        made = Http2Client(endpoint("http://gateway.test:4317"), environ={"all_proxy": other.url})
+        with pytest.raises(ConnectionError, match=r"it answered SSH-2\.0-x"):
+            await asked(made)
+        await made.close()
