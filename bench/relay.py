@@ -13,7 +13,7 @@ import msgspec
 from . import profile, results, tables
 from .cells import Cell, matrix
 from .run import BEFORE, RECOVER, WARM, measure, stay_on_the_load_core
-from .subjects import OUTRIDER, SUBJECTS, Subject, outrider
+from .subjects import SUBJECTS, Subject, outrider
 
 SECONDS = 3.0
 RUNS = 3
@@ -52,7 +52,7 @@ def main(options: argparse.Namespace) -> int:
     stay_on_the_load_core()
     if options.profile:
         for cell in cells:
-            print(f"\n{cell.name}\n{profile.profile(OUTRIDER, cell, options.seconds)}")
+            print(profile.profile(cell, options.seconds))
         return 0
     _plan(cells, subjects, options.seconds, options.runs)
     return 0 if options.list else _measure(cells, subjects, options)
