@@ -54,7 +54,10 @@ def collector(neighbour: int, directory: Path) -> list[str]:
     receivers = {
         "otlp": {"protocols": {kind: {"endpoint": f"127.0.0.1:{free_port()}"} for kind in ("grpc", "http")}},
         "filelog": {"include": [str(directory / "app.log")]},
-        "hostmetrics": {"collection_interval": "15s", "scrapers": {"cpu": {}, "memory": {}, "process": {}}},
+        "hostmetrics": {
+            "collection_interval": "15s",
+            "scrapers": {"cpu": {}, "memory": {}, "process": {"mute_process_all_errors": True}},
+        },
         "prometheus": {
             "config": {
                 "scrape_configs": [{"job_name": "neighbour", "static_configs": [{"targets": [url.split("//")[1]]}]}]
