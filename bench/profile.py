@@ -37,8 +37,6 @@ def _libraries(cell: Cell, seconds: float) -> list[str]:
     with tempfile.TemporaryDirectory(prefix="bench-") as name, traffic.sink(cell.delay) as sink:
         data = str(Path(name, "perf.data"))
         with started(OUTRIDER, cell, sink, Path(name)) as (process, ports, _):
-            load = traffic.send(cell, target(cell, ports), WARM + seconds, 1)
-            time.sleep(WARM)
             record = [
                 perf,
                 "record",
@@ -53,8 +51,9 @@ def _libraries(cell: Cell, seconds: float) -> list[str]:
                 "sleep",
                 str(seconds),
             ]
-            subprocess.run(record, check=True, stderr=subprocess.DEVNULL)
-            traffic.sent(load)
+            with traffic.sending(cell, target(cell, ports), WARM + seconds, 1):
+                time.sleep(WARM)
+                subprocess.run(record, check=True, stderr=subprocess.DEVNULL)
         report = [perf, "report", "-i", data, "--stdio", "--sort", "dso", "--percent-limit", "0.5"]
         said = subprocess.run(report, check=True, capture_output=True, text=True).stdout
     return [line.rstrip() for line in said.splitlines() if line.strip() and not line.startswith("#")]
@@ -70,7 +69,7 @@ def _functions(cell: Cell, seconds: float) -> str:
 
         profiled = Subject("outrider under cProfile", command, root=OUTRIDER.root)
         with started(profiled, cell, sink, Path(name)) as (process, ports, _):
-            done = traffic.sent(traffic.send(cell, target(cell, ports), WARM + seconds, 1))
+            done = traffic.send(cell, target(cell, ports), WARM + seconds, 1)
             stop(process)
         out = io.StringIO()
         pstats.Stats(file, stream=out).sort_stats("tottime").print_stats(TOP)

@@ -47,11 +47,16 @@ def machine() -> str:
 
 
 def begin(seconds: float) -> Measured:
-    commit = subprocess.run(
-        ["git", "describe", "--always", "--dirty"], cwd=JSON.parent, capture_output=True, text=True, check=False
-    ).stdout.strip()
     taken = time.strftime("%Y-%m-%d %H:%M", time.gmtime())
-    return Measured(taken, commit, round(os.getloadavg()[0], 1), seconds)
+    return Measured(taken, _commit(), round(os.getloadavg()[0], 1), seconds)
+
+
+def _commit() -> str:
+    def git(*words: str) -> subprocess.CompletedProcess[str]:
+        return subprocess.run(["git", *words], cwd=JSON.parent.parent, capture_output=True, text=True, check=False)
+
+    changed = git("diff", "--quiet", "HEAD", "--", "sidecar").returncode != 0
+    return git("rev-parse", "--short", "HEAD").stdout.strip() + (" with changes" if changed else "")
 
 
 def known() -> Results:

@@ -116,15 +116,15 @@ def measure(subject: Subject, cell: Cell, seconds: float) -> Run:
         pid, port = process.pid, target(cell, ports)
         time.sleep(0.5)
         idle = memory(pid)
-        warm = traffic.sent(traffic.send(cell, port, WARM, 1))
+        warm = traffic.send(cell, port, WARM, 1)
         sink.settled(warm.spans, DRAIN)
         before = sink.counts()
         cpu = cpu_seconds(pid)
-        load = traffic.send(cell, port, _length(cell, seconds), warm.next)
-        outage_cpu = _outage(cell, sink, pid) if cell.outage else None
-        time.sleep((RECOVER if cell.outage else seconds) * 0.7)
-        loaded = memory(pid)
-        done = traffic.sent(load)
+        with traffic.sending(cell, port, _length(cell, seconds), warm.next) as load:
+            outage_cpu = _outage(cell, sink, pid) if cell.outage else None
+            time.sleep((RECOVER if cell.outage else seconds) * 0.7)
+            loaded = memory(pid)
+            done = traffic.reported(load)
         ended = time.monotonic()
         drained = sink.settled(warm.spans + done.spans, DRAIN * (3 if cell.outage else 1))
         drain = time.monotonic() - ended
