@@ -9,13 +9,14 @@ import subprocess
 import time
 from collections.abc import Sequence
 from pathlib import Path
-from typing import NamedTuple
+
+import msgspec
 
 TICK = os.sysconf("SC_CLK_TCK")
 LIMIT = 15.0
 
 
-class Memory(NamedTuple):
+class Memory(msgspec.Struct, frozen=True):
     """MB (10^6 bytes): resident, of that anonymous, and of that unique to the process."""
 
     rss: float

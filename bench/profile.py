@@ -1,38 +1,76 @@
-"""Where Outrider's time goes under a cell's load, by cProfile: which functions, not how much (it slows them by about half)."""
+"""Where Outrider's time goes under a cell's load: by library (perf, where it is installed; kernel, interpreter, event loop), and
+by Python function (cProfile, which slows it by about half: read the order, not the amounts; `run` of `asyncio/runners.py` is the
+event loop and the kernel, and what they wait)."""
 
 from __future__ import annotations
 
 import io
 import pstats
+import subprocess
 import tempfile
+import time
 from pathlib import Path
 
 import msgspec
 
 from . import traffic
 from .cells import Cell
-from .process import free_port, start, stop, until_200
-from .run import PROTOBUF, WARM
-from .subjects import Ports, Subject
+from .process import stop
+from .programs import program
+from .run import WARM, started, target
+from .subjects import OUTRIDER, Ports, Subject
+from .traffic import Sink
 
 TOP = 40
 
 
-def profile(subject: Subject, cell: Cell, seconds: float) -> str:
-    """The functions with most time of their own. An outage is left out."""
+def profile(cell: Cell, seconds: float) -> str:
+    """An outage is left out."""
     cell = msgspec.structs.replace(cell, outage=0.0)
+    return "\n".join([cell.name, *_libraries(cell, seconds), _functions(cell, seconds)])
+
+
+def _libraries(cell: Cell, seconds: float) -> list[str]:
+    perf = program("perf")
+    if perf is None:
+        return ["perf is not installed"]
     with tempfile.TemporaryDirectory(prefix="bench-") as name, traffic.sink(cell.delay) as sink:
-        directory = Path(name)
-        ports = Ports(free_port(), free_port())
-        python, *rest = subject.command(cell, ports, sink, directory)
-        command = [python, "-m", "cProfile", "-o", str(directory / "profile"), *rest]
-        process = start(command, subject.root, directory / "log")
-        try:
-            until_200(ports.http, "POST", "/v1/traces", PROTOBUF, 0.0, process)
-            port = ports.http if cell.protocol == "http" else ports.grpc
-            done = traffic.sent(traffic.send(cell, port, WARM + seconds, 1))
-        finally:
+        data = str(Path(name, "perf.data"))
+        with started(OUTRIDER, cell, sink, Path(name)) as (process, ports, _):
+            record = [
+                perf,
+                "record",
+                "-q",
+                "-F",
+                "999",
+                "-o",
+                data,
+                "-p",
+                str(process.pid),
+                "--",
+                "sleep",
+                str(seconds),
+            ]
+            with traffic.sending(cell, target(cell, ports), WARM + seconds, 1):
+                time.sleep(WARM)
+                subprocess.run(record, check=True, stderr=subprocess.DEVNULL)
+        report = [perf, "report", "-i", data, "--stdio", "--sort", "dso", "--percent-limit", "0.5"]
+        said = subprocess.run(report, check=True, capture_output=True, text=True).stdout
+    return [line.rstrip() for line in said.splitlines() if line.strip() and not line.startswith("#")]
+
+
+def _functions(cell: Cell, seconds: float) -> str:
+    with tempfile.TemporaryDirectory(prefix="bench-") as name, traffic.sink(cell.delay) as sink:
+        file = str(Path(name, "profile"))
+
+        def command(cell: Cell, ports: Ports, sink: Sink, directory: Path) -> list[str]:
+            python, *rest = OUTRIDER.command(cell, ports, sink, directory)
+            return [python, "-m", "cProfile", "-o", file, *rest]
+
+        profiled = Subject("outrider under cProfile", command, root=OUTRIDER.root)
+        with started(profiled, cell, sink, Path(name)) as (process, ports, _):
+            done = traffic.send(cell, target(cell, ports), WARM + seconds, 1)
             stop(process)
         out = io.StringIO()
-        pstats.Stats(str(directory / "profile"), stream=out).sort_stats("tottime").print_stats(TOP)
-        return f"{done.accepted} requests accepted\n{out.getvalue()}"
+        pstats.Stats(file, stream=out).sort_stats("tottime").print_stats(TOP)
+    return f"{done.accepted} requests accepted\n{out.getvalue()}"

@@ -13,7 +13,7 @@ import msgspec
 from . import profile, results, tables
 from .cells import Cell, matrix
 from .run import BEFORE, RECOVER, WARM, measure, stay_on_the_load_core
-from .subjects import OUTRIDER, SUBJECTS, Subject, outrider
+from .subjects import SUBJECTS, Subject, outrider
 
 SECONDS = 3.0
 RUNS = 3
@@ -49,10 +49,13 @@ def main(options: argparse.Namespace) -> int:
     if not cells or not subjects:
         print("no such cell or subject; --list shows them", file=sys.stderr)
         return 2
+    if options.publish and (options.upstream or options.outage):
+        print("--publish is for the cells as they are: without --upstream and --outage", file=sys.stderr)
+        return 2
     stay_on_the_load_core()
     if options.profile:
         for cell in cells:
-            print(f"\n{cell.name}\n{profile.profile(OUTRIDER, cell, options.seconds)}")
+            print(profile.profile(cell, options.seconds))
         return 0
     _plan(cells, subjects, options.seconds, options.runs)
     return 0 if options.list else _measure(cells, subjects, options)
@@ -82,26 +85,39 @@ def _plan(cells: list[Cell], subjects: list[Subject], seconds: float, runs: int)
 
 
 def _measure(cells: list[Cell], subjects: list[Subject], options: argparse.Namespace) -> int:
-    found = results.begin(options.seconds, options.runs)
+    found: dict[str, results.Measured] = {}
     began = time.monotonic()
     for cell in cells:
-        by_subject = found.cells.setdefault(cell.name, {})
+        made = found[cell.name] = results.begin(options.seconds)
         for _ in range(_turns(cell, options.runs)):
             for subject in subjects:
-                if not subject.takes(cell):
-                    continue
-                try:
-                    run = measure(subject, cell, options.seconds)
-                except (RuntimeError, OSError) as error:
-                    found.failed.append(f"{cell.name}, {subject.name}: {error}")
-                    print(f"failed: {found.failed[-1]}", file=sys.stderr)
-                else:
-                    by_subject.setdefault(subject.name, []).append(run)
+                if subject.takes(cell):
+                    _turn(subject, cell, made)
         if options.publish:
-            results.save(found)
+            _publish(found)
         print(f"{time.monotonic() - began:5.0f} s  {cell.name}", file=sys.stderr, flush=True)
-    shown = list(tables.lines(cells, found.cells))
-    print("\n".join(shown))
-    if options.publish:
-        results.publish(found, [*shown, *(f"\nFailed: {said}" for said in found.failed)])
-    return 1 if found.failed else 0
+    print("\n".join(tables.lines(cells, {name: made.subjects for name, made in found.items()})))
+    return 1 if any(made.failed for made in found.values()) else 0
+
+
+def _turn(subject: Subject, cell: Cell, made: results.Measured) -> None:
+    """One run; what fails is said, and the next goes on."""
+    try:
+        run = measure(subject, cell, made.seconds)
+    except (RuntimeError, OSError) as error:
+        made.failed.append(f"{subject.name}: {error}")
+        print(f"failed: {cell.name}, {made.failed[-1]}", file=sys.stderr)
+    else:
+        made.subjects.setdefault(subject.name, []).append(run)
+
+
+def _publish(found: dict[str, results.Measured]) -> None:
+    """What is measured so far, among what was before; cells that are no more are left out."""
+    everything = results.known()
+    everything.machine = results.machine()
+    order = list(matrix())
+    cells = everything.cells | found
+    everything.cells = {cell.name: cells[cell.name] for cell in order if cell.name in cells}
+    results.save(everything)
+    shown = tables.lines(order, {name: made.subjects for name, made in everything.cells.items()})
+    results.publish(everything, shown)

@@ -1,4 +1,5 @@
-"""`python -m bench rest`: a sidecar at rest beside bare Python. Prints a table; what was measured when stands in RESULTS.md.
+"""`python -m bench rest`: a sidecar at rest beside bare Python and the Collector. Prints a table; what was
+measured when stands in RESULTS.md.
 
 The sidecar has all functions on: ten checks at their default period, a neighbour of ten processes, OTLP in and out,
 heartbeats, and its surface asked once. What DESIGN calls at rest counts 2,000 scraped series too: the sidecar does not
@@ -7,6 +8,7 @@ scrape yet, so they are not in it.
 
 from __future__ import annotations
 
+import json
 import statistics
 import sys
 import tempfile
@@ -15,6 +17,7 @@ import urllib.request
 from pathlib import Path
 
 from .process import Memory, cpu_seconds, free_port, memory, start, stop, until_200
+from .programs import must
 
 STARTS = 7
 SETTLE = 12.0
@@ -43,6 +46,41 @@ def configuration(neighbour: int, api: int, otlp: int) -> str:
             "  process: {kind: process, role: liveness}",
         ]
     )
+
+
+def collector(neighbour: int, directory: Path) -> list[str]:
+    """The Collector with as much to do: OTLP in and out, the neighbour scraped, the host measured, a log file read."""
+    url = f"http://127.0.0.1:{neighbour}"
+    receivers = {
+        "otlp": {"protocols": {kind: {"endpoint": f"127.0.0.1:{free_port()}"} for kind in ("grpc", "http")}},
+        "filelog": {"include": [str(directory / "app.log")]},
+        "hostmetrics": {
+            "collection_interval": "15s",
+            "scrapers": {"cpu": {}, "memory": {}, "process": {"mute_process_all_errors": True}},
+        },
+        "prometheus": {
+            "config": {
+                "scrape_configs": [{"job_name": "neighbour", "static_configs": [{"targets": [url.split("//")[1]]}]}]
+            }
+        },
+    }
+    kinds = {"traces": ["otlp"], "logs": ["otlp", "filelog"], "metrics": ["otlp", "hostmetrics", "prometheus"]}
+    pipeline = {"processors": ["memory_limiter", "batch"], "exporters": ["otlp_http"]}
+    metrics = {"readers": [{"pull": {"exporter": {"prometheus": {"host": "127.0.0.1", "port": free_port()}}}}]}
+    config = {
+        "receivers": receivers,
+        "processors": {"memory_limiter": {"check_interval": "1s", "limit_mib": 512}, "batch": {}},
+        "exporters": {"otlp_http": {"endpoint": url}},
+        "extensions": {"health_check": {"endpoint": f"127.0.0.1:{free_port()}"}},
+        "service": {
+            "extensions": ["health_check"],
+            "telemetry": {"metrics": metrics},
+            "pipelines": {kind: {"receivers": names, **pipeline} for kind, names in kinds.items()},
+        },
+    }
+    file = directory / "otelcol.yaml"
+    file.write_text(json.dumps(config))
+    return [must("otelcol"), "--config", str(file)]
 
 
 def starts(config: str, api: int, otlp: int) -> tuple[float, float]:
@@ -88,6 +126,7 @@ def main() -> int:
             config.write_text(configuration(neighbour_port, api, otlp))
             command = [sys.executable, "-m", "sidecar", "run", "--config", str(config)]
             rows = {name: rest([sys.executable, "-c", code], []) for name, code in PEERS.items()}
+            rows["otelcol, as much configured"] = rest(collector(neighbour_port, Path(directory)), [])
             base = f"http://127.0.0.1:{api}"
             rows["outrider, before its first scrape"] = rest(command, [])
             rows["outrider"] = rest(command, [f"{base}{path}" for path in ("/health", "/status", "/metrics")])

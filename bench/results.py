@@ -1,8 +1,9 @@
 """What was measured, in `bench/results.json` with every run, and as tables between two marks in `bench/RESULTS.md`; what is
-written by hand around the marks stays."""
+written by hand around the marks stays. A cell that is measured anew replaces what it had, the others stay."""
 
 from __future__ import annotations
 
+import os
 import platform
 import subprocess
 import time
@@ -18,28 +19,51 @@ MARKDOWN = Path(__file__).with_name("RESULTS.md")
 BEGIN, END = "<!-- written by python -m bench relay -->", "<!-- until here -->"
 
 
-class Results(msgspec.Struct):
-    """Grows while it is measured; `failed` says what could not be, by cell and subject."""
+class Measured(msgspec.Struct):
+    """A cell's runs, by subject."""
 
     taken: str
-    """When, in UTC."""
+    """When it began, in UTC."""
     commit: str
-    machine: str
+    busy: float
+    """The machine's load average then: above one or two, others were at work."""
     seconds: float
-    runs: int
-    cells: dict[str, dict[str, list[Run]]] = {}
+    """Of load in each run."""
+    subjects: dict[str, list[Run]] = {}
     failed: list[str] = []
+    """What could not be measured."""
 
 
-def begin(seconds: float, runs: int) -> Results:
-    commit = subprocess.run(
-        ["git", "rev-parse", "--short", "HEAD"], cwd=JSON.parent, capture_output=True, text=True, check=False
-    ).stdout.strip()
-    machine = (
+class Results(msgspec.Struct):
+    machine: str
+    cells: dict[str, Measured] = {}
+
+
+def machine() -> str:
+    return (
         f"{platform.system()} {platform.release()}, Python {platform.python_version()}, {len(CORES)} cores; "
         f"subject on core {SUBJECT_CORE}, load and sink on {LOAD_CORE}"
     )
-    return Results(time.strftime("%Y-%m-%d %H:%M", time.gmtime()), commit, machine, seconds, runs)
+
+
+def begin(seconds: float) -> Measured:
+    taken = time.strftime("%Y-%m-%d %H:%M", time.gmtime())
+    return Measured(taken, _commit(), round(os.getloadavg()[0], 1), seconds)
+
+
+def _commit() -> str:
+    def git(*words: str) -> subprocess.CompletedProcess[str]:
+        return subprocess.run(["git", *words], cwd=JSON.parent.parent, capture_output=True, text=True, check=False)
+
+    changed = git("diff", "--quiet", "HEAD", "--", "sidecar").returncode != 0
+    return git("rev-parse", "--short", "HEAD").stdout.strip() + (" with changes" if changed else "")
+
+
+def known() -> Results:
+    """What was published last."""
+    if not JSON.exists():
+        return Results(machine())
+    return msgspec.json.decode(JSON.read_bytes(), type=Results)
 
 
 def save(results: Results) -> None:
@@ -53,8 +77,21 @@ def publish(results: Results, tables: Iterable[str]) -> None:
     _, end, after = rest.partition(END)
     if not (mark and end):
         raise ValueError(f"{MARKDOWN} lacks the marks {BEGIN} and {END}")
-    head = (
-        f"Medians of {results.runs} interleaved runs of {results.seconds:g} s (in brackets the range), taken "
-        f"{results.taken} UTC at {results.commit}. {results.machine}."
-    )
-    MARKDOWN.write_text("\n".join([before + BEGIN, "", head, *tables, "", END]) + after)
+    MARKDOWN.write_text("\n".join([before + BEGIN, "", *_head(results), *tables, "", END]) + after)
+
+
+def _head(results: Results) -> Iterable[str]:
+    yield f"{results.machine}."
+    turns: dict[tuple[str, float, int], list[Measured]] = {}
+    for cell in results.cells.values():
+        runs = max((len(runs) for runs in cell.subjects.values()), default=0)
+        turns.setdefault((cell.commit, cell.seconds, runs), []).append(cell)
+    for (commit, seconds, runs), cells in turns.items():
+        first, last = min(c.taken for c in cells), max(c.taken for c in cells)
+        busy = max(c.busy for c in cells)
+        yield (
+            f"{len(cells)} cells at {commit}, {first} to {last} UTC: {runs} run{'s' if runs > 1 else ''} of {seconds:g} s of "
+            f"each subject, interleaved; the machine's load average was at most {busy:g}."
+        )
+    for name, cell in results.cells.items():
+        yield from (f"\nNot measured, {name}: {said.splitlines()[0]}" for said in cell.failed)

@@ -81,8 +81,16 @@ def stay_on_the_load_core() -> None:
     os.sched_setaffinity(0, {LOAD_CORE})
 
 
+def target(cell: Cell, ports: Ports) -> int:
+    """Where the cell's load goes."""
+    return ports.http if cell.protocol == "http" else ports.grpc
+
+
 @contextmanager
-def _started(subject: Subject, cell: Cell, sink: Sink, directory: Path) -> Iterator[tuple[int, Ports, float]]:
+def started(
+    subject: Subject, cell: Cell, sink: Sink, directory: Path
+) -> Iterator[tuple[subprocess.Popen[bytes], Ports, float]]:
+    """A subject that answers, its ports, and milliseconds until then. Killed in the end. Raises `RuntimeError` with its log."""
     ports = Ports(free_port(), free_port())
     command = ["taskset", "--cpu-list", str(SUBJECT_CORE), *subject.command(cell, ports, sink, directory)]
     log = directory / "log"
@@ -90,7 +98,7 @@ def _started(subject: Subject, cell: Cell, sink: Sink, directory: Path) -> Itera
     process = start(command, subject.root, log)
     try:
         first_ok = until_200(ports.http, "POST", "/v1/traces", PROTOBUF, since, process)
-        yield process.pid, ports, first_ok
+        yield process, ports, first_ok
     except (OSError, subprocess.SubprocessError) as error:
         raise RuntimeError(f"{subject.name}: {error}\n{log.read_text(errors='replace')[-2000:]}") from error
     finally:
@@ -103,20 +111,20 @@ def measure(subject: Subject, cell: Cell, seconds: float) -> Run:
     with (
         tempfile.TemporaryDirectory(prefix="bench-") as directory,
         traffic.sink(cell.delay) as sink,
-        _started(subject, cell, sink, Path(directory)) as (pid, ports, first_ok),
+        started(subject, cell, sink, Path(directory)) as (process, ports, first_ok),
     ):
+        pid, port = process.pid, target(cell, ports)
         time.sleep(0.5)
         idle = memory(pid)
-        port = ports.http if cell.protocol == "http" else ports.grpc
-        warm = traffic.sent(traffic.send(cell, port, WARM, 1))
+        warm = traffic.send(cell, port, WARM, 1)
         sink.settled(warm.spans, DRAIN)
         before = sink.counts()
         cpu = cpu_seconds(pid)
-        load = traffic.send(cell, port, _length(cell, seconds), warm.next)
-        outage_cpu = _outage(cell, sink, pid) if cell.outage else None
-        time.sleep((RECOVER if cell.outage else seconds) * 0.7)
-        loaded = memory(pid)
-        done = traffic.sent(load)
+        with traffic.sending(cell, port, _length(cell, seconds), warm.next) as load:
+            outage_cpu = _outage(cell, sink, pid) if cell.outage else None
+            time.sleep((RECOVER if cell.outage else seconds) * 0.7)
+            loaded = memory(pid)
+            done = traffic.reported(load)
         ended = time.monotonic()
         drained = sink.settled(warm.spans + done.spans, DRAIN * (3 if cell.outage else 1))
         drain = time.monotonic() - ended

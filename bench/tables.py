@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import statistics
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from typing import NamedTuple
 
 from .budgets import Budget, budget
 from .cells import Cell
@@ -24,9 +25,50 @@ def _ranged(runs: Sequence[Run], of: Callable[[Run], float], digits: int) -> str
     return middle if len(values) == 1 else f"{middle} ({min(values):.{digits}f}-{max(values):.{digits}f})"
 
 
+class Check(NamedTuple):
+    """A budget, and what was measured of it."""
+
+    cell: str
+    what: str
+    value: float
+    most: float
+
+    @property
+    def kept(self) -> bool:
+        return self.value <= self.most
+
+
+def checks(cell: Cell, by_subject: Mapping[str, Sequence[Run]]) -> Iterator[Check]:
+    """Of one cell, as far as ours, and for ratios the Collector, was measured in it."""
+    kept, ours, peer = budget(cell), by_subject.get(OUTRIDER.name), by_subject.get(MEMORY.name)
+    if not ours:
+        return
+    if peer and kept.cpu is not None:
+        yield Check(cell.name, "CPU of otelcol's", median(ours, _cpu) / median(peer, _cpu), kept.cpu)
+    if peer and kept.p99 is not None:
+        yield Check(cell.name, "p99 of otelcol's", median(ours, _p99) / median(peer, _p99), kept.p99)
+    if kept.core is not None:
+        yield Check(cell.name, "% of a core", median(ours, lambda r: r.core), kept.core)
+    if kept.outage is not None:
+        yield Check(cell.name, "% of a core in the outage", median(ours, lambda r: r.outage_cpu or 0.0), kept.outage)
+    yield Check(cell.name, "peak RSS MB", max(run.peak for run in ours), kept.rss)
+
+
+def _summary(cells: Sequence[Cell], results: Cells) -> Iterator[str]:
+    done = [check for cell in cells for check in checks(cell, results[cell.name])]
+    if not done:
+        return
+    over = [check for check in done if not check.kept]
+    yield from ("", f"{len(done) - len(over)} of {len(done)} budgets are kept{':' if over else '.'}")
+    if over:
+        yield from ("", *_head(("over budget", "what", "measured", "budget")))
+        yield from (_row([c.cell, c.what, f"{c.value:.2f}", f"{c.most:g}"]) for c in over)
+
+
 def lines(cells: Sequence[Cell], results: Cells) -> Iterator[str]:
     """All tables of the cells that have results."""
     measured = [cell for cell in cells if cell.name in results]
+    yield from _summary(measured, results)
     saturated = [cell for cell in measured if not cell.rate]
     for title, chosen in (
         ("As fast as it is answered", [c for c in saturated if not c.delay and not c.gzip]),

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import subprocess
 import time
 import urllib.request
@@ -94,8 +93,9 @@ def sink(delay: float = 0.0) -> Iterator[Sink]:
         process.stdout.close()
 
 
-def send(cell: Cell, port: int, seconds: float, first: int) -> subprocess.Popen[bytes]:
-    """Spans numbered from `first`; `sent` waits for the end."""
+@contextmanager
+def sending(cell: Cell, port: int, seconds: float, first: int) -> Iterator[subprocess.Popen[bytes]]:
+    """Load in the background, of spans numbered from `first`; `reported` waits for its end. Killed on the way out."""
     options = {
         "to": f"127.0.0.1:{port}",
         "protocol": cell.protocol,
@@ -107,12 +107,22 @@ def send(cell: Cell, port: int, seconds: float, first: int) -> subprocess.Popen[
         "first": first,
     }
     arguments = [part for name, value in options.items() for part in (f"--{name}", str(value))]
-    return subprocess.Popen([must(LOAD), "send", *arguments], stdout=subprocess.PIPE)
+    with subprocess.Popen([must(LOAD), "send", *arguments], stdout=subprocess.PIPE) as load:
+        try:
+            yield load
+        finally:
+            load.kill()
 
 
-def sent(load: subprocess.Popen[bytes]) -> Sent:
+def reported(load: subprocess.Popen[bytes]) -> Sent:
     """Raises `subprocess.CalledProcessError` when the load itself failed."""
     out, _ = load.communicate()
     if load.returncode:
         raise subprocess.CalledProcessError(load.returncode, load.args)
-    return msgspec.convert(json.loads(out), Sent)
+    return msgspec.json.decode(out, type=Sent)
+
+
+def send(cell: Cell, port: int, seconds: float, first: int) -> Sent:
+    """Load until its end."""
+    with sending(cell, port, seconds, first) as load:
+        return reported(load)

@@ -53,8 +53,6 @@ func newGrpcConn(address string) *grpcConn {
 
 func (c *grpcConn) caller() *grpcStream { return &grpcStream{conn: c, done: make(chan error, 1)} }
 
-func (s *grpcStream) stop() { s.conn.stop() }
-
 // call answers "200" for OK, else the code's name.
 func (s *grpcStream) call(framed []byte) (string, error) {
 	if err := s.conn.send(s, framed); err != nil {
@@ -167,6 +165,7 @@ func (c *grpcConn) read(conn net.Conn) {
 		defer c.mu.Unlock()
 		conn.Close()
 		c.conn = nil
+		c.changed.Broadcast()
 		for id, stream := range c.streams {
 			c.end(id, stream, errGone)
 		}

@@ -9,6 +9,7 @@ import (
 	"net"
 	"slices"
 	"strconv"
+	"time"
 )
 
 var errHTTP = errors.New("not an HTTP/1.1 message that load understands")
@@ -91,6 +92,9 @@ func (c *httpCaller) exchange(body []byte) (string, error) {
 		"Accept-Encoding: identity\r\nAccept: */*\r\nConnection: keep-alive\r\n"+
 		"Content-Type: application/x-protobuf\r\nContent-Length: %d\r\n\r\n", c.address, len(body))
 	c.out = append(c.out, body...)
+	if err := c.conn.SetDeadline(time.Now().Add(answerWait)); err != nil {
+		return "", err
+	}
 	if _, err := c.conn.Write(c.out); err != nil {
 		return "", err
 	}
@@ -117,10 +121,8 @@ func (c *httpCaller) exchange(body []byte) (string, error) {
 }
 
 func (c *httpCaller) stop() {
-	if c.conn != nil {
-		c.conn.Close()
-		c.conn = nil
-	}
+	c.conn.Close()
+	c.conn = nil
 }
 
 const httpAnswer = "HTTP/1.1 200 OK\r\nContent-Type: application/x-protobuf\r\nContent-Length: 0\r\n\r\n"

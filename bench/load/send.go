@@ -16,7 +16,7 @@ import (
 const (
 	// refusedWait is how long a worker rests after a refusal: exporters back off too.
 	refusedWait = 10 * time.Millisecond
-	// answerWait is how long answers may take after the last request; then the connections are cut.
+	// answerWait is how long an answer may take, over gRPC after the last request; then the connection is cut.
 	answerWait = 15 * time.Second
 )
 
@@ -37,7 +37,6 @@ type sent struct {
 type caller interface {
 	// call sends a message that starts with its gRPC prefix. It answers "200" when all of it was accepted.
 	call(framed []byte) (string, error)
-	stop()
 }
 
 type worker struct {
@@ -69,12 +68,14 @@ func send(args []string) error {
 	debug.SetGCPercent(400)
 
 	var workers []*worker
+	var conns []*grpcConn
 	for range *connections {
 		if *protocol == "http" {
 			workers = append(workers, &worker{caller: &httpCaller{address: *address}})
 			continue
 		}
 		conn := newGrpcConn(*address)
+		conns = append(conns, conn)
 		for range *streams {
 			workers = append(workers, &worker{caller: conn.caller()})
 		}
@@ -87,8 +88,8 @@ func send(args []string) error {
 		p.every = time.Duration(float64(len(workers)) / *rate * float64(time.Second))
 	}
 	watchdog := time.AfterFunc(time.Until(p.until)+answerWait, func() {
-		for _, w := range workers {
-			w.caller.stop()
+		for _, conn := range conns {
+			conn.stop()
 		}
 	})
 	var all sync.WaitGroup

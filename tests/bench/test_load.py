@@ -28,7 +28,7 @@ def _built() -> None:
 @pytest.mark.parametrize("protocol", ["http", "grpc"])
 def test_each_span_that_was_accepted_is_counted_once(protocol: str) -> None:
     with traffic.sink() as sink:
-        sent = traffic.sent(traffic.send(cell(protocol), sink.port(protocol), 0.5, 1))
+        sent = traffic.send(cell(protocol), sink.port(protocol), 0.5, 1)
         assert (sent.requests, sent.accepted, sent.spans, sent.next) == (50, 50, 350, 351)
         assert (sent.refused, sent.errors) == ({}, {})
         assert 0 < sent.p50_ms <= sent.p99_ms <= sent.max_ms
@@ -41,7 +41,7 @@ def test_each_span_that_was_accepted_is_counted_once(protocol: str) -> None:
 def test_spans_that_come_again_are_duplicates(protocol: str) -> None:
     with traffic.sink() as sink:
         for _ in range(2):
-            traffic.sent(traffic.send(cell(protocol), sink.port(protocol), 0.2, 1))
+            traffic.send(cell(protocol), sink.port(protocol), 0.2, 1)
         counts = sink.counts()
         assert (counts.spans, counts.distinct, counts.duplicates) == (280, 140, 140)
 
@@ -50,18 +50,18 @@ def test_spans_that_come_again_are_duplicates(protocol: str) -> None:
 def test_a_sink_that_is_down_accepts_nothing_until_it_is_up(protocol: str) -> None:
     with traffic.sink() as sink:
         sink.switch("down")
-        sent = traffic.sent(traffic.send(cell(protocol), sink.port(protocol), 0.2, 1))
+        sent = traffic.send(cell(protocol), sink.port(protocol), 0.2, 1)
         assert sent.accepted == 0
         assert sent.errors == {"connection refused": sent.requests}
         sink.switch("up")
-        assert traffic.sent(traffic.send(cell(protocol), sink.port(protocol), 0.2, 1)).accepted == 20
+        assert traffic.send(cell(protocol), sink.port(protocol), 0.2, 1).accepted == 20
         assert sink.counts().distinct == 140
 
 
 @pytest.mark.parametrize("protocol", ["http", "grpc"])
 def test_a_late_answer_is_latency(protocol: str) -> None:
     with traffic.sink(0.08) as sink:
-        sent = traffic.sent(traffic.send(cell(protocol, rate=20.0), sink.port(protocol), 0.5, 1))
+        sent = traffic.send(cell(protocol, rate=20.0), sink.port(protocol), 0.5, 1)
         assert sent.accepted == 10
         assert sent.p50_ms >= 80
 
@@ -102,7 +102,7 @@ def test_requests_are_otlp_and_only_what_was_accepted_counts_as_accepted() -> No
     thread.start()
     try:
         one = Cell(protocol="http", upstream="http", spans=7, connections=1, rate=20.0)
-        sent = traffic.sent(traffic.send(one, server.server_port, 0.2, 1))
+        sent = traffic.send(one, server.server_port, 0.2, 1)
     finally:
         server.shutdown()
         server.server_close()
