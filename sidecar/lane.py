@@ -203,8 +203,9 @@ class Lane:
                     break
             self._depart(ready)
         spool = self._spool
-        if spool is not None and self._backlog is None and not self._stopped and self.waiting > len(self.claimed):
-            self._pump_backlog(spool)
+        if spool is not None and spool.rows_in_all and self._backlog is None and not self._stopped:
+            if self.waiting > len(self.claimed):
+                self._pump_backlog(spool)
 
     def _more_are_coming(self, ready: list[deque[Parcel]]) -> bool:
         """Who was answered a moment ago is often back in a moment: one flight for all of them costs half of two. Where nobody
@@ -470,12 +471,25 @@ class Lane:
                 self._settle(parcel, outcome, alone=len(parcels) == 1)
 
     def _arrived(self, parcels: list[Parcel], outcome: Accepted) -> None:
+        """`_settle` for each of them, in short for those that have only been in memory: nearly all."""
         self._rejections.judge(outcome)
         if parcels[0].request is not None:
             self._expected = len(parcels) + sum(map(len, self._queues.values()))
             self._expected_until = self._loop.time() + BACK
+        items = 0
         for parcel in parcels:
-            self._settle(parcel, outcome, alone=False)
+            if parcel.writing or parcel.stowed or parcel.own or parcel.until < 0:
+                self._settle(parcel, outcome, alone=False)
+                continue
+            parcel.flying = False
+            parcel.until = -1.0
+            size = len(parcel.batch.body)
+            items += parcel.batch.items
+            self.bytes -= size
+            if parcel.stowable and self._spool is not None:
+                self._spool.release(self.upstream.name, size)
+            self._answer(parcel, outcome, alone=False)
+        self._counters.settle(parcels[0].batch.signal, "accepted", items)
 
     async def _alone(self, parcels: list[Parcel], batch: Batch, outcome: Outcome) -> Outcome:
         """What an outcome means for a request that was sent by itself; cut inside where it is too large."""

@@ -101,6 +101,8 @@ class Spool:
         self._writing: Totals = {}
         self._reserved: dict[str, int] = {}
         self._reserved_in_all = 0
+        self.rows_in_all = 0
+        """Rows that wait or are being written, for every upstream."""
         self._waiting: dict[str, int] = {}
         self._taken: dict[str, int] = {}
         self._taken_in_all = 0
@@ -167,6 +169,7 @@ class Spool:
                 cost = min(2 * size, size + 4096 * rows) + 400 * rows
                 self._taken[name] = self._taken.get(name, 0) + cost
         self._taken_in_all = sum(self._taken.values())
+        self.rows_in_all = sum(self._waiting.values())
 
     def room(self, upstream: str) -> int:
         """Bytes that `reserve` may still give."""
@@ -179,7 +182,7 @@ class Spool:
 
     def fits(self, size: int) -> bool:
         """Can a body of this size be written at all, now?"""
-        return self.usable and size <= self._row_bytes and cost_of(size) <= self._quota
+        return not self.why and size <= self._row_bytes and cost_of(size) <= self._quota
 
     def reserve(self, upstream: str, size: int, skip: Collection[int] = (), *, evict: bool = False) -> bool:
         """A place for a body. Where there is none and the oldest may go (`evict`, or by configuration), the oldest goes, but for
