@@ -38,6 +38,7 @@ class Connection(asyncio.Protocol):
             grpc.call,
             partial(Request, self),
             receiver.config.max_in_flight_bytes,
+            grpc.TIMEOUT,
         )
         self._transport: asyncio.Transport | None = None
         self._loop = asyncio.get_running_loop()
