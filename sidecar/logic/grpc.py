@@ -74,7 +74,7 @@ class Call(msgspec.Struct, frozen=True):
 
 
 def call(headers: Fields) -> Call:
-    """By the rules of "Requests", with the status that each broken one asks for."""
+    """By the rules of "Requests", with the status that each broken one asks for; its timeout is for `within`."""
     expected = int(headers.get(b"content-length", b"-1"))
     kind = headers.get(b"content-type", b"").partition(b";")[0].strip().lower()
     if headers[b":method"] != b"POST":
@@ -90,19 +90,26 @@ def call(headers: Fields) -> Call:
     if encoding not in (b"identity", b"gzip"):
         why = f"the encoding is {encoding[:40].decode('latin-1')}, expected gzip or identity"
         return Call("refused", expected=expected, refusal=refused(_UNIMPLEMENTED, why, accept=True))
-    patience = headers.get(b"grpc-timeout")
-    limit = None if patience is None else timeout(patience)
-    if patience is not None and limit is None:
-        return Call("refused", expected=expected, refusal=refusal(400, "grpc-timeout is not a number and a unit"))
     gzip = encoding == b"gzip"
     if signal is None:
-        return Call("health", gzip=gzip, timeout=limit, expected=expected)
+        return Call("health", gzip=gzip, expected=expected)
     given = headers.get(HOP_HEADER.encode(), b"0")
     hops = int(given) if given.isdigit() and len(given) < 4 else 0
     if hops > MAX_HOPS:
         why = f"this request has been through {hops} Outriders: their upstreams form a loop"
         return Call("refused", signal, expected=expected, refusal=refusal(508, why))
-    return Call("export", signal, gzip, limit, hops, expected, via=via_of(headers.get(_VIA, b"")))
+    return Call("export", signal, gzip, hops=hops, expected=expected, via=via_of(headers.get(_VIA, b"")))
+
+
+def within(call: Call, patience: bytes) -> Call:
+    """The same call with a `grpc-timeout`, which differs from request to request."""
+    if call.refusal is not None:
+        return call
+    limit = timeout(patience)
+    if limit is None:
+        why = "grpc-timeout is not a number and a unit"
+        return Call("refused", expected=call.expected, refusal=refusal(400, why))
+    return msgspec.structs.replace(call, timeout=limit)
 
 
 def timeout(value: bytes) -> float | None:
@@ -180,6 +187,7 @@ def http1_answer() -> bytes:
     return "\r\n".join([*head, "", ""]).encode() + HTTP_HINT
 
 
+TIMEOUT = b"grpc-timeout", within
 ANSWER_OK = response(b"")
 HEALTHY = response(b"\x08\x01")  # HealthCheckResponse{1: SERVING}
 TOO_LATE = refused(_DEADLINE_EXCEEDED, "grpc-timeout has passed")

@@ -273,7 +273,8 @@ class Connection(ABC, Generic[H]):
         stream = self.streams.get(number)
         if stream is not None or not number:
             self.sending.widen(increment, stream)
-        self._unblock()
+        if self.sending.waiting:
+            self._unblock()
 
     def _on_other(self, kind: int, number: int, flags: int, payload: bytes) -> None:
         if kind == f.CONTINUATION:

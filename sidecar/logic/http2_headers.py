@@ -38,9 +38,16 @@ class Malformed(Exception):
 class HeaderBlocks(Generic[H]):
     """One connection's decoder. `interpret` makes of a message's fields what its user wants; it must be pure."""
 
-    def __init__(self, interpret: Callable[[Fields], H], fields: Callable[[list[Pair]], Fields] | None = None) -> None:
-        """`fields` checks a block's fields: by default those of a request."""
+    def __init__(
+        self,
+        interpret: Callable[[Fields], H],
+        fields: Callable[[list[Pair]], Fields] | None = None,
+        varying: tuple[bytes, Callable[[H, bytes], H]] | None = None,
+    ) -> None:
+        """`fields` checks a block's fields: by default those of a request. `varying` is a field that differs from block to block:
+        its name, and what its value makes of what the others mean; to `interpret` it is empty."""
         self._interpret = interpret
+        self._varying = varying
         self._fields = fields or request
         self._decoder = Decoder()
         self._blocks: dict[bytes, H | Malformed] = {}
@@ -62,6 +69,18 @@ class HeaderBlocks(Generic[H]):
         return seen
 
     def _meaning(self, pairs: list[Pair]) -> H | Malformed:
+        if self._varying is None:
+            return self._constant(pairs)
+        name, add = self._varying
+        values = []
+        for at, pair in enumerate(pairs):
+            if pair[0] == name:
+                values.append(pair[1])
+                pairs[at] = name, b""
+        seen = self._constant(pairs)
+        return add(seen, b", ".join(values)) if values and not isinstance(seen, Malformed) else seen
+
+    def _constant(self, pairs: list[Pair]) -> H | Malformed:
         key = tuple(pairs)
         seen = self._lists.get(key)
         if seen is None:

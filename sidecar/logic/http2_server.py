@@ -33,9 +33,10 @@ class Server(http2.Connection[H]):
         interpret: Callable[[Fields], H],
         accept: Callable[[int, H], Stream],
         window: int,
+        varying: tuple[bytes, Callable[[H, bytes], H]] | None = None,
     ) -> None:
-        """`window` is for all streams together."""
-        super().__init__(HeaderBlocks(interpret), window)
+        """`window` is for all streams together; `varying` as `HeaderBlocks` takes it."""
+        super().__init__(HeaderBlocks(interpret, varying=varying), window)
         self._accept = accept
         self._draining = False
 

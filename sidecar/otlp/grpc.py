@@ -7,6 +7,7 @@ GOAWAY, ends its side, and throws away what comes for a few seconds, so that the
 from __future__ import annotations
 
 import asyncio
+from functools import partial
 from math import inf
 from typing import TYPE_CHECKING, cast
 
@@ -35,8 +36,9 @@ class Connection(asyncio.Protocol):
         self.held = 0
         self.http2: http2_server.Server[grpc.Call] = http2_server.Server(
             grpc.call,
-            lambda number, call: Request(number, call, self),
+            partial(Request, self),
             receiver.config.max_in_flight_bytes,
+            grpc.TIMEOUT,
         )
         self._transport: asyncio.Transport | None = None
         self._loop = asyncio.get_running_loop()

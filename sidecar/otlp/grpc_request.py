@@ -43,7 +43,7 @@ class Request(Stream):
         "via",
     )
 
-    def __init__(self, number: int, call: grpc.Call, connection: Connection) -> None:
+    def __init__(self, connection: Connection, number: int, call: grpc.Call) -> None:
         super().__init__(number, call.expected)
         self.call = call
         self.connection = connection

@@ -200,3 +200,16 @@ def test_a_value_has_no_line_ends_or_zeros_and_no_white_space_around_it(value: b
         assert not allowed
     else:
         assert allowed
+
+
+def test_a_field_that_varies_is_told_apart_and_the_others_are_understood_once() -> None:
+    seen = Interpreter()
+    blocks: HeaderBlocks[Any] = HeaderBlocks(seen, varying=(b"late", lambda known, value: (known, value)))
+    encoder = Encoder()
+    for n in range(3):
+        assert blocks.read(encoder.encode([*POST, (b"late", b"%d" % n), (b"a", b"b")])) == (1, b"%d" % n)
+    assert blocks.read(encoder.encode([*POST, (b"a", b"b")])) == 2
+    assert blocks.read(encoder.encode([*POST, (b"late", b"x"), (b"late", b"y")])) == (3, b"x, y")
+    assert [fields.get(b"late") for fields in seen.seen] == [b"", None, b", "]
+    with pytest.raises(Malformed):
+        blocks.read(encoder.encode([POST[0], (b"late", b"1"), *POST[1:]]))
