@@ -23,8 +23,8 @@ import collector.app  # noqa: E402 - the checkout first
 import demo.run  # noqa: E402
 from sidecar.cli import HEALTHCHECK_USAGE, parser  # noqa: E402
 from sidecar.config import Config  # noqa: E402
-from sidecar.logic.layers import scalar_paths, variable  # noqa: E402
-from sidecar.logic.schema import hints, join, optional_of, scalar_of, table_of  # noqa: E402
+from sidecar.logic.layers import variables  # noqa: E402
+from sidecar.logic.schema import hints, join, optional_of, scalar_of, shorthand_of, table_of  # noqa: E402
 from sidecar.metrics.exposition import prometheus_name  # noqa: E402
 from sidecar.metrics.tree import DECLARED as PROCESS  # noqa: E402
 from sidecar.model.signals import Declared  # noqa: E402
@@ -35,7 +35,7 @@ from sidecar.telemetry import DECLARED  # noqa: E402
 
 def configuration() -> str:
     """Every key with what it takes, its default and its environment variable."""
-    variables = set(scalar_paths(Config))
+    names = dict(variables(Config))
     lines = [
         "# Configuration",
         "",
@@ -43,19 +43,20 @@ def configuration() -> str:
         "variables and flags; flags win over the environment, it over the file, that over what is detected, and that over",
         "the defaults. `OTEL_SERVICE_NAME`, `OTEL_RESOURCE_ATTRIBUTES`, `OTEL_EXPORTER_OTLP_*` and",
         "`OTEL_METRIC_EXPORT_INTERVAL` have their OpenTelemetry meaning. `outrider config` shows the result with the origin",
-        "of each value, `outrider validate` checks it.",
+        "of each value, `outrider validate` checks it. `otlp.grpc: ADDRESS` is short for `otlp.grpc: {listen: ADDRESS}`; `off`",
+        "switches that port off. Each file (token, certificate, key) is read again when it changes.",
         "",
-        *_table(_rows(Config, "", variables)),
+        *_table(_rows(Config, "", names)),
         "",
         "## Checks",
         "",
         "Every entry of `probes` has a `kind` and these keys:",
         "",
-        *_table(_rows(CheckConfig, "", set())),
+        *_table(_rows(CheckConfig, "", {})),
     ]
     common = set(CheckConfig.__struct_fields__)
     for kind, made in PROBES.items():
-        own = [row for row in _rows(made.config, "", set()) if row[0].strip("`").split(".")[0] not in common]
+        own = [row for row in _rows(made.config, "", {}) if row[0].strip("`").split(".")[0] not in common]
         lines += ["", f"### kind: {kind}", "", _first(made.config), ""]
         lines += _table(own) if own else ["No keys of its own."]
     return "\n".join(lines) + "\n"
@@ -64,25 +65,27 @@ def configuration() -> str:
 Row = tuple[str, str, str, str]
 
 
-def _rows(kind: type, path: str, variables: set[str]) -> Iterator[Row]:
+def _rows(kind: type, path: str, names: dict[str, str]) -> Iterator[Row]:
     defaults = {field.name: field for field in msgspec.structs.fields(kind)}
     for name, annotation in hints(kind).items():
         at, inner = join(path, name), optional_of(annotation) or annotation
+        if shorthand_of(inner) is not None:
+            inner = inner.__origin__
         origin = typing.get_origin(inner) or inner
         if table_of(inner) is not None:
             continue
         if scalar_of(inner) is None and isinstance(origin, type) and issubclass(origin, msgspec.Struct):
-            yield from _rows(origin, at, variables)
+            yield from _rows(origin, at, names)
         elif scalar_of(inner) is None and origin is dict and table_of(typing.get_args(inner)[1]) is not None:
             yield f"`{at}.NAME`", "a check, see below", "", ""
         elif scalar_of(inner) is None and origin is tuple and _is_struct(typing.get_args(inner)[0]):
-            yield from _rows(typing.get_args(inner)[0], f"{at}[]", set())
+            yield from _rows(typing.get_args(inner)[0], f"{at}[]", {})
         else:
             yield (
                 f"`{at}`",
                 _takes(inner),
                 _default(defaults[name], inner),
-                f"`{variable(at)}`" if at in variables else "",
+                f"`{names[at]}`" if at in names else "",
             )
 
 

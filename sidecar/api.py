@@ -11,9 +11,11 @@ from typing import Protocol
 
 import msgspec
 
+from .io.bearer import Bearer
 from .io.clock import Clock
 from .io.http_server import Handler, HttpServer, Limits
 from .io.listener import Listener
+from .io.server_tls import ServerTls
 from .logic.health_json import CONTENT_TYPE, health_json, rfc3339, wants_text
 from .logic.http_message import Request, Response, problem
 from .logic.rollup import is_open
@@ -78,8 +80,9 @@ def _ago(seconds: float) -> str:
     return show_duration(float(int(max(0.0, seconds))))
 
 
-def application(source: Source) -> dict[str, Handler]:
-    """The routes over `source`."""
+def application(source: Source, bearer: Bearer | None = None) -> dict[str, Handler]:
+    """The routes over `source`. With `bearer` all but the gates asks for a token: who asks those (a kubelet, a load balancer)
+    has none to give, and they tell no more than a word or a check's name."""
     exposition = Exposition(source.metrics)
 
     async def readyz(_: Request) -> Response:
@@ -105,7 +108,21 @@ def application(source: Source) -> dict[str, Handler]:
         body, content_type = exposition.render(request.headers.get("accept", ""))
         return Response(200, body, content_type)
 
-    return {"/livez": _livez, "/readyz": readyz, "/health": health, "/status": status, "/metrics": metrics}
+    guarded: dict[str, Handler] = {"/status": status, "/metrics": metrics}
+    if bearer is not None:
+        guarded = {path: _with_token(handler, bearer) for path, handler in guarded.items()}
+    return {"/livez": _livez, "/readyz": readyz, "/health": health, **guarded}
+
+
+def _with_token(handler: Handler, bearer: Bearer) -> Handler:
+    async def guarded(request: Request) -> Response:
+        refused = bearer.problem(request.headers.get("authorization", "").encode("latin-1"))
+        if refused is None:
+            return await handler(request)
+        status, why = refused
+        return problem(status, why, {"WWW-Authenticate": "Bearer"} if status == 401 else {"Retry-After": "1"})
+
+    return guarded
 
 
 def idle_application(problems: Sequence[str]) -> dict[str, Handler]:
@@ -151,10 +168,14 @@ class Surface:
 
 
 async def open_surface(
-    routes: Mapping[str, Handler], address: Address, clock: Clock, limits: Limits | None = None
+    routes: Mapping[str, Handler],
+    address: Address,
+    clock: Clock,
+    limits: Limits | None = None,
+    tls: ServerTls | None = None,
 ) -> Surface:
     """A taken port is not an error: the surface waits for it."""
     server = HttpServer(routes, limits)
-    listener = Listener(address, server.protocol, clock)
+    listener = Listener(address, server.protocol, clock, tls, max(1, server.limits.connections // 8))
     await listener.start()
     return Surface(listener, server)

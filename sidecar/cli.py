@@ -144,7 +144,9 @@ async def _serve(loaded: Loaded) -> int:
         from .io.http_server import Limits
 
         limits = Limits(connections=daemon.connections.api)
-        return await open_surface(application(daemon), loaded.config.api.listen, daemon.clock, limits)
+        guard = daemon.guards["api"]
+        routes = application(daemon, guard.bearer)
+        return await open_surface(routes, loaded.config.api.listen, daemon.clock, limits, guard.tls)
 
     daemon = build(loaded)
     # Somebody at a keyboard does not wait for the service to end.

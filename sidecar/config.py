@@ -17,11 +17,12 @@ import msgspec
 from .export.otlp_grpc import Config as OtlpGrpcConfig
 from .export.otlp_http import Config as OtlpHttpConfig
 from .io.secrets import SecretValue
+from .io.server_tls import Config as ServerTlsConfig
 from .io.spool import Config as SpoolConfig
 from .io.tls import Config as TlsConfig
 from .io.yaml_file import BadYaml, load_file
 from .logic.http_header import is_value, value_problems
-from .logic.layers import Layer, leaves, merge, otel_environment, own_environment
+from .logic.layers import Layer, leaves, merge, otel_environment, own_environment, spelled_out
 from .logic.scalars import (
     Address,
     Duration,
@@ -35,10 +36,13 @@ from .logic.scalars import (
     quoted,
     show_duration,
 )
-from .logic.schema import Problem, Table, hints, join, optional_of, scalar_of
+from .logic.schema import Problem, Table, hints, join, optional_of, scalar_of, shorthand_of
 from .logic.schema import load as load_tree
 from .metrics.process import Config as ProcessConfig
 from .otlp.http import Config as ReceiverLimits
+from .otlp.listen import Grpc as GrpcConfig
+from .otlp.listen import GrpcListener, HttpListener
+from .otlp.listen import Http as HttpConfig
 from .probes import PROBES
 from .probes.base import CheckConfig
 
@@ -87,8 +91,13 @@ class Target(msgspec.Struct, frozen=True, kw_only=True):
 class Otlp(ReceiverLimits, frozen=True, kw_only=True):
     """Where applications send their telemetry, and how much of it at once."""
 
-    grpc: ListenAddress = Address("localhost", 4317)
-    http: ListenAddress = Address("localhost", 4318)
+    grpc: GrpcListener = GrpcConfig()
+    http: HttpListener = HttpConfig()
+
+    def listening(self) -> dict[str, Address]:
+        """Those that are not switched off, by key."""
+        addresses = {"otlp.http": self.http.listen, "otlp.grpc": self.grpc.listen}
+        return {key: address for key, address in addresses.items() if address is not None}
 
 
 class Export(msgspec.Struct, frozen=True, kw_only=True):
@@ -129,7 +138,11 @@ class Collector(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class Api(msgspec.Struct, frozen=True, kw_only=True):
+    """With `token` all but the gates (`/livez`, `/readyz`, `/health`) asks for one of its lines as `Authorization: Bearer`."""
+
     listen: ListenAddress = Address("localhost", 4319)
+    tls: ServerTlsConfig | None = None
+    token: SecretText | None = None
 
 
 class Metrics(msgspec.Struct, frozen=True, kw_only=True):
@@ -176,12 +189,13 @@ class Config(msgspec.Struct, frozen=True, kw_only=True):
                 yield join("probes", name), f"{quoted(name)} is not a name", PROBE_NAME
             for key, problem, expected in PROBES[kind_of(check)].misses(check, self.target.url):
                 yield join(f"probes.{name}", key), problem, expected
-        listeners = {"otlp.http": self.otlp.http, "otlp.grpc": self.otlp.grpc}
+        listeners = self.otlp.listening()
         for key, listen in listeners.items():
             if listen.overlaps(self.api.listen):
                 yield "api.listen", f"{self.api.listen} is {key} too ({listen})", "another host or port"
-        if self.otlp.grpc.overlaps(self.otlp.http):
-            yield "otlp.grpc", f"{self.otlp.grpc} is otlp.http too ({self.otlp.http})", "another host or port"
+        grpc, http = listeners.get("otlp.grpc"), listeners.get("otlp.http")
+        if grpc is not None and http is not None and grpc.overlaps(http):
+            yield "otlp.grpc", f"{grpc} is otlp.http too ({http})", "another host or port"
         for index, export in enumerate(self.export):
             for key, endpoint in export.sink.urls():
                 if any(_is_our_own(endpoint, listen) for listen in listeners.values()):
@@ -232,6 +246,7 @@ def load(flags: Mapping[str, str], environ: Mapping[str, str], file: str | None)
     given = Layer()
     for path, value in flags.items():
         given.put(path, value, f"flag --{path.split('.')[0]}")
+    spelled_out(Config, from_file)
     layers = [from_file, otel_environment(environ), own_environment(Config, environ, KNOWN_ELSEWHERE), given]
     merged = merge([detected(environ), *layers])
     _derive(merged)
@@ -302,7 +317,7 @@ def _unreadable(loaded: Any, path: str = "") -> Iterable[tuple[str, str, str]]:
                 yield path, f"{loaded.file} is empty", "a secret in it"
             elif not is_value(value) and (".headers." in path or path == "collector.token"):
                 yield path, f"{loaded.file} has more than one line, or a control character", "one line"
-    elif isinstance(loaded, TlsConfig):
+    elif isinstance(loaded, TlsConfig | ServerTlsConfig):
         for key, problem in loaded.unusable():
             yield join(path, key), problem, "a readable PEM file"
     elif isinstance(loaded, msgspec.Struct):
@@ -339,13 +354,15 @@ def show(loaded: Loaded) -> list[tuple[str, str, str]]:
 
 def _rows(kind: Any, value: Any, path: str, places: Mapping[str, str]) -> Iterable[tuple[str, str, str]]:
     kind = optional_of(kind) or kind
+    if shorthand_of(kind) is not None:
+        kind = kind.__origin__
     scalar: Scalar | None = scalar_of(kind)
     if isinstance(value, msgspec.Struct) and scalar is None:
         if isinstance(value, CheckConfig):
             yield f"{path}.kind", kind_of(value), _origin(path, places)
         for name, annotation in hints(type(value)).items():
             below = getattr(value, name)
-            if below is not None and below not in ((), {}):
+            if (below is not None or scalar_of(annotation) is not None) and below not in ((), {}):
                 yield from _rows(annotation, below, join(path, name), places)
     elif isinstance(value, dict) and scalar is None:
         for name, below in value.items():

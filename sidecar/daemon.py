@@ -27,6 +27,7 @@ from .export.otlp_http import OtlpHttp
 from .io.clock import Clock, SystemClock
 from .io.descriptors import Connections, raise_limit
 from .io.descriptors import connections as connections_of
+from .io.guard import Guard
 from .io.http_client import HttpClient
 from .io.listener import Listener
 from .io.log import configure
@@ -37,6 +38,7 @@ from .io.tls import ClientTls
 from .logic import status
 from .logic.beats import Beats
 from .logic.command_line import program
+from .logic.cors import Cors
 from .logic.loop import name_of
 from .logic.otlp_metrics import encode
 from .logic.printable import printable
@@ -51,6 +53,7 @@ from .model.signals import Batch, Metric, Signal
 from .model.status import ListenerStatus, Status
 from .monitor import Monitor, Watched
 from .otlp.grpc import Connection as GrpcConnection
+from .otlp.guarded import GuardedConnection
 from .otlp.http import Receiver
 from .parcel import Outlet, Upstream
 from .probes import PROBES, http, tcp
@@ -108,17 +111,35 @@ class Daemon:
             self.received,
             self.resource.attributes,
         )
-        self.listeners = {
-            "otlp grpc": Listener(config.otlp.grpc, lambda: GrpcConnection(self.receiver), clock),
-            "otlp http": Listener(config.otlp.http, self.receiver.protocol, clock),
+        self.guards = {
+            "otlp grpc": Guard(config.otlp.grpc.tls, config.otlp.grpc.token, "h2"),
+            "otlp http": Guard(config.otlp.http.tls, config.otlp.http.token, "http/1.1"),
+            "api": Guard(config.api.tls, config.api.token, "http/1.1"),
         }
-        if not self.upstreams:
-            self.listeners.clear()
+        self.listeners = self._listeners_of(config) if self.upstreams else {}
         self._rates = {upstream.name: Rates() for upstream in self.upstreams}
         self.heartbeats = self._heartbeats_of(config)
         self._surface: Closing | None = None
         self._stop = asyncio.Event()
         self._patient = True
+
+    def _listeners_of(self, config: Config) -> dict[str, Listener]:
+        """Of OTLP; those that are switched off are not there."""
+        cors = Cors(config.otlp.http.cors) if config.otlp.http.cors.origins else None
+        grpc, http = self.guards["otlp grpc"].bearer, self.guards["otlp http"].bearer
+        factories: dict[str, tuple[Address | None, Callable[[], asyncio.Protocol]]] = {
+            "otlp grpc": (config.otlp.grpc.listen, lambda: GrpcConnection(self.receiver, grpc)),
+            "otlp http": (
+                config.otlp.http.listen,
+                (lambda: GuardedConnection(self.receiver, http, cors)) if http or cors else self.receiver.protocol,
+            ),
+        }
+        handshakes = max(1, min(256, self.connections.otlp // 16))
+        return {
+            name: Listener(address, factory, self.clock, self.guards[name].tls, handshakes)
+            for name, (address, factory) in factories.items()
+            if address is not None
+        }
 
     def _heartbeats_of(self, config: Config) -> Heartbeats | None:
         if config.collector is None:
@@ -313,6 +334,10 @@ class Daemon:
             for name in failing.keys() - now.keys():
                 self.log.info("delivers again", to=name)
             failing = now
+            for name, guard in self.guards.items():
+                for news in guard.news():
+                    log = self.log.info if news.is_good else self.log.warning
+                    log(news.event, listener=name, why=news.why)
 
     async def _exporting(self) -> None:
         while True:
@@ -360,6 +385,8 @@ class Daemon:
             self.log.info("process not found", why=process.why)
         for missing in process.missing:
             self.log.warning("cannot be measured", field=missing.field, reason=missing.reason, remedy=missing.remedy)
+        if self.upstreams and not self.listeners:
+            self.log.info("otlp closed", why="otlp.grpc and otlp.http are off")
         if not self.upstreams:
             self.log.info(
                 "otlp closed", why="no upstream", remedy="give --collector URL or OTEL_EXPORTER_OTLP_ENDPOINT"
@@ -389,7 +416,14 @@ class Daemon:
             checks=tuple(status.check(check, now) for check in self.monitor.checks()),
             process=status.process(self.process),
             listeners=tuple(
-                ListenerStatus(name=name, address=_address(listener), up=listener.up, why=listener.why)
+                ListenerStatus(
+                    name=name,
+                    address=_address(listener),
+                    up=listener.up,
+                    why=listener.why,
+                    warning=self.guards[name].warning,
+                    refused_handshakes=self.guards[name].refused,
+                )
                 for name, listener in listeners
             ),
             otlp=status.receiver(self.received),

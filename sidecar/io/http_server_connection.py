@@ -105,7 +105,8 @@ class Connection(asyncio.Protocol):
         self._ended = True
         if self._arriving and not self._deaf:
             self._refuse(problem(400, "the request is cut short"))
-        return self.serving is not None
+        # TLS cannot be ended on one side only.
+        return self.serving is not None and self._transport is not None and self._transport.can_write_eof()
 
     def pause_writing(self) -> None:
         """Who does not take answers is asked for no more requests."""
@@ -203,7 +204,7 @@ class Connection(asyncio.Protocol):
         self._deaf = True
         if self._transport is None or self._transport.is_closing():
             return
-        if self._refused and not self._ended:
+        if self._refused and not self._ended and self._transport.can_write_eof():
             self._transport.write_eof()
             self._transport.resume_reading()
         else:

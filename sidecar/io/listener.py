@@ -8,9 +8,12 @@ import socket
 from collections.abc import Callable
 
 from ..logic.scalars import Address
+from . import pem
 from .clock import Clock
+from .handshakes import Handshakes
 from .resolver import Address as IpAddress
 from .resolver import Resolver
+from .server_tls import ServerTls
 
 RETRY = 5.0
 BACKLOG = 1024
@@ -20,14 +23,24 @@ class Listener:
     """Listens at `address` for the protocols that `factory` makes.
 
     `localhost` is both 127.0.0.1 and ::1, an empty host is all addresses; where the machine has no IPv6, IPv4 is enough.
-    With port 0 the system chooses, one port for all of them.
+    With port 0 the system chooses, one port for all of them. With `tls` protocols see connections after their handshake, of
+    which at most `handshakes` are under way.
     """
 
-    def __init__(self, address: Address, factory: Callable[[], asyncio.Protocol], clock: Clock) -> None:
+    def __init__(
+        self,
+        address: Address,
+        factory: Callable[[], asyncio.Protocol],
+        clock: Clock,
+        tls: ServerTls | None = None,
+        handshakes: int = 256,
+    ) -> None:
         self.address = address
+        self.tls = tls
         self.why = "not started"
         """What keeps it from listening; empty while it listens."""
-        self._factory = factory
+        self._handshakes = Handshakes(tls, factory, handshakes) if tls else None
+        self._factory = self._handshakes.protocol if self._handshakes else factory
         self._clock = clock
         self._servers: list[asyncio.Server] = []
         self._retrying: asyncio.Task[None] | None = None
@@ -55,6 +68,8 @@ class Listener:
         for server in self._servers:
             server.close()
         self._servers = []
+        if self._handshakes is not None:
+            await self._handshakes.stop()
         self.why = "stopped"
 
     async def _retry(self) -> None:
@@ -67,6 +82,12 @@ class Listener:
         loop = asyncio.get_running_loop()
         opened: list[asyncio.Server] = []
         port = self.address.port
+        if self.tls is not None:
+            try:
+                self.tls.context()
+            except OSError as error:
+                self.why = f"no certificate: {pem.reason(error)}"
+                return False
         for host in _hosts(self.address.host):
             try:
                 for address in await Resolver().addresses(host):

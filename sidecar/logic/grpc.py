@@ -71,6 +71,7 @@ class Call(msgspec.Struct, frozen=True):
     expected: int = -1
     refusal: Reply | Answer | None = None
     via: str = ""
+    authorization: bytes = b""
 
 
 def call(headers: Fields) -> Call:
@@ -98,7 +99,8 @@ def call(headers: Fields) -> Call:
     if hops > MAX_HOPS:
         why = f"this request has been through {hops} Outriders: their upstreams form a loop"
         return Call("refused", signal, expected=expected, refusal=refusal(508, why))
-    return Call("export", signal, gzip, hops=hops, expected=expected, via=via_of(headers.get(_VIA, b"")))
+    via, authorization = via_of(headers.get(_VIA, b"")), headers.get(b"authorization", b"")
+    return Call("export", signal, gzip, hops=hops, expected=expected, via=via, authorization=authorization)
 
 
 def within(call: Call, patience: bytes) -> Call:

@@ -16,7 +16,7 @@ from urllib.parse import unquote
 import msgspec
 
 from .scalars import quoted
-from .schema import Problem, hints, join, optional_of, scalar_of, table_of
+from .schema import Problem, hints, join, optional_of, scalar_of, shorthand_of, table_of
 
 PREFIX = "OUTRIDER_"
 
@@ -72,17 +72,42 @@ def _overlay(below: Any, above: Any) -> Any:
     return above
 
 
-def scalar_paths(kind: type, path: str = "") -> Iterator[str]:
-    """Paths of the scalars that one environment variable can hold, in the schema's order."""
+def spelled_out(kind: type, layer: Layer, path: str = "") -> None:
+    """Replace what is written in short by the mapping that it stands for, so that another layer can add to it."""
     for name, annotation in hints(kind).items():
-        inner = optional_of(annotation) or annotation
-        at = join(path, name)
-        if scalar_of(inner) is not None:
-            yield at
+        at, inner = join(path, name), optional_of(annotation) or annotation
+        key = shorthand_of(inner)
+        if key is not None:
+            value = _below(layer.tree, at)
+            if value is not None and not isinstance(value, Mapping):
+                place = layer.places.get(at, "")
+                layer.put(at, {key: value}, place)
+                layer.places[join(at, key)] = place
         elif isinstance(inner, type) and issubclass(inner, msgspec.Struct):
-            yield from scalar_paths(inner, at)
+            spelled_out(inner, layer, at)
+
+
+def _below(tree: Any, path: str) -> Any:
+    for key in path.split("."):
+        tree = tree.get(key) if isinstance(tree, Mapping) else None
+    return tree
+
+
+def variables(kind: type, path: str = "") -> Iterator[tuple[str, str]]:
+    """Path and environment variable of each scalar that one can hold, in the schema's order. That of a struct with a shorthand
+    is its own (`OUTRIDER_OTLP_GRPC` is `otlp.grpc.listen`)."""
+    for field, annotation in hints(kind).items():
+        inner = optional_of(annotation) or annotation
+        at = join(path, field)
+        if scalar_of(inner) is not None:
+            yield at, variable(at)
+        elif (key := shorthand_of(inner)) is not None:
+            for below, of_it in variables(inner.__origin__, at):
+                yield below, variable(at) if below == join(at, key) else of_it
+        elif isinstance(inner, type) and issubclass(inner, msgspec.Struct):
+            yield from variables(inner, at)
         elif isinstance(inner, type) and not hasattr(inner, "__args__") and table_of(annotation) is None:
-            yield at
+            yield at, variable(at)
 
 
 def variable(path: str) -> str:
@@ -92,7 +117,7 @@ def variable(path: str) -> str:
 def own_environment(kind: type, environ: Mapping[str, str], known_elsewhere: frozenset[str]) -> Layer:
     """The layer of `OUTRIDER_*`. An unknown one warns: it may be meant for a newer version."""
     layer = Layer()
-    paths = {variable(path): path for path in scalar_paths(kind)}
+    paths = {name: path for path, name in variables(kind)}
     for name in sorted(environ):
         if not name.startswith(PREFIX) or name in known_elsewhere:
             continue

@@ -39,6 +39,7 @@ MAX_RETRY_AFTER = 3600.0
 # https://github.com/googleapis/googleapis/blob/master/google/rpc/code.proto
 RPC_CODES = {
     400: 3,  # INVALID_ARGUMENT
+    401: 16,  # UNAUTHENTICATED
     404: 12,  # UNIMPLEMENTED
     405: 12,
     408: 4,  # DEADLINE_EXCEEDED

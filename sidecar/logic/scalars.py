@@ -141,6 +141,13 @@ def parse_address(raw: Any) -> Address:
     return Address(host.strip("[]"), int(port))
 
 
+def parse_address_or_off(raw: Any) -> Address | None:
+    """`off` is what YAML reads as false."""
+    if raw is False or (isinstance(raw, str) and raw.strip().lower() in ("off", "false")):
+        return None
+    return parse_address(raw)
+
+
 _USERINFO = re.compile(r"(?<=://)([^/@:]*):[^/@]*@")
 _QUERY_SECRET = re.compile(r"(?<=[?&])([^=&]*(?:key|token|secret|pass|pwd|auth|sig)[^=&]*)=[^&#]*", re.IGNORECASE)
 
@@ -269,6 +276,10 @@ def parse_pem_file(raw: Any) -> str:
 Duration = Annotated[float, Scalar("a number with a unit such as 500ms, 10s or 2m", parse_duration, show_duration)]
 Bytes = Annotated[int, Scalar("a size such as 512KiB or 20MiB", parse_bytes, show_bytes)]
 ListenAddress = Annotated[Address, Scalar("host:port such as 127.0.0.1:4318", parse_address)]
+ListenAddressOrOff = Annotated[
+    Address | None,
+    Scalar("host:port such as 127.0.0.1:4318, or off", parse_address_or_off, lambda address: str(address or "off")),
+]
 HttpUrl = Annotated[str, Scalar("a URL such as http://127.0.0.1:8080", url("http", "https"), masked_url)]
 TargetUrl = Annotated[
     str, Scalar("a URL such as http://127.0.0.1:8080 or tcp://127.0.0.1:6379", url("http", "https", "tcp"), masked_url)

@@ -54,6 +54,13 @@ class Table:
         self.kinds = kinds
 
 
+class Shorthand:
+    """Marks `Annotated[SomeStruct, Shorthand("key")]`: a value that is no mapping stands for one with only this key."""
+
+    def __init__(self, key: str) -> None:
+        self.key = key
+
+
 def load(kind: type[T], tree: Any, places: Places, default_place: str) -> tuple[T | None, list[Problem]]:
     """Load `tree` as the struct `kind`. `places` maps dotted paths to where that value was written."""
     walk = _Walk(places, default_place)
@@ -73,6 +80,11 @@ def scalar_of(annotation: Any) -> Scalar | None:
 
 def table_of(annotation: Any) -> Table | None:
     return next((m for m in getattr(annotation, "__metadata__", ()) if isinstance(m, Table)), None)
+
+
+def shorthand_of(annotation: Any) -> str | None:
+    """The key that stands for the whole struct."""
+    return next((m.key for m in getattr(annotation, "__metadata__", ()) if isinstance(m, Shorthand)), None)
 
 
 def optional_of(annotation: Any) -> Any:
@@ -122,6 +134,8 @@ class _Walk:
         table = table_of(annotation)
         if table is not None:
             return self.chosen(table, raw, path)
+        if shorthand_of(annotation) is not None:
+            annotation = typing.get_args(annotation)[0]
         origin = typing.get_origin(annotation) or annotation
         if origin in (dict, Mapping):
             return self.mapping(annotation, raw, path)

@@ -84,12 +84,15 @@ class ProcessStatus(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class ListenerStatus(msgspec.Struct, frozen=True, kw_only=True):
-    """One port of ours: `why` says what keeps it from listening."""
+    """One port of ours: `why` says what keeps it from listening, `warning` which file of a certificate or token cannot be used
+    now. `refused_handshakes` by reason, where it speaks TLS."""
 
     name: str
     address: str
     up: bool
     why: str
+    warning: str
+    refused_handshakes: dict[str, int]
 
 
 class ReceiverStatus(msgspec.Struct, frozen=True, kw_only=True):

@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import asyncio
 from collections import deque
+from collections.abc import Iterable
 from http import HTTPStatus
 from io import BytesIO
 from math import inf
@@ -67,13 +68,14 @@ _OK = b"HTTP/1.1 200 OK\r\nContent-Type: application/x-protobuf\r\nContent-Lengt
 _OK_JSON = b"HTTP/1.1 200 OK\r\nContent-Type: application/json\r\nContent-Length: 2\r\n\r\n{}"
 _CONTINUE = b"HTTP/1.1 100 Continue\r\n\r\n"
 
-_IDLE, _HEAD, _BODY = range(3)
+IDLE, _HEAD, _BODY = range(3)
 
 
 class Request:
-    """A place in the order of a connection's answers. `size` is what it holds of the receiver's bytes in flight."""
+    """A place in the order of a connection's answers. `size` is what it holds of the receiver's bytes in flight; `headers` are
+    lines that its answer has beside the usual ones."""
 
-    __slots__ = ("bytes", "close", "connection", "gzip", "hops", "items", "json", "signal", "size", "via")
+    __slots__ = ("bytes", "close", "connection", "gzip", "headers", "hops", "items", "json", "signal", "size", "via")
 
     def __init__(self, connection: Connection, like: Request | None = None) -> None:
         """`like` has the same head."""
@@ -83,9 +85,10 @@ class Request:
             self.gzip = self.json = False
             self.hops = 0
             self.via = ""
+            self.headers: tuple[str, ...] = ()
         else:
             self.signal, self.gzip, self.json = like.signal, like.gzip, like.json
-            self.hops, self.via = like.hops, like.via
+            self.hops, self.via, self.headers = like.hops, like.via, like.headers
         self.close = False
         self.items = self.size = 0
         self.bytes: bytes | None = None
@@ -95,25 +98,28 @@ class Request:
             self.connection.receiver.counters.refuse(reply.status)
         if self.connection.receiver.draining:
             self.close = True
-        if reply is OK and not self.close:
+        if reply is OK and not self.close and not self.headers:
             self.bytes = _OK_JSON if self.json else _OK
         else:
-            self.bytes = encode(reply, json=self.signal if self.json else None, close=self.close)
+            self.bytes = encode(reply, json=self.signal if self.json else None, close=self.close, more=self.headers)
         self.connection.flush()
 
 
-def encode(reply: Reply, *, json: Signal | None, close: bool) -> bytes:
+def encode(reply: Reply, *, json: Signal | None, close: bool, more: Iterable[str] = ()) -> bytes:
     """A response. For a request in JSON, its signal in `json`."""
     body = reply.body if json is None else reply_as_json(reply, json)
     head = [
         f"HTTP/1.1 {reply.status} {HTTPStatus(reply.status).phrase}",
         f"Content-Type: {(PROTOBUF if json is None else JSON).decode()}",
         f"Content-Length: {len(body)}",
+        *more,
     ]
     if reply.retry_after is not None:
         head.append(f"Retry-After: {reply.retry_after}")
     if reply.status == 405:
         head.append("Allow: POST")
+    if reply.status == 401:
+        head.append("WWW-Authenticate: Bearer")
     if close:
         head.append("Connection: close")
     return "\r\n".join([*head, "", ""]).encode() + body
@@ -132,7 +138,7 @@ class Connection(asyncio.Protocol):
         self._parser: httptools.HttpRequestParser | None = None
         self._loop = asyncio.get_running_loop()
         self._due: deque[Request] = deque()
-        self._phase = _IDLE
+        self._phase = IDLE
         self._deaf = False
         self._ended = False  # the client has ended its side
         self._paused = 0
@@ -170,7 +176,7 @@ class Connection(asyncio.Protocol):
             return
         rest = data if self._known is None else self._without_known(self._known, data)
         before = self._request if self._phase == _HEAD else None
-        self._unlearned = rest if self._phase == _IDLE else b""
+        self._unlearned = rest if self._phase == IDLE else b""
         while rest and self._listens():
             if self._parser is None:
                 self._parser = httptools.HttpRequestParser(self)
@@ -199,7 +205,7 @@ class Connection(asyncio.Protocol):
         """Handle requests of a known head as far as they go; the rest is for the parser."""
         while data and not self._deaf:
             if not self._missing:
-                found = known.match(data) if self._phase == _IDLE else None
+                found = known.match(data) if self._phase == IDLE else None
                 if found is None or found[1] > self.receiver.config.max_body_bytes:
                     break
                 now = self._loop.time()
@@ -236,11 +242,12 @@ class Connection(asyncio.Protocol):
     def eof_received(self) -> bool:
         """True keeps our side open, for the answers that are due."""
         self._ended = True
-        if self._phase != _IDLE and not self._deaf:
+        if self._phase != IDLE and not self._deaf:
             self.refuse(refusal(400, "the request is cut short"))
         elif self._due:
             self._due[-1].close = True
-        return bool(self._due)
+        # TLS cannot be ended on one side only.
+        return bool(self._due) and self._transport is not None and self._transport.can_write_eof()
 
     def pause_writing(self) -> None:
         self.pause(self.WRITE)
@@ -387,7 +394,7 @@ class Connection(asyncio.Protocol):
 
     def _complete(self) -> None:
         """The request that was arriving is whole."""
-        self._phase = _IDLE
+        self._phase = IDLE
         request, body = self._request, self._body
         self._body = b""
         self.held = 0
@@ -412,7 +419,7 @@ class Connection(asyncio.Protocol):
                 return
         if self._paused & self.PIPELINE and len(due) < MAX_PIPELINED // 2:
             self.resume(self.PIPELINE)
-        if not due and self._phase == _IDLE:
+        if not due and self._phase == IDLE:
             self.deadline = self._loop.time() + self.receiver.config.idle_timeout
 
     def refuse(self, reply: Reply) -> None:
@@ -420,7 +427,7 @@ class Connection(asyncio.Protocol):
         if self._deaf:
             return
         self._deaf = True
-        request = self._request if self._phase != _IDLE else Request(self)
+        request = self._request if self._phase != IDLE else Request(self)
         request.close = True
         self._drop_body()
         self._due.append(request)
@@ -447,7 +454,7 @@ class Connection(asyncio.Protocol):
             transport.close()
 
     def drain(self) -> None:
-        if not self._due and self._phase == _IDLE and self._transport is not None:
+        if not self._due and self._phase == IDLE and self._transport is not None:
             self._deaf = True
             self._transport.close()
 
@@ -475,7 +482,7 @@ class Connection(asyncio.Protocol):
         """The deadline has passed."""
         if self._deaf or self._paused & self.WRITE:
             self.abort()
-        elif self._phase == _IDLE:
+        elif self._phase == IDLE:
             self.drain()
         else:
             what = "headers" if self._phase == _HEAD else "body"

@@ -11,10 +11,13 @@ from functools import partial
 from math import inf
 from typing import TYPE_CHECKING, cast
 
+import msgspec
+
+from ..io.bearer import Bearer
 from ..logic import grpc, http2_server
 from ..logic.http2_frames import PREFACE, Code, Fault
 from ..logic.http2_stream import Answer
-from ..logic.otlp_http import Reply
+from ..logic.otlp_http import Reply, refusal
 from .grpc_request import Request
 
 if TYPE_CHECKING:
@@ -26,17 +29,20 @@ MAX_LINE = 8 << 10
 
 
 class Connection(asyncio.Protocol):
-    """`Connection(receiver)` for each connection: the factory for `Listener` and `create_server`."""
+    """`Connection(receiver)` for each connection: the factory for `Listener` and `create_server`. With a `bearer` an export
+    must bring a token of it; the health check need not."""
 
     MEMORY, WRITE = 1, 2  # reasons to read no further
 
-    def __init__(self, receiver: Receiver) -> None:
+    def __init__(self, receiver: Receiver, bearer: Bearer | None = None) -> None:
         self.receiver = receiver
         self.deadline = inf
         self.held = 0
         self.http2: http2_server.Server[grpc.Call] = http2_server.Server(
             grpc.call,
-            partial(Request, self),
+            partial(Request, self)
+            if bearer is None
+            else (lambda number, call: Request(self, number, _admitted(call, bearer))),
             receiver.config.max_in_flight_bytes,
             grpc.TIMEOUT,
         )
@@ -108,7 +114,13 @@ class Connection(asyncio.Protocol):
         self.http2.drain()
         for stream in [stream for stream in self.http2.streams.values() if not stream.ended]:
             self.http2.reset(stream.id, Code.CANCEL)
-        return bool(self.http2.streams) and not self._deaf
+        # TLS cannot be ended on one side only.
+        return (
+            bool(self.http2.streams)
+            and not self._deaf
+            and self._transport is not None
+            and self._transport.can_write_eof()
+        )
 
     def pause_writing(self) -> None:
         self.pause(self.WRITE)
@@ -235,3 +247,12 @@ class Connection(asyncio.Protocol):
         for stream in self.http2.streams.values():  # the pause was ours
             request = cast("Request", stream)
             request.opened, request.heard = now if request.call.timeout is None else request.opened, now
+
+
+def _admitted(call: grpc.Call, bearer: Bearer) -> grpc.Call:
+    """The call, or its refusal. Not with the header block, which is kept: tokens rotate."""
+    if call.kind != "export" or (problem := bearer.problem(call.authorization)) is None:
+        return call
+    status, why = problem
+    refused = refusal(status, why, 1 if status == 503 else None)
+    return msgspec.structs.replace(call, kind="refused", refusal=refused)

@@ -11,10 +11,11 @@ import aiohttp
 import pytest
 
 from sidecar.api import Surface, application, health_text, idle_application, open_surface
+from sidecar.io.bearer import Bearer
 from sidecar.io.clock import SystemClock
 from sidecar.logic import status
 from sidecar.logic.rollup import rollup
-from sidecar.logic.scalars import Address
+from sidecar.logic.scalars import Address, Secret
 from sidecar.model.health import CheckReport, Role, State, Verdict
 from sidecar.model.process import ProcessSample
 from sidecar.model.resource import Resource
@@ -204,3 +205,20 @@ def test_times_and_ages_of_status() -> None:
     assert status.age_of(10.0, 12.3456) == 2.346
     assert status.age_of(10.0, 9.0) == 0.0
     assert status.process(ProcessSample(found=False, why="gone")).pid is None
+
+
+async def test_with_a_token_all_but_the_gates_asks_for_it() -> None:
+    bearer = Bearer(Secret(literal="one"))
+    opened = await open_surface(application(ScriptedSidecar(), bearer), Address("127.0.0.1", 0), SystemClock())
+    url = f"http://127.0.0.1:{opened.listener.ports[0]}"
+    async with aiohttp.ClientSession() as session:
+        for path, status in (("/livez", 200), ("/readyz", 200), ("/health", 200), ("/status", 401), ("/metrics", 401)):
+            async with session.get(url + path) as response:
+                assert (path, response.status) == (path, status)
+        async with session.get(url + "/metrics") as response:
+            assert response.headers["WWW-Authenticate"] == "Bearer"
+            detail = "no token, expected Authorization: Bearer and a token of this port"
+            assert (await response.json(content_type=None))["detail"] == detail
+        async with session.get(url + "/metrics", headers={"Authorization": "Bearer one"}) as response:
+            assert response.status == 200
+    await opened.close()

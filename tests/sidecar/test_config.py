@@ -174,6 +174,40 @@ def test_the_collector_is_reached_by_its_tls_for_telemetry_too(tmp_path: Path) -
     assert config.collector.tls == config.export[0].sink.tls == Tls(ca=ca)
 
 
+def test_an_address_alone_is_short_for_a_listener_and_each_layer_may_add_to_it(tmp_path: Path) -> None:
+    cert, key = map(str, Authority(tmp_path / "ca").issue())
+    environ = {"OUTRIDER_OTLP_GRPC_TLS_CERT": cert, "OUTRIDER_OTLP_GRPC_TLS_KEY": key}
+    shown = rows(loaded("otlp: {grpc: '127.0.0.1:1', http: '127.0.0.1:2'}\n", {**environ, "OUTRIDER_OTLP_HTTP": "h:3"}))
+    assert shown["otlp.grpc.listen"] == ("127.0.0.1:1", "outrider.yaml")
+    assert shown["otlp.grpc.tls.cert"] == (cert, "environment OUTRIDER_OTLP_GRPC_TLS_CERT")
+    assert shown["otlp.http.listen"] == ("h:3", "environment OUTRIDER_OTLP_HTTP")
+    in_full = loaded(f"otlp: {{grpc: {{listen: '127.0.0.1:1', tls: {{cert: {cert}, key: {key}}}}}, http: 'h:3'}}\n")
+    assert {k: v for k, (v, _) in rows(in_full).items()} == {k: v for k, (v, _) in shown.items()}
+
+
+@pytest.mark.parametrize("off", ["off", "'off'", "false"])
+def test_a_port_can_be_switched_off(off: str) -> None:
+    """Also where the other one has its address."""
+    text = f"otlp: {{grpc: {off}, http: 'localhost:4317'}}\n"
+    assert loaded(text).config.otlp.grpc.listen is None
+    assert rows(loaded(text))["otlp.grpc.listen"] == ("off", "outrider.yaml")
+    assert loaded("", {"OUTRIDER_OTLP_HTTP": "off"}).config.otlp.listening() == {
+        "otlp.grpc": Address("localhost", 4317)
+    }
+
+
+def test_origins_of_an_environment_variable_are_separated_by_commas() -> None:
+    environ = {"OUTRIDER_OTLP_HTTP_CORS_ORIGINS": "https://a.test, https://*.b.test"}
+    assert loaded("", environ).config.otlp.http.cors.origins == ("https://a.test", "https://*.b.test")
+
+
+def test_a_key_that_does_not_match_its_certificate_is_told_at_the_start(tmp_path: Path) -> None:
+    authority = Authority(tmp_path / "ca")
+    (cert, _), (_, key) = authority.issue(), authority.issue()
+    told = f"outrider.yaml: api.tls.key: {key} is not the key of {cert}, expected a readable PEM file"
+    assert problems(f"api: {{tls: {{cert: {cert}, key: {key}}}}}\n") == [told]
+
+
 def test_tls_for_a_plain_url_is_a_warning() -> None:
     text = (
         "collector: {url: 'http://u:hunter2@c:4320', tls: {verify: false}}\n"
@@ -340,9 +374,9 @@ def test_the_same_port_of_another_address_may_be_another_service(listen: str, en
 
 
 def test_every_scalar_key_has_an_environment_variable() -> None:
-    from sidecar.logic.layers import scalar_paths, variable
+    from sidecar.logic.layers import variables
 
-    names = [variable(path) for path in scalar_paths(Config)]
+    names = [name for _, name in variables(Config)]
     for name in (
         "OUTRIDER_TARGET_URL",
         "OUTRIDER_TARGET_PROCESS_PORT",
@@ -351,7 +385,10 @@ def test_every_scalar_key_has_an_environment_variable() -> None:
         "OUTRIDER_COLLECTOR_TOKEN",
         "OUTRIDER_API_LISTEN",
         "OUTRIDER_OTLP_GRPC",
+        "OUTRIDER_OTLP_GRPC_TLS_CLIENT_CA",
         "OUTRIDER_OTLP_HTTP",
+        "OUTRIDER_OTLP_HTTP_TOKEN",
+        "OUTRIDER_API_TLS_CERT",
         "OUTRIDER_OTLP_MAX_BODY_BYTES",
         "OUTRIDER_LOG_LEVEL",
         "OUTRIDER_SERVICE_NAME",
