@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
     import argparse
+    import socket
     from collections.abc import Callable, Sequence
 
     from .api import Surface
@@ -268,45 +269,58 @@ def _validate(options: argparse.Namespace) -> int:
 HEALTHCHECK_USAGE = """usage: outrider healthcheck [URL]
 
 Ask a running sidecar (or collector) whether it lives; exit 0 when it answers 2xx, else 1.
-URL is http://host:port/path; by default /livez at OUTRIDER_API_LISTEN, or at 127.0.0.1:4319.
+URL is http://host:port/path, or https; by default /livez at OUTRIDER_API_LISTEN, or at 127.0.0.1:4319, by TLS where
+OUTRIDER_API_TLS_CERT is set. The certificate is not verified: nothing but "are you there?" is said.
 """
 
 
 def healthcheck(args: Sequence[str], environ: os._Environ[str] | dict[str, str]) -> int:
     """One GET by socket: no HTTP library, so that a container's HEALTHCHECK costs next to nothing."""
-    import socket
-
     if args[:1] in (["-h"], ["--help"]):
         print(HEALTHCHECK_USAGE, end="")
         return 0
     host, port = _listen(environ.get("OUTRIDER_API_LISTEN", "")), "4319"
     if host:
         host, _, port = host.rpartition(":")
-    path = "/livez"
+    scheme, path = "https" if environ.get("OUTRIDER_API_TLS_CERT") else "http", "/livez"
     if args:
         scheme, _, rest = args[0].rpartition("://")
         address, slash, tail = rest.partition("/")
         host, _, port = address.rpartition(":")
         path = slash + tail or "/livez"
-        if scheme not in ("", "http") or not port.isdigit():
+        if scheme not in ("", "http", "https") or not port.isdigit():
             print(f'healthcheck: "{args[0]}" is not a URL, expected http://host:port/path', file=sys.stderr)
             return EXIT_USAGE
+        scheme = scheme or "http"
     host = host.strip("[]")
     host = {"": "127.0.0.1", "0.0.0.0": "127.0.0.1", "::": "::1"}.get(host, host)
     try:
-        with socket.create_connection((host, int(port)), timeout=2) as connection:
-            connection.settimeout(2)
+        with _connected(host, int(port), secure=scheme == "https") as connection:
             connection.sendall(f"GET {path} HTTP/1.0\r\nHost: {host}\r\n\r\n".encode())
             answer = connection.recv(512)
     except OSError as error:
-        print(f"healthcheck: http://{host}:{port}{path}: {error.strerror or error}", file=sys.stderr)
+        print(f"healthcheck: {scheme}://{host}:{port}{path}: {error.strerror or error}", file=sys.stderr)
         return 1
     status = answer.split(b" ", 2)[1:2]
     if status and status[0].startswith(b"2"):
         return 0
     first = answer.partition(b"\r\n")[0].decode(errors="replace")
-    print(f"healthcheck: http://{host}:{port}{path}: {first or 'no answer'}", file=sys.stderr)
+    print(f"healthcheck: {scheme}://{host}:{port}{path}: {first or 'no answer'}", file=sys.stderr)
     return 1
+
+
+def _connected(host: str, port: int, *, secure: bool) -> socket.socket:
+    import socket
+
+    connection = socket.create_connection((host, port), timeout=2)
+    if not secure:
+        return connection
+    import ssl
+
+    context = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
+    context.check_hostname = False
+    context.verify_mode = ssl.CERT_NONE
+    return context.wrap_socket(connection)
 
 
 def _listen(text: str) -> str:

@@ -13,6 +13,7 @@ from pathlib import Path
 import pytest
 
 from sidecar.config import load
+from tests.certificates import Authority
 from tests.e2e.processes import ROOT, eventually, free_port, get, running
 from tests.real import require
 
@@ -37,12 +38,24 @@ def test_every_link_leads_somewhere(page: Path) -> None:
     assert [link for link in links if "://" not in link and not (page.parent / link).exists()] == []
 
 
+@pytest.fixture(scope="module")
+def files(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """What examples name below /etc/outrider/tls."""
+    folder = tmp_path_factory.mktemp("tls")
+    authority = Authority(folder / "authority")
+    for made, name in zip((authority.ca, *authority.issue()), ("ca.crt", "tls.crt", "tls.key"), strict=True):
+        shutil.copy(made, folder / name)
+    (folder / "token").write_text("a-token\n")
+    (folder / "header").write_text("Bearer a-token\n")
+    return folder
+
+
 @pytest.mark.parametrize("page", PAGES, ids=lambda page: str(page.relative_to(ROOT)))
-def test_every_yaml_block_is_a_valid_configuration(page: Path, tmp_path: Path) -> None:
+def test_every_yaml_block_is_a_valid_configuration(page: Path, tmp_path: Path, files: Path) -> None:
     for kind, _, body in FENCE.findall(page.read_text()):
         if kind == "yaml":
             file = tmp_path / "outrider.yaml"
-            file.write_text(body)
+            file.write_text(body.replace("/etc/outrider/tls", str(files)))
             load({}, {"HOSTNAME": "h"}, str(file))
 
 
@@ -147,6 +160,15 @@ def test_forwarding_works_as_readme_says(installed: Path, foreign: int) -> None:
     out = shell(script + f"curl -s http://127.0.0.1:{ports['4319']}/status\n", installed, ports)
     assert '"name": "127.0.0.1:9"' in out
     assert f'"address": "127.0.0.1:{ports["4318"]}",\n      "up": true' in out
+
+
+@pytest.mark.timeout(300)
+def test_securing_works_as_the_guide_says(installed: Path, foreign: int) -> None:
+    ports = {"8080": foreign, "4318": free_port(), "4319": free_port()}
+    script = block("docs/guides/secure.md", "secure").replace("http://gateway:4318", "http://127.0.0.1:9")
+    out = shell(script, installed, ports)
+    assert '"message":"no token, expected Authorization: Bearer and a token of this port"' in out
+    assert out.endswith("}401\n{}200\n")
 
 
 @pytest.mark.timeout(300)

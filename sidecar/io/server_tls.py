@@ -73,14 +73,13 @@ class ServerTls:
         self.refused[reason] = self.refused.get(reason, 0) + 1
 
     def _made(self) -> ssl.SSLContext:
+        """A context of its own for each state of the files, and not the old one with new files in it: its key for sessions goes
+        with it, so that whom an authority let in that is gone cannot come back by a session."""
         context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
         pem.load_identity(context, self.config.cert, self.config.key)
         if self.config.client_ca is not None:
             pem.load_authorities(context, self.config.client_ca)
             context.verify_mode = ssl.CERT_REQUIRED
-            # A session that is resumed is not verified anew: an authority that is gone would go on to let clients in.
-            context.options |= ssl.OP_NO_TICKET
-            context.num_tickets = 0
         context.set_alpn_protocols(list(self._protocols))
         return context
 

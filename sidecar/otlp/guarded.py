@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 
 from ..io.bearer import Bearer
 from ..logic.cors import Cors
-from ..logic.otlp_http import Reply, refusal
+from ..logic.otlp_http import JSON, Reply, refusal
 from .connection import IDLE, Connection
 
 if TYPE_CHECKING:
@@ -48,6 +48,8 @@ class GuardedConnection(Connection):
         if self._bearer is not None:
             problem = self._bearer.problem(self._asked.get(b"authorization", "").encode("latin-1"))
             if problem is not None:
+                content_type = self._headers.get(b"content-type", b"").partition(b";")[0].strip().lower()
+                self._request.json = content_type == JSON
                 status, why = problem
                 return refusal(status, why, 1 if status == 503 else None)
         return super()._check()

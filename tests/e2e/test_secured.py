@@ -223,6 +223,8 @@ async def test_who_gets_it_wrong_is_told_or_the_log_is(authority: Authority, tmp
         await curl(f"http://localhost:{made.grpc}/")
         assert "wrong version number" in await curl(f"https://127.0.0.1:{made.http}/v1/traces")
         assert await curl(f"https://127.0.0.1:{made.api}/livez") == "ok\n"
+        alive = outrider("healthcheck", f"https://127.0.0.1:{made.api}/livez")
+        assert (await asyncio.to_thread(subprocess.run, alive, timeout=10)).returncode == 0
         assert '"status":401' in await curl(f"https://127.0.0.1:{made.api}/metrics")
         listeners = {
             each["name"]: each for each in made.status(ssl.create_default_context(cafile=authority.ca))["listeners"]

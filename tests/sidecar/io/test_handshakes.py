@@ -203,16 +203,33 @@ async def test_a_certificate_that_rotates_is_shown_to_the_next_client_and_a_brok
         assert list(served.guard.news()) == [News("files are usable again", "", is_good=True)]
 
 
-async def test_an_authority_that_is_gone_lets_nobody_in_also_not_by_a_kept_session(
+def with_session(
+    context: ssl.SSLContext, port: int, session: ssl.SSLSession | None
+) -> tuple[bool | None, ssl.SSLSession | None]:
+    """Was the session taken up, and the one of this connection; raises `OSError` where the connection was refused."""
+    with (
+        socket.create_connection(("127.0.0.1", port), 5) as plain,
+        context.wrap_socket(plain, server_hostname="localhost", session=session) as connection,
+    ):
+        connection.sendall(b"hello")
+        if connection.recv(100) != b"HELLO":
+            raise ConnectionError
+        return connection.session_reused, connection.session
+
+
+async def test_an_authority_that_is_gone_lets_nobody_in_also_not_by_a_session(
     authority: Authority, stranger: Authority, tmp_path: Path
 ) -> None:
     ca = tmp_path / "ca.pem"
     shutil.copy(authority.ca, ca)
     async with serving(of(authority.issue(), ca)) as served:
         context = client(authority, *authority.issue("us"))
-        assert await served.echo(context) == b"HELLO"
+        _, session = await asyncio.to_thread(with_session, context, served.port, None)
+        reused, session = await asyncio.to_thread(with_session, context, served.port, session)
+        assert reused
         ca.write_bytes(stranger.ca.read_bytes() + b"\n")
-        assert await served.echo(context) == b""
+        with pytest.raises((ssl.SSLError, ConnectionError)):  # as the network likes
+            await asyncio.to_thread(with_session, context, served.port, session)
         (reason,) = served.refused
         assert reason.startswith("the client's certificate is not accepted: ")
 

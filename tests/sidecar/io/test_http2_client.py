@@ -236,14 +236,14 @@ async def test_a_request_that_is_always_refused_is_sent_four_times() -> None:
 
 async def test_a_timeout_resets_the_stream_and_silence_gives_the_connection_up() -> None:
     async with Server() as server, client(server.port) as made:
-        slow = asked(made, timeout=0.05)
+        slow = asked(made, timeout=0.5)
         peer = await server.peer()
         await peer.hears(DATA)
         peer.says(frame(PING, 0, 0, bytes(8)))
         with pytest.raises(TimeoutError):
             await slow
         assert await peer.hears(RST_STREAM) == (RST_STREAM, 0, 1, pack(">I", Code.CANCEL))
-        silent = asked(made, timeout=0.05)
+        silent = asked(made, timeout=0.5)
         assert (await peer.hears(DATA))[2] == 3, "it had said something"
         with pytest.raises(TimeoutError):
             await silent
