@@ -1,6 +1,6 @@
-"""Where Outrider's time goes under a cell's load: by library (perf, where it is installed; kernel, interpreter, event loop), and
-by Python function (cProfile, which slows it by about half: read the order, not the amounts; `run` of `asyncio/runners.py` is the
-event loop and the kernel, and what they wait)."""
+"""Where Outrider's time goes under a cell's load: by library (perf, where it is installed: interpreter, kernel, event loop), and
+by Python function with the C that it calls (cProfile, which slows it: read the order, not the amounts; `run` of `runners.py`
+is the event loop, and its waiting)."""
 
 from __future__ import annotations
 
@@ -22,6 +22,15 @@ from .subjects import OUTRIDER, Ports, Subject
 from .traffic import Sink
 
 TOP = 40
+_LAUNCH = """
+import cProfile
+from sidecar.cli import main
+profile = cProfile.Profile(builtins=False)
+try:
+    profile.runcall(main)
+finally:
+    profile.dump_stats({file!r})
+"""
 
 
 def profile(cell: Cell, seconds: float) -> str:
@@ -64,13 +73,15 @@ def _functions(cell: Cell, seconds: float) -> str:
         file = str(Path(name, "profile"))
 
         def command(cell: Cell, ports: Ports, sink: Sink, directory: Path) -> list[str]:
-            python, *rest = OUTRIDER.command(cell, ports, sink, directory)
-            return [python, "-m", "cProfile", "-o", file, *rest]
+            python, _, _, *rest = OUTRIDER.command(cell, ports, sink, directory)
+            return [python, "-c", _LAUNCH.format(file=file), *rest]
 
         profiled = Subject("outrider under cProfile", command, root=OUTRIDER.root)
         with started(profiled, cell, sink, Path(name)) as (process, ports, _):
             done = traffic.send(cell, target(cell, ports), WARM + seconds, 1)
             stop(process)
         out = io.StringIO()
-        pstats.Stats(file, stream=out).sort_stats("tottime").print_stats(TOP)
+        pstats.Stats(file, stream=out).strip_dirs().sort_stats("tottime").print_stats(
+            r"^(?!.*(<frozen|<module>|_parser|_compiler))", TOP
+        )
     return f"{done.accepted} requests accepted\n{out.getvalue()}"

@@ -16,6 +16,10 @@ from .run import CORES, LOAD_CORE, SUBJECT_CORE, Run
 
 JSON = Path(__file__).with_name("results.json")
 MARKDOWN = Path(__file__).with_name("RESULTS.md")
+ENOUGH = 3
+"""Runs, in a cell without an outage, for a median that means something."""
+QUIET = 2.5
+"""Load average up to which the machine was ours: subject, load and sink make two."""
 BEGIN, END = "<!-- written by python -m bench relay -->", "<!-- until here -->"
 
 
@@ -82,16 +86,19 @@ def publish(results: Results, tables: Iterable[str]) -> None:
 
 def _head(results: Results) -> Iterable[str]:
     yield f"{results.machine}."
-    turns: dict[tuple[str, float, int], list[Measured]] = {}
-    for cell in results.cells.values():
+    turns: dict[tuple[str, float, int], list[str]] = {}
+    for name, cell in results.cells.items():
         runs = max((len(runs) for runs in cell.subjects.values()), default=0)
-        turns.setdefault((cell.commit, cell.seconds, runs), []).append(cell)
-    for (commit, seconds, runs), cells in turns.items():
+        turns.setdefault((cell.commit, cell.seconds, runs), []).append(name)
+    for (commit, seconds, runs), names in turns.items():
+        cells = [results.cells[name] for name in names]
         first, last = min(c.taken for c in cells), max(c.taken for c in cells)
         busy = max(c.busy for c in cells)
+        few = runs < ENOUGH and not all(name.endswith("outage") for name in names)
         yield (
-            f"{len(cells)} cells at {commit}, {first} to {last} UTC: {runs} run{'s' if runs > 1 else ''} of {seconds:g} s of "
-            f"each subject, interleaved; the machine's load average was at most {busy:g}."
+            f"{'Preliminary: ' if few or busy > QUIET else ''}{', '.join(f'`{name}`' for name in names)} at {commit}, {first} to "
+            f"{last} UTC: {runs} run{'s' if runs > 1 else ''} of {seconds:g} s of each subject, interleaved; the machine's load "
+            f"average was at most {busy:g}."
         )
     for name, cell in results.cells.items():
         yield from (f"\nNot measured, {name}: {said.splitlines()[0]}" for said in cell.failed)

@@ -98,6 +98,7 @@ _SATURATED = (
     "p50 ms",
     "p99 ms",
     "of otelcol's",
+    "joined",
     "RSS (anonymous) MB",
     "peak",
     "refused",
@@ -159,6 +160,7 @@ def _saturated(cells: Sequence[Cell], results: Cells) -> Iterator[str]:
                     f"{median(runs, lambda r: r.sent.p50_ms):.2f}",
                     _ranged(runs, _p99, 1),
                     p99,
+                    f"{median(runs, _joined):.1f}",
                     _memory(runs),
                     _peak(runs, ours, kept),
                     *_delivery(runs),
@@ -174,8 +176,23 @@ def _p99(run: Run) -> float:
     return run.sent.p99_ms
 
 
+def _joined(run: Run) -> float:
+    """Requests that were accepted, for each that left."""
+    return run.sent.accepted / run.upstream_requests if run.upstream_requests else 0.0
+
+
 def _steady(cells: Sequence[Cell], results: Cells) -> Iterator[str]:
-    columns = ("cell", "subject", "% of a core", "of otelcol's", "p50 ms", "p99 ms", "RSS (anonymous) MB", "peak")
+    columns = (
+        "cell",
+        "subject",
+        "% of a core",
+        "of otelcol's",
+        "p50 ms",
+        "p99 ms",
+        "joined",
+        "RSS (anonymous) MB",
+        "peak",
+    )
     yield from _head([*columns, "refused", "lost", "twice"])
     for cell in cells:
         peer = results[cell.name].get(MEMORY.name)
@@ -192,6 +209,7 @@ def _steady(cells: Sequence[Cell], results: Cells) -> Iterator[str]:
                     ratio,
                     f"{median(runs, lambda r: r.sent.p50_ms):.2f}",
                     _ranged(runs, _p99, 1),
+                    f"{median(runs, _joined):.1f}",
                     _memory(runs),
                     _peak(runs, ours, kept),
                     *_delivery(runs),

@@ -74,5 +74,5 @@ def test_ours_is_held_against_the_collector_and_the_budget() -> None:
     [row] = [line for line in shown if line.startswith("| http-5-4 | outrider |")]
     assert row == (
         "| http-5-4 | outrider | 1,000,000 | 3.00 (2.00-9.00) | 0.33, PASS (≤ 0.35) | 1.00 | 6.0 (6.0-6.0) | 0.60, over (≤ 0.5) "
-        "| 30 (20) | 61, over (≤ 60) | 0.0% | 0 | 0 |"
+        "| 200.0 | 30 (20) | 61, over (≤ 60) | 0.0% | 0 | 0 |"
     )
