@@ -246,6 +246,18 @@ async def test_what_a_slow_optional_upstream_leaves_beyond_four_mib_goes_to_the_
         assert setup.spool.counters.written["up0"] > 0
 
 
+async def test_what_an_optional_upstream_has_in_memory_at_the_stop_is_written(tmp_path: Path) -> None:
+    async with spooling(tmp_path, True, False) as setup:
+        setup.sinks[1].open.clear()
+        assert await take(setup, *[b"%d" % n for n in range(20)]) == [OK] * 20
+        await setup.spool.flush()
+        assert setup.spool.counters.written == {}
+    async with spooling(tmp_path, True, False) as setup:
+        await setup.empty()
+        assert marks(setup.sinks[1]) == b"".join(one(b"%d" % n) for n in range(20))
+        assert setup.sinks[0].sent == []
+
+
 async def test_an_optional_upstreams_metrics_keep_their_order_through_the_disk(tmp_path: Path) -> None:
     async with spooling(tmp_path, False) as setup:
         accepted: list[bytes] = []
