@@ -1,4 +1,4 @@
-"""DESIGN's budgets for the relay: most are relative to the Collector with its queue in memory, in the same cell and turn."""
+"""The relay's budgets: most are relative to the Collector with its queue in memory, in the same cell and turn."""
 
 from __future__ import annotations
 

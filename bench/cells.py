@@ -71,7 +71,7 @@ def _cells() -> Iterator[Cell]:
     for protocol, other in (both, both[::-1]):
         yield Cell(protocol=protocol, upstream=other, spans=100, connections=4)
     for protocol in both:
-        for spans in (100, 512):
+        for spans in (5, 100, 512):
             yield Cell(protocol=protocol, upstream=protocol, spans=spans, connections=4, gzip=True)
     for protocol in both:
         yield Cell(protocol=protocol, upstream=protocol, spans=100, connections=64, delay=ROUND_TRIP)

@@ -148,6 +148,6 @@ SUBJECTS = (
     MEMORY,
     Subject("otelcol, disk queue", _otelcol_on_disk),
     OUTRIDER,
-    Subject("outrider, no spool", _outrider_without_spool, lambda cell: cell.spans == 5, ROOT),
+    Subject("outrider, no spool", _outrider_without_spool, lambda cell: cell.spans == 5 and not cell.gzip, ROOT),
     Subject("nginx proxy_pass", _nginx, _floor, adds=False),
 )

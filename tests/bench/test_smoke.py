@@ -1,4 +1,4 @@
-"""The bench measures each of its subjects: one cell, one second. What is asserted are facts, never time."""
+"""The bench measures each of its subjects: a cell or two, one second each. What is asserted are facts, never time."""
 
 from __future__ import annotations
 
@@ -13,16 +13,21 @@ from bench.traffic import Sent
 from tests.real import require
 
 CELL = Cell(protocol="http", upstream="http", spans=5, connections=4)
+OTHER = Cell(protocol="grpc", upstream="grpc", spans=100, connections=4, gzip=True)
 PROGRAMS = {"otelcol": "otelcol", "nginx": "nginx"}
 
 
-@pytest.mark.parametrize("subject", SUBJECTS, ids=lambda subject: subject.name)
-def test_what_a_subject_acknowledged_reached_the_sink_and_its_cost_is_known(subject: Subject) -> None:
+@pytest.mark.parametrize(
+    ("subject", "cell"),
+    [*((subject, CELL) for subject in SUBJECTS), (MEMORY, OTHER), (OUTRIDER, OTHER)],
+    ids=lambda value: value.name,
+)
+def test_what_a_subject_acknowledged_reached_the_sink_and_its_cost_is_known(subject: Subject, cell: Cell) -> None:
     require(traffic.LOAD)
     for start, program in PROGRAMS.items():
         if subject.name.startswith(start):
             require(program)
-    run = measure(subject, CELL, 1.0)
+    run = measure(subject, cell, 1.0)
     assert run.sent.accepted > 0
     assert run.drained
     assert run.lost == 0
@@ -34,8 +39,8 @@ def test_what_a_subject_acknowledged_reached_the_sink_and_its_cost_is_known(subj
     assert run.first_ok_ms > 0
     assert min(run.idle.rss, run.idle.anonymous, run.loaded.rss, run.loaded.anonymous) > 0
     assert run.peak >= run.loaded.rss * 0.99  # the two are read from different counters of the kernel
-    shown = "\n".join(tables.lines([CELL], {CELL.name: {subject.name: [run]}}))
-    assert f"| {CELL.name} | {subject.name} |" in shown
+    shown = "\n".join(tables.lines([cell], {cell.name: {subject.name: [run]}}))
+    assert f"| {cell.name} | {subject.name} |" in shown
 
 
 def _run(cpu: float, p99: float, peak: float) -> Run:
