@@ -1,4 +1,4 @@
-"""A process under measurement: memory by smaps_rollup, CPU by stat, time until it answers."""
+"""A process under measurement: memory by smaps_rollup, CPU by its clock, time until it answers."""
 
 from __future__ import annotations
 
@@ -12,7 +12,6 @@ from pathlib import Path
 
 import msgspec
 
-TICK = os.sysconf("SC_CLK_TCK")
 LIMIT = 15.0
 
 
@@ -61,9 +60,8 @@ def memory(pid: int) -> Memory:
 
 
 def cpu_seconds(pid: int) -> float:
-    with open(f"/proc/{pid}/stat", encoding="utf-8") as stat:
-        rest = stat.read().rpartition(")")[2].split()
-    return (int(rest[11]) + int(rest[12])) / TICK
+    """User and system time of a process with all its threads, to the nanosecond: clock_getcpuclockid(3), which Python has not."""
+    return time.clock_gettime((~pid << 3) | 2)
 
 
 def peak(pid: int) -> float:
