@@ -74,14 +74,14 @@ def save(results: Results) -> None:
     JSON.write_bytes(msgspec.json.format(msgspec.json.encode(results), indent=1) + b"\n")
 
 
-def publish(results: Results, tables: Iterable[str]) -> None:
+def publish(results: Results, tables: Iterable[str], file: Path = MARKDOWN) -> None:
     """Replace what stands between the marks. Raises `ValueError` when they are not there."""
-    text = MARKDOWN.read_text()
+    text = file.read_text()
     before, mark, rest = text.partition(BEGIN)
     _, end, after = rest.partition(END)
     if not (mark and end):
-        raise ValueError(f"{MARKDOWN} lacks the marks {BEGIN} and {END}")
-    MARKDOWN.write_text("\n".join([before + BEGIN, "", *_head(results), *tables, "", END]) + after)
+        raise ValueError(f"{file} lacks the marks {BEGIN} and {END}")
+    file.write_text("\n".join([before + BEGIN, "", *_head(results), *tables, "", END]) + after)
 
 
 def _head(results: Results) -> Iterable[str]:
@@ -97,7 +97,7 @@ def _head(results: Results) -> Iterable[str]:
         few = runs < ENOUGH and not all(name.endswith("outage") for name in names)
         yield (
             f"{'Preliminary: ' if few or busy > QUIET else ''}{', '.join(f'`{name}`' for name in names)} at {commit}, {first} to "
-            f"{last} UTC: {runs} run{'s' if runs > 1 else ''} of {seconds:g} s of each subject, interleaved; the machine's load "
+            f"{last} UTC: {runs} run{'' if runs == 1 else 's'} of {seconds:g} s of each subject, interleaved; the machine's load "
             f"average was at most {busy:g}."
         )
     for name, cell in results.cells.items():
