@@ -2,7 +2,7 @@
 measured when stands in RESULTS.md.
 
 The sidecar has all functions on: ten checks at their default period, a neighbour of ten processes, OTLP in and out,
-heartbeats, and its surface asked once. What DESIGN calls at rest counts 2,000 scraped series too: the sidecar does not
+heartbeats, and its surface asked once. The budget for CPU at rest counts 2,000 scraped series too: the sidecar does not
 scrape yet, so they are not in it.
 """
 
