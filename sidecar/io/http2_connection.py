@@ -16,8 +16,6 @@ from .tls import told
 
 WINDOW = 1 << 20
 """For all responses together; those to telemetry are short."""
-SMALL = 64 << 10
-"""Bytes up to which what is to be written is joined: above it a system call takes the pieces as they are."""
 UNREAD = 8 << 20
 """Bytes that wait to be written, above which nothing is read: who answers every frame must not be flooded."""
 
@@ -61,7 +59,6 @@ class Http2Connection(asyncio.Protocol):
         self._loop = asyncio.get_running_loop()
         self._ready: asyncio.Future[None] = self._loop.create_future()
         self._transport: asyncio.Transport | None = None
-        self._encrypted = False
         self._pulse: asyncio.TimerHandle | None = None
         self._pinged: float | None = None
 
@@ -101,7 +98,6 @@ class Http2Connection(asyncio.Protocol):
         self._transport = cast("asyncio.Transport", transport)  # uvloop's is not a subclass
         self._transport.set_write_buffer_limits(high=UNREAD)
         tls = transport.get_extra_info("ssl_object")
-        self._encrypted = tls is not None
         if tls is not None and tls.selected_alpn_protocol() != "h2":
             self.why = f"{self._peer} does not speak HTTP/2 over TLS (ALPN h2)"
             self._transport.abort()
@@ -145,10 +141,7 @@ class Http2Connection(asyncio.Protocol):
             output.clear()
             return
         if output:
-            if self._encrypted or sum(map(len, output)) <= SMALL:
-                transport.write(b"".join(output))
-            else:
-                transport.writelines(output)
+            transport.write(b"".join(output))  # cheaper than hundreds of pieces in a system call
             output.clear()
         if self.http2.ended and not transport.is_closing():
             transport.close()

@@ -77,9 +77,9 @@ def outcome(head: Fields, trailers: Fields, body: bytes, sent: int, now: float) 
     if given is None:
         return _http(int(head[b":status"]), head, now)
     number = int(given) if given.isdigit() and len(given) < 3 else 2
+    if not number:
+        return _accepted(head, body) if len(body) > PREFIX else Accepted()
     code = _CODES[number] if number < len(_CODES) else "UNKNOWN"
-    if code == "OK":
-        return _accepted(head, body)
     message = text_of(unquote_to_bytes(last.get(b"grpc-message", b"")))
     why = f"gRPC {code}: {message}" if message else f"gRPC {code}"
     after = _retry_info(last)

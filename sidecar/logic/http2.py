@@ -80,6 +80,7 @@ class Connection(ABC, Generic[H]):
         self._refused: deque[int] = deque(maxlen=REMEMBERED)
         self._idle_frames = 0.0
         self._calm_at = 0.0
+        self._done = 0  # messages that have gone their way since a frame brought nothing
 
     @property
     def half_heard(self) -> bool:
@@ -350,9 +351,10 @@ class Connection(ABC, Generic[H]):
         """Section 6.8."""
 
     def _idle(self) -> None:
-        """One more frame that asks for work and brings none."""
-        level = max(0.0, self._idle_frames - (self.now - self._calm_at) * self.calm) + 1
-        self._idle_frames, self._calm_at = level, self.now
+        """One more frame that asks for work and brings none. Each message that has gone its way excuses one: grpc-go
+        measures the bandwidth with a PING for each round trip in which it has heard anything."""
+        level = max(0.0, self._idle_frames - (self.now - self._calm_at) * self.calm - self._done) + 1
+        self._idle_frames, self._calm_at, self._done = level, self.now, 0
         if level > FLOOD:
             raise Fault(Code.ENHANCE_YOUR_CALM, "too many frames that bring nothing")
 

@@ -85,8 +85,8 @@ class Client(http2.Connection[Fields]):
     # Out
 
     def request(self, exchange: Exchange, head: bytes, body: Sequence[f.Piece]) -> None:
-        """Only while `free`. `head` is an encoded block of at most `LEAST_FRAME` bytes; `body` is sent as it is, and kept
-        until it has left, not copied."""
+        """Only while `free`. `head` is an encoded block of at most `LEAST_FRAME` bytes; `body` is kept until
+        it has left, not copied."""
         exchange.id = self._last = self._next
         self._next += 2
         self.streams[exchange.id] = exchange

@@ -112,6 +112,7 @@ class Server(http2.Connection[H]):
 
     def _sent(self, stream: Stream) -> None:
         if stream.ended:
+            self._done += 1
             self._forget(stream.id)
         else:
             self.reset(stream.id, Code.NO_ERROR)

@@ -162,8 +162,7 @@ async def test_what_is_larger_than_the_server_takes_is_split_and_so_is_what_is_k
 async def test_an_upstream_that_is_not_there_or_says_nothing_is_tried_later() -> None:
     async with GrpcUpstream() as upstream:
         upstream.hold.clear()
-        assert await sent(Config(endpoint=upstream.url, timeout=0.2)) == RetryLater(None, "no answer within 0.2 s")
-        assert upstream.requests
+        assert await sent(Config(endpoint=upstream.url, timeout=0.3)) == RetryLater(None, "no answer within 0.3 s")
     refused = await sent(Config(endpoint=upstream.url))
     assert isinstance(refused, RetryLater)
     assert "refused" in refused.why

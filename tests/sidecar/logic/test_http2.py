@@ -352,6 +352,15 @@ def test_the_same_frames_over_time_are_fine() -> None:
     assert not server.ended()
 
 
+def test_a_ping_for_each_answer_is_fine_however_many() -> None:
+    """grpc-go's way to measure the bandwidth."""
+    server = Server(BARE)
+    for n in range(3000):
+        server.send(get(2 * n + 1), frame(PING, 0, 0, bytes(8)))
+    assert not server.ended()
+    assert goaway(server.send(frame(PING, 0, 0, bytes(8)) * 1010)) == Code.ENHANCE_YOUR_CALM
+
+
 def test_rapid_reset_ends_the_connection() -> None:
     """CVE-2023-44487: requests that are reset as soon as they are made."""
     server = Server(BARE)
