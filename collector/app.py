@@ -19,7 +19,9 @@ from structlog.typing import FilteringBoundLogger
 
 from sidecar.io import log as logging
 from sidecar.io.clock import Clock, SystemClock
+from sidecar.io.guard import Guard
 from sidecar.io.listener import Listener
+from sidecar.io.server_tls import Config as TlsConfig
 from sidecar.logic.scalars import Address, Invalid, parse_address
 from sidecar.logic.schema import Problem
 from sidecar.model.counters import ReceiverCounters
@@ -53,6 +55,8 @@ class Settings(msgspec.Struct, frozen=True):
     db: str
     token_file: str = ""
     """Empty: heartbeats need none."""
+    tls: TlsConfig | None = None
+    """Of both ports."""
 
 
 class Running(msgspec.Struct, frozen=True):
@@ -88,8 +92,12 @@ async def build(settings: Settings, clock: Clock, log: FilteringBoundLogger) -> 
         runner = web.AppRunner(application(api, ROUTES, log), access_log=None, shutdown_timeout=2.0)
         await runner.setup()
         server = cast("web.Server", runner.server)
+        guards = {"http": Guard(settings.tls, None, "http/1.1"), "grpc": Guard(settings.tls, None, "h2")}
         listener = Listener(
-            settings.listen, lambda: Switch(receiver.protocol, lambda: Connection(server), claims), clock
+            settings.listen,
+            lambda: Switch(receiver.protocol, lambda: Connection(server), claims),
+            clock,
+            guards["http"].tls,
         )
         await listener.start()
         if not listener.up:
@@ -97,12 +105,12 @@ async def build(settings: Settings, clock: Clock, log: FilteringBoundLogger) -> 
             await listener.stop()
             await runner.cleanup()
             raise OSError(why)
-        rpc = Listener(settings.grpc, lambda: GrpcConnection(receiver), clock)
+        rpc = Listener(settings.grpc, lambda: GrpcConnection(receiver), clock, guards["grpc"].tls)
         await rpc.start()
         if not rpc.up:
             log.warning("otlp grpc not open yet", why=rpc.why)
         async with asyncio.TaskGroup() as tasks:
-            ticking = tasks.create_task(_tick(api, store, clock, log), name="tick")
+            ticking = tasks.create_task(_tick(api, store, guards, clock, log), name="tick")
             try:
                 yield Running(listener.ports[0], rpc.ports[0] if rpc.up else 0, fleet, traces)
             finally:
@@ -118,9 +126,12 @@ async def build(settings: Settings, clock: Clock, log: FilteringBoundLogger) -> 
         await store.close()
 
 
-async def _tick(api: Api, store: Store, clock: Clock, log: FilteringBoundLogger) -> None:
+async def _tick(api: Api, store: Store, guards: Mapping[str, Guard], clock: Clock, log: FilteringBoundLogger) -> None:
     ticks = dropped = 0
     while True:
+        for name, guard in guards.items():
+            for news in guard.news():
+                (log.info if news.is_good else log.warning)(news.event, listener=name, why=news.why)
         api.fleet.tick(api.now())
         api.record()
         if store.dropped > dropped:
@@ -152,6 +163,17 @@ def parser() -> argparse.ArgumentParser:
         metavar="FILE",
         help="heartbeats must bring the token in this file, as `Authorization: Bearer TOKEN`; it is read again when it "
         "changes; default none needed; environment OUTRIDER_COLLECTOR_TOKEN_FILE",
+    )
+    made.add_argument(
+        "--cert",
+        metavar="FILE",
+        help="TLS on both ports by this certificate (PEM); environment OUTRIDER_COLLECTOR_CERT",
+    )
+    made.add_argument("--key", metavar="FILE", help="its key; environment OUTRIDER_COLLECTOR_KEY")
+    made.add_argument(
+        "--client-ca",
+        metavar="FILE",
+        help="only clients with a certificate of these authorities are served; environment OUTRIDER_COLLECTOR_CLIENT_CA",
     )
     return made
 
@@ -186,7 +208,18 @@ def settings_from(argv: Sequence[str], environ: Mapping[str, str]) -> Settings |
     if addresses["grpc"].overlaps(addresses["listen"]):
         place = places["grpc"][1]
         return Problem(place, "", f"{addresses['grpc']} is --listen too", "another host or port")
-    return Settings(addresses["listen"], addresses["grpc"], db, token_file)
+    tls = _tls(*(setting(name, "") for name in ("cert", "key", "client_ca")))
+    return tls if isinstance(tls, Problem) else Settings(addresses["listen"], addresses["grpc"], db, token_file, tls)
+
+
+def _tls(cert: tuple[str, str], key: tuple[str, str], client_ca: tuple[str, str]) -> TlsConfig | Problem | None:
+    """Of values and their places."""
+    given = [place for value, place in (cert, key, client_ca) if value]
+    if not given:
+        return None
+    if not cert[0] or not key[0]:
+        return Problem(given[0], "", "not enough for TLS", "a certificate and its key (--cert, --key)")
+    return TlsConfig(cert=cert[0], key=key[0], client_ca=client_ca[0] or None)
 
 
 def main(argv: Sequence[str] | None = None) -> int:
@@ -208,6 +241,10 @@ def main(argv: Sequence[str] | None = None) -> int:
         except OSError as error:
             sys.stderr.write(f"outrider collector: --token-file: {error}\n")
             return EX_CONFIG
+    if settings.tls is not None and (unusable := list(settings.tls.unusable())):
+        for name, why in unusable:
+            sys.stderr.write(f"outrider collector: --{name.replace('_', '-')}: {why}\n")
+        return EX_CONFIG
     try:
         uvloop.run(_serve(settings))
     except StoreError as error:
@@ -226,7 +263,7 @@ async def _serve(settings: Settings) -> None:
         loop.add_signal_handler(number, stopping.set)
     log = logging.configure("info")
     async with build(settings, SystemClock(), log) as running:
-        url = f"http://{Address(settings.listen.host or '127.0.0.1', running.port)}"
+        url = f"{'https' if settings.tls else 'http'}://{Address(settings.listen.host or '127.0.0.1', running.port)}"
         rpc = str(Address(settings.grpc.host or "127.0.0.1", running.grpc_port)) if running.grpc_port else "none yet"
         log.info("collector listens", url=url, otlp_grpc=rpc, db=settings.db)
         await stopping.wait()

@@ -44,7 +44,7 @@ def test_flags_come_before_the_environment_before_defaults() -> None:
 
 
 def test_a_sidecar_takes_no_offence_at_the_collectors_variables() -> None:
-    names = ("LISTEN", "GRPC", "DB", "TOKEN_FILE")
+    names = ("LISTEN", "GRPC", "DB", "TOKEN_FILE", "CERT", "KEY", "CLIENT_CA")
     loaded = load({}, {"HOSTNAME": "h", **{f"OUTRIDER_COLLECTOR_{name}": "x" for name in names}}, None)
     assert [warning for warning in loaded.warnings if "OUTRIDER_COLLECTOR" in warning] == []
 
@@ -77,6 +77,11 @@ def test_what_kubernetes_sets_for_a_service_is_not_ours() -> None:
             ["--grpc", "127.0.0.1:4320"],
             {},
             "flag --grpc: 127.0.0.1:4320 is --listen too, expected another host or port",
+        ),
+        (
+            ["--client-ca", "/ca"],
+            {"OUTRIDER_COLLECTOR_KEY": "/k"},
+            "environment OUTRIDER_COLLECTOR_KEY: not enough for TLS, expected a certificate and its key (--cert, --key)",
         ),
         (["--db", ""], {}, 'flag --db: "" is not a file, expected a path, or :memory:'),
     ],
@@ -113,6 +118,18 @@ def test_a_token_file_that_cannot_be_used_exits_78(tmp_path: Path) -> None:
     assert (done.returncode, done.stderr) == (
         78,
         f"outrider collector: --token-file: {tmp_path}/empty is empty, expected a token\n",
+    )
+
+
+def test_certificate_files_that_cannot_be_used_exit_78_with_all_of_them(tmp_path: Path) -> None:
+    (tmp_path / "key").write_text("")
+    done = run("--cert", str(tmp_path / "cert"), "--key", str(tmp_path / "key"))
+    assert (done.returncode, done.stderr.splitlines()) == (
+        78,
+        [
+            f"outrider collector: --cert: {tmp_path}/cert: No such file or directory",
+            f"outrider collector: --key: {tmp_path}/key holds no PEM of a private key",
+        ],
     )
 
 

@@ -8,6 +8,7 @@ import os
 import shutil
 import ssl
 import subprocess
+import sys
 import urllib.request
 from collections.abc import AsyncIterator
 from contextlib import AsyncExitStack, asynccontextmanager
@@ -254,6 +255,37 @@ async def test_an_upstream_of_another_authority_is_told_and_nothing_is_lost(
             shutil.copy(authority.ca, ca)
             await asyncio.to_thread(eventually, lambda: upstream.spans)
         assert [span.name for _, span in upstream.spans] == ["kept"]
+
+
+async def test_heartbeats_and_telemetry_reach_a_collector_over_mtls(authority: Authority, tmp_path: Path) -> None:
+    http, rpc = free_port(), free_port()
+    theirs, ours = identity(authority), identity(authority, "us")
+    command = [sys.executable, "-m", "sidecar", "collector", "--listen", f"127.0.0.1:{http}"]
+    command += ["--grpc", f"127.0.0.1:{rpc}", "--cert", theirs["cert"], "--key", theirs["key"]]
+    log = tmp_path / "collector.log"
+    with running([*command, "--client-ca", str(authority.ca)], log):
+        await asyncio.to_thread(eventually, lambda: "collector listens" in log.read_text())
+        collector = {"url": f"https://localhost:{http}", "tls": {"ca": str(authority.ca), **ours}}
+        config = {"service": {"name": "checkout"}, "collector": collector}
+        async with sidecar(tmp_path / "s", config) as made:
+            exporter = OTLPSpanExporter(f"http://127.0.0.1:{made.http}/v1/traces")
+            assert await asyncio.to_thread(send, exporter, "seen") is SpanExportResult.SUCCESS
+            context = ssl.create_default_context(cafile=authority.ca)
+            context.load_cert_chain(ours["cert"], ours["key"])
+
+            def asked(path: str) -> str:
+                with urllib.request.urlopen(f"https://localhost:{http}{path}", timeout=5, context=context) as answer:
+                    return str(answer.read().decode())
+
+            await asyncio.to_thread(eventually, lambda: '"checkout"' in asked("/v1/services"))
+            assert '"seen"' in await asyncio.to_thread(asked, "/v1/traces")
+            stranger = ssl.create_default_context(cafile=authority.ca)
+            with pytest.raises(OSError, match=r"."):
+                await asyncio.to_thread(
+                    urllib.request.urlopen, f"https://localhost:{http}/v1/services", timeout=5, context=stranger
+                )
+            await asyncio.to_thread(eventually, lambda: "the client shows no certificate" in log.read_text())
+    assert "Traceback" not in log.read_text()
 
 
 def test_a_sidecar_with_files_that_cannot_be_used_does_not_start(tmp_path: Path) -> None:

@@ -3,6 +3,9 @@
 from __future__ import annotations
 
 import asyncio
+import gc
+import ssl
+import weakref
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
 from pathlib import Path
@@ -12,13 +15,18 @@ import grpc
 import pytest
 
 from sidecar.io.bearer import Bearer
+from sidecar.io.listener import Listener
+from sidecar.io.server_tls import Config as TlsConfig
+from sidecar.io.server_tls import ServerTls
 from sidecar.logic.cors import Config as CorsConfig
 from sidecar.logic.cors import Cors
-from sidecar.logic.scalars import Secret
+from sidecar.logic.scalars import Address, Secret
 from sidecar.model.counters import ReceiverCounters
 from sidecar.otlp.grpc import Connection as GrpcConnection
 from sidecar.otlp.guarded import GuardedConnection
 from sidecar.otlp.http import Config, Receiver
+from tests.certificates import Authority
+from tests.fakes import FakeClock, until
 from tests.sidecar.logic.http2_client import EXPORT
 from tests.sidecar.otlp.test_grpc import CHECK
 from tests.sidecar.otlp.test_http import TWO_SPANS, Client, Setup, Taker
@@ -145,6 +153,35 @@ async def test_another_origin_is_told_nothing_and_a_preflight_with_a_body_is_ref
         client = await setup.client()
         client.send(b"OPTIONS /v1/traces HTTP/1.1\r\nHost: x\r\n\r\n")
         assert (await client.answer())[0] == 405
+
+
+async def test_what_many_connections_with_tls_leave_behind_is_cleared_away(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("sidecar.otlp.http.MANY_CONNECTIONS", 4)
+    monkeypatch.setattr("sidecar.otlp.http.RELEASE_AFTER", 0.1)
+    authority = Authority(tmp_path / "ca")
+    cert, key = map(str, authority.issue())
+    receiver = Receiver(Config(), Taker().take, ReceiverCounters())
+    tls = ServerTls(TlsConfig(cert=cert, key=key), "http/1.1")
+    listener = Listener(Address("127.0.0.1", 0), receiver.protocol, FakeClock(), tls)
+    await listener.start()
+    context = ssl.create_default_context(cafile=authority.ca)
+    gc.disable()
+    try:
+        clients = [
+            await asyncio.open_connection("127.0.0.1", listener.ports[0], ssl=context, server_hostname="localhost")
+            for _ in range(6)
+        ]
+        await until(lambda: len(receiver._connections) == 6)
+        left = [weakref.ref(connection) for connection in receiver._connections]
+        for _, writer in clients:
+            writer.close()
+        await until(lambda: not any(connection() for connection in left))
+    finally:
+        gc.enable()
+        await listener.stop()
+        await receiver.close()
 
 
 async def test_over_grpc_only_who_brings_a_token_may_send_and_anybody_may_ask_for_health(tokens: Path) -> None:
