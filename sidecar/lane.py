@@ -203,9 +203,10 @@ class Lane:
                     break
             self._depart(ready)
         spool = self._spool
-        if spool is not None and spool.rows_in_all and self._backlog is None and not self._stopped:
-            if self.waiting > len(self.claimed):
-                self._pump_backlog(spool)
+        if spool is None or not spool.rows_in_all or self._backlog is not None or self._stopped:
+            return
+        if self.waiting > len(self.claimed):
+            self._pump_backlog(spool)
 
     def _more_are_coming(self, ready: list[deque[Parcel]]) -> bool:
         """Who was answered a moment ago is often back in a moment: one flight for all of them costs half of two. Where nobody
