@@ -203,8 +203,9 @@ class Lane:
                     break
             self._depart(ready)
         spool = self._spool
-        resting = self._backlog is None and not self._stopped
-        if spool is not None and spool.rows_in_all and resting and self.waiting > len(self.claimed):
+        if spool is None or not spool.rows_in_all or self._backlog is not None or self._stopped:
+            return
+        if self.waiting > len(self.claimed):
             self._pump_backlog(spool)
 
     def _more_are_coming(self, ready: list[deque[Parcel]]) -> bool:

@@ -146,16 +146,14 @@ class Relay:
 
     def _reserve(self, spool: Spool, batch: Batch) -> bool:
         """A place for each required upstream, or for none."""
-        given: list[str] = []
         size = len(batch.body)
-        for lane in self._required:
+        for n, lane in enumerate(self._required):
             lane.full = not spool.reserve(lane.upstream.name, size, lane.claimed)
             if lane.full:
                 lane.refuse(batch)
-                for name in given:
-                    spool.release(name, size)
+                for given in self._required[:n]:
+                    spool.release(given.upstream.name, size)
                 return False
-            given.append(lane.upstream.name)
         return True
 
     def submit(self, batch: Batch) -> None:

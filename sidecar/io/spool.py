@@ -94,18 +94,18 @@ class Spool:
         """Called on the loop with each row that will not arrive, evicted or corrupt, whose upstream `open` was told of."""
         self._now = now
         self._quota = 0
-        self._budget = 0
         self._row_bytes = 0
         self._totals: Totals = {}
         self._oldest: Mapping[str, float] = {}
         self._writing: Totals = {}
-        self._reserved: dict[str, int] = {}
-        self._reserved_in_all = 0
+        self._free = 0
+        """Bytes for rows that are neither taken nor reserved."""
+        self._own: dict[str, int] = {}
+        """The same of each upstream's quota, once some of it was used."""
         self.rows_in_all = 0
         """Rows that wait or are being written, for every upstream."""
         self._waiting: dict[str, int] = {}
         self._taken: dict[str, int] = {}
-        self._taken_in_all = 0
         self._evictions: dict[str, _Evictions] = {}
         self._last = 0
         self._operations: queue.SimpleQueue[Operation] = queue.SimpleQueue()
@@ -119,8 +119,8 @@ class Spool:
         config = self.config
         budget = config.max_bytes - reserve_of(config.max_bytes)
         self._row_bytes = reserve_of(config.max_bytes) * 7 // 8
-        self._budget = budget * 15 // 16  # the rest is the quarantine's
-        self._quota = self._budget // max(1, len(upstreams))
+        self._free = budget * 15 // 16  # the rest is the quarantine's
+        self._quota = self._free // max(1, len(upstreams))
         self._loop = asyncio.get_running_loop()
         full = config.fsync is Fsync.FULL
         worker = SpoolThread(
@@ -162,19 +162,20 @@ class Spool:
 
     def _tally(self) -> None:
         """Once for each change of rows, because `reserve` is asked with every request."""
+        before = self._taken
         self._waiting, self._taken = {}, {}
         for totals in (self._totals, self._writing):
             for (name, _), (rows, size) in totals.items():
                 self._waiting[name] = self._waiting.get(name, 0) + rows
                 cost = min(2 * size, size + 4096 * rows) + 400 * rows
                 self._taken[name] = self._taken.get(name, 0) + cost
-        self._taken_in_all = sum(self._taken.values())
+        for name in before.keys() | self._taken.keys():
+            self._reserve(name, self._taken.get(name, 0) - before.get(name, 0))
         self.rows_in_all = sum(self._waiting.values())
 
     def room(self, upstream: str) -> int:
         """Bytes that `reserve` may still give."""
-        own = self._quota - self._taken.get(upstream, 0) - self._reserved.get(upstream, 0)
-        free = self._budget - self._taken_in_all - self._reserved_in_all
+        free, own = self._free, self._own.get(upstream, self._quota)
         if self._evictions:
             free += sum(eviction.pending for eviction in self._evictions.values())
             own += self._evictions[upstream].pending if upstream in self._evictions else 0
@@ -188,6 +189,11 @@ class Spool:
         """A place for a body. Where there is none and the oldest may go (`evict`, or by configuration), the oldest goes, but for
         `skip`."""
         cost = cost_of(size)
+        own = self._own.get(upstream, self._quota)
+        if cost <= own and cost <= self._free:
+            self._own[upstream] = own - cost
+            self._free -= cost
+            return True
         missing = cost - self.room(upstream)
         if missing > 0:
             evict = evict or self.config.on_full is OnFull.EVICT_OLDEST
@@ -201,8 +207,8 @@ class Spool:
         return True
 
     def _reserve(self, upstream: str, cost: int) -> None:
-        self._reserved[upstream] = self._reserved.get(upstream, 0) + cost
-        self._reserved_in_all += cost
+        self._own[upstream] = self._own.get(upstream, self._quota) - cost
+        self._free -= cost
 
     def release(self, upstream: str, size: int) -> None:
         """The place is not needed."""
