@@ -43,6 +43,9 @@ class Handshakes:
         self._under_way[task] = None
         task.add_done_callback(self._done)
 
+    def refuse(self, error: OSError) -> None:
+        self._tls.refuse(error)
+
     def _done(self, task: asyncio.Task[None]) -> None:
         del self._under_way[task]
         if not task.cancelled() and (bug := task.exception()) is not None:
@@ -82,7 +85,12 @@ class _Beginning(asyncio.Protocol):
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         made = cast("asyncio.Transport", transport)  # uvloop's is not a subclass
-        sock = socket.socket(fileno=os.dup(made.get_extra_info("socket").fileno()))
-        sock.setblocking(False)
-        made.abort()
-        self._handshakes.begin(sock)
+        try:
+            sock = socket.socket(fileno=os.dup(made.get_extra_info("socket").fileno()))
+        except OSError as error:
+            self._handshakes.refuse(error)
+        else:
+            sock.setblocking(False)
+            self._handshakes.begin(sock)
+        finally:
+            made.abort()

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import ssl
 from collections.abc import Iterable
 
@@ -90,4 +91,6 @@ def told(error: OSError) -> str:
         return f"the client's certificate is not accepted: {error.verify_message or error.reason}"
     if isinstance(error, ssl.SSLError) and error.reason:
         return _MEANINGS.get(error.reason, error.reason)
+    if error.errno in (errno.EMFILE, errno.ENFILE):
+        return "too many files are open here"
     return "the client ended the connection, or took too long"

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import os
+import resource
 import shutil
 import socket
 import ssl
@@ -255,6 +256,26 @@ async def test_of_too_many_handshakes_the_one_that_has_taken_longest_makes_place
         assert served.refused == {"the client ended the connection, or took too long": 1}
         for _, writer in silent:
             writer.close()
+
+
+async def test_without_a_descriptor_left_a_client_is_refused_and_the_next_one_is_served(authority: Authority) -> None:
+    async with serving(of(authority.issue())) as served:
+        soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+        highest = max(int(name) for name in os.listdir("/proc/self/fd"))
+        with socket.socket() as late:
+            fillers = [os.dup(0)]
+            while fillers[-1] <= highest:
+                fillers.append(os.dup(0))
+            try:
+                resource.setrlimit(resource.RLIMIT_NOFILE, (fillers[-1] + 2, hard))  # one more: to accept it
+                late.connect(("127.0.0.1", served.port))
+                await until(lambda: served.refused)
+            finally:
+                resource.setrlimit(resource.RLIMIT_NOFILE, (soft, hard))
+                for filler in fillers:
+                    os.close(filler)
+        assert served.refused == {"too many files are open here": 1}
+        assert await served.echo(client(authority)) == b"HELLO"
 
 
 async def test_who_stops_listening_leaves_no_handshake_behind(authority: Authority) -> None:
