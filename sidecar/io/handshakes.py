@@ -30,7 +30,8 @@ class Handshakes:
         self._tls = tls
         self._factory = factory
         self._most = most
-        self._under_way: dict[asyncio.Task[None], None] = {}
+        self._under_way: dict[asyncio.Task[None], socket.socket | None] = {}
+        """Each with its socket, until the loop owns that."""
 
     def protocol(self) -> asyncio.Protocol:
         return _Beginning(self)
@@ -38,16 +39,23 @@ class Handshakes:
     def begin(self, sock: socket.socket) -> None:
         """Takes the socket over."""
         if len(self._under_way) >= self._most:
-            next(iter(self._under_way)).cancel()
+            self._end(next(iter(self._under_way)))
         task = asyncio.get_running_loop().create_task(self._shake(sock))
-        self._under_way[task] = None
+        self._under_way[task] = sock
         task.add_done_callback(self._done)
+
+    def _end(self, task: asyncio.Task[None]) -> None:
+        sock = self._under_way.pop(task)
+        task.cancel()
+        self._tls.refuse(ConnectionAbortedError())
+        if sock is not None:  # it has not begun
+            sock.close()
 
     def refuse(self, error: OSError) -> None:
         self._tls.refuse(error)
 
     def _done(self, task: asyncio.Task[None]) -> None:
-        del self._under_way[task]
+        self._under_way.pop(task, None)
         if not task.cancelled() and (bug := task.exception()) is not None:
             message = {"message": "a connection failed on a bug", "exception": bug}
             asyncio.get_running_loop().call_exception_handler(message)
@@ -59,21 +67,20 @@ class Handshakes:
             self._tls.refuse(error)
             sock.close()
             return
+        if task := asyncio.current_task():
+            self._under_way[task] = None
         try:
             await asyncio.get_running_loop().connect_accepted_socket(
                 self._factory, sock, ssl=context, ssl_handshake_timeout=TIMEOUT, ssl_shutdown_timeout=SHUTDOWN
             )
         except OSError as error:
             self._tls.refuse(error)
-        except asyncio.CancelledError:
-            self._tls.refuse(ConnectionAbortedError())
-            raise
 
     async def stop(self) -> None:
         """Ends those that are under way."""
         tasks = list(self._under_way)
         for task in tasks:
-            task.cancel()
+            self._end(task)
         await asyncio.gather(*tasks, return_exceptions=True)
 
 

@@ -22,37 +22,38 @@ class GuardedConnection(Connection):
         super().__init__(receiver)
         self._bearer = bearer
         self._cors = cors
-        self._asked: dict[bytes, str] = {}
         self._is_preflight = False
 
     def on_message_begin(self) -> None:
         super().on_message_begin()
-        self._asked = {}
         self._is_preflight = False
 
     def on_header(self, name: bytes, value: bytes) -> None:
         super().on_header(name, value)
         if (lower := name.lower()) in _NAMES:
-            self._asked[lower] = value.decode("latin-1")
+            self._headers[lower] = value
 
     def _check(self) -> Reply | None:
         if self._cors is not None:
-            origin = self._asked.get(b"origin", "")
-            if self._method() == b"OPTIONS" and b"access-control-request-method" in self._asked:
+            origin = self._header(b"origin")
+            if self._method() == b"OPTIONS" and b"access-control-request-method" in self._headers:
                 self._is_preflight = True
-                names = self._asked.get(b"access-control-request-headers", "")
+                names = self._header(b"access-control-request-headers")
                 self._request.headers = self._cors.preflight(origin, names)
                 self._limit = self._length = 0
                 return None
             self._request.headers = self._cors.answer(origin)
         if self._bearer is not None:
-            problem = self._bearer.problem(self._asked.get(b"authorization", "").encode("latin-1"))
+            problem = self._bearer.problem(self._headers.get(b"authorization", b""))
             if problem is not None:
                 content_type = self._headers.get(b"content-type", b"").partition(b";")[0].strip().lower()
                 self._request.json = content_type == JSON
                 status, why = problem
                 return refusal(status, why, 1 if status == 503 else None)
         return super()._check()
+
+    def _header(self, name: bytes) -> str:
+        return self._headers.get(name, b"").decode("latin-1")
 
     def _method(self) -> bytes:
         return b"" if self._parser is None else self._parser.get_method()

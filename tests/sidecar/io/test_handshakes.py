@@ -258,6 +258,19 @@ async def test_of_too_many_handshakes_the_one_that_has_taken_longest_makes_place
             writer.close()
 
 
+async def test_many_that_come_at_once_are_bounded_too(authority: Authority) -> None:
+    async with serving(of(authority.issue()), handshakes=2) as served:
+        clients = []
+        for _ in range(20):  # before the loop runs again
+            sock = socket.create_connection(("127.0.0.1", served.port), 5)
+            sock.settimeout(5)
+            clients.append(sock)
+        await until(lambda: sum(served.refused.values()) == 18)
+        assert await served.echo(client(authority)) == b"HELLO"
+        for sock in clients:
+            sock.close()
+
+
 async def test_without_a_descriptor_left_a_client_is_refused_and_the_next_one_is_served(authority: Authority) -> None:
     async with serving(of(authority.issue())) as served:
         soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)

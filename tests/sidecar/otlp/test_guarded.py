@@ -85,6 +85,9 @@ async def test_over_http_only_who_brings_a_token_may_send(tokens: Path) -> None:
         assert await client.refusal() == (401, 16, f"no token, {UNKNOWN.partition(', ')[2]}")
         assert setup.receiver.counters.refused == {401: 2}
         assert len(setup.taker.batches) == 4
+        client = await setup.client()  # as Java's client offers HTTP/2
+        client.post(TWO_SPANS, Authorization="Bearer one", Connection="Upgrade, HTTP2-Settings", Upgrade="h2c")
+        assert (await client.answer())[0] == 200
 
 
 async def test_a_token_that_is_withdrawn_ends_within_a_second_also_on_a_connection_that_used_it(
