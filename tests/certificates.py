@@ -18,9 +18,7 @@ class Authority:
         self._folder = folder
         self._numbers = itertools.count()
         self.ca, self._key = folder / "ca.pem", folder / "ca.key"
-        self._openssl(
-            "req -x509 -nodes -days 2", *_NEW_KEY, "-subj", "/CN=tests", "-keyout", self._key, "-out", self.ca
-        )
+        self.openssl("req -x509 -nodes -days 2", *_NEW_KEY, "-subj", "/CN=tests", "-keyout", self._key, "-out", self.ca)
 
     def issue(self, *names: str, days: int = 2) -> tuple[Path, Path]:
         """A certificate for host names and addresses (127.0.0.1 and localhost where none is given), and its key. With
@@ -29,10 +27,10 @@ class Authority:
         cert, key, wish = stem.with_suffix(".pem"), stem.with_suffix(".key"), stem.with_suffix(".csr")
         kinds = (f"{'IP' if name[0].isdigit() or ':' in name else 'DNS'}:{name}" for name in names or _LOCAL)
         alternatives = f"subjectAltName={','.join(kinds)}"
-        self._openssl(
+        self.openssl(
             "req -nodes", *_NEW_KEY, "-subj", "/CN=leaf", "-addext", alternatives, "-keyout", key, "-out", wish
         )
-        self._openssl(
+        self.openssl(
             f"x509 -req -copy_extensions copy -CAcreateserial -days {days}",
             "-in", wish, "-CA", self.ca, "-CAkey", self._key, "-out", cert,
         )  # fmt: skip
@@ -47,7 +45,8 @@ class Authority:
             context.verify_mode = ssl.CERT_REQUIRED
         return context
 
-    def _openssl(self, line: str, *arguments: str | Path) -> None:
+    def openssl(self, line: str, *arguments: str | Path) -> None:
+        """Run it with the words of `line`, then `arguments`."""
         done = subprocess.run([require("openssl"), *line.split(), *arguments], capture_output=True, text=True)
         assert done.returncode == 0, done.stderr
 

@@ -238,7 +238,7 @@ def test_a_file_that_cannot_be_used_is_named(authority: Authority, tmp_path: Pat
 def test_an_encrypted_key_is_an_error_and_no_question(authority: Authority, tmp_path: Path) -> None:
     cert, key = authority.issue()
     locked = tmp_path / "locked.key"
-    authority._openssl("ec -aes128 -passout pass:hunter2", "-in", key, "-out", locked)
+    authority.openssl("ec -aes128 -passout pass:hunter2", "-in", key, "-out", locked)
     why = f"{locked} is encrypted, and there is nobody to ask for its password"
     assert list(Config(cert=str(cert), key=str(locked)).unusable()) == [("key", why)]
 
