@@ -81,13 +81,16 @@ class Http2Client:
         """A connection that takes a request now."""
         if self._tls is not None and (context := self._tls.context()) is not self._context:
             self._renew(context)
-        tried = False
+        tried, made = False, 0
         while True:
             taking = [connection for connection in self._connections if connection.http2.open]
             for connection in taking:
                 if connection.http2.free:
                     return connection
             if not taking:
+                if made == ATTEMPTS:
+                    raise ConnectionError(f"{made} connections ended as soon as they were made: {self._why}")
+                made += 1
                 await asyncio.shield(self._connecting or self._begin())
                 continue
             if self._connecting is None and len(taking) < CONNECTIONS and not tried:
@@ -100,6 +103,10 @@ class Http2Client:
         self._context = context
         for connection in self._connections:
             connection.retire()
+
+    @property
+    def _why(self) -> str:
+        return self._connections[-1].http2.why if self._connections else ""
 
     async def _change(self) -> None:
         """Wait until there may be place for a request."""

@@ -220,6 +220,24 @@ async def test_what_lies_above_goaways_last_stream_is_sent_again_at_once_and_the
         assert server.connections == 2
 
 
+async def test_a_server_that_ends_each_connection_at_once_is_not_asked_for_ever() -> None:
+    accepted = 0
+
+    async def leave(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        nonlocal accepted
+        accepted += 1
+        writer.write(frame(SETTINGS) + frame(GOAWAY, 0, 0, bytes(8) + b"bye"))
+        writer.close()
+
+    server = await asyncio.start_server(leave, "127.0.0.1", 0)
+    async with client(server.sockets[0].getsockname()[1]) as made:
+        with pytest.raises(ConnectionError):
+            await made.exchange(HEAD, [b"x"], 5.0)
+    assert accepted <= 4
+    server.close()
+    await server.wait_closed()
+
+
 async def test_a_request_that_is_always_refused_is_sent_four_times() -> None:
     async with Server() as server, client(server.port) as made:
         task = asked(made)
