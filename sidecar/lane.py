@@ -26,6 +26,7 @@ from collections.abc import Mapping, Sequence
 from .io.clock import Clock
 from .io.deadlines import Deadlines
 from .io.spool import Spool
+from .logic.gathering import Gathering
 from .logic.otlp_split import halve
 from .logic.patience import Patience
 from .logic.rejections import Rejections
@@ -46,8 +47,6 @@ from .parcel import Parcel, Request, Upstream, UpstreamView
 
 FLIGHTS = 4
 LINGER = 0.005
-BACK = 0.002
-"""Seconds after a landing in which those who were answered by it may be back with their next request."""
 FULL = 64 << 10
 LARGEST = 1 << 20
 PATIENCE = 8.0
@@ -98,9 +97,8 @@ class Lane:
         self._flights: set[asyncio.Task[None]] = set()
         self._metrics_fly = False
         self._lingering: asyncio.TimerHandle | None = None
-        self._expecting: asyncio.TimerHandle | None = None
-        self._expected = 0
-        self._expected_until = 0.0
+        self._gathering = Gathering()
+        self._departed = 0.0
         self._waking: asyncio.TimerHandle | None = None
         self._backlog: asyncio.Task[None] | None = None
         self._turns: deque[Signal] = deque(Signal)
@@ -195,11 +193,10 @@ class Lane:
         """Start what may start now."""
         while self._queued and len(self._flights) < FLIGHTS and self._admits() and (ready := self._ready()):
             if self._queued < FULL and not self.draining:
-                if self._flights:
+                wait = LINGER if self._flights else self._gathering.wait(sum(map(len, ready)))
+                if wait:
                     if self._lingering is None:
-                        self._lingering = self._loop.call_later(LINGER, self._lingered)
-                    break
-                if self._more_are_coming(ready):
+                        self._lingering = self._loop.call_later(wait, self._lingered)
                     break
             self._depart(ready)
         spool = self._spool
@@ -207,19 +204,6 @@ class Lane:
             return
         if self.waiting > len(self.claimed):
             self._pump_backlog(spool)
-
-    def _more_are_coming(self, ready: list[deque[Parcel]]) -> bool:
-        """Who was answered a moment ago is often back in a moment: one flight for all of them costs half of two. Where nobody
-        was, or all are back, there is nothing to wait for."""
-        if sum(map(len, ready)) >= self._expected or self._loop.time() >= self._expected_until:
-            return False
-        if self._expecting is None:
-            self._expecting = self._loop.call_at(self._expected_until, self._expected_long_enough)
-        return True
-
-    def _expected_long_enough(self) -> None:
-        self._expecting = None
-        self.pump()
 
     def _admits(self) -> bool:
         """May a send start now?"""
@@ -246,6 +230,12 @@ class Lane:
             parcels.append(queue.popleft())
             size += more
             self._queued -= more
+        if self._lingering is not None:
+            self._lingering.cancel()
+            self._lingering = None
+        now = self._clock.monotonic()
+        self._gathering = self._gathering.step(len(parcels), now - self._departed, now + PATIENCE - parcels[-1].until)
+        self._departed = now
         self._launch(parcels)
 
     def _launch(self, parcels: list[Parcel]) -> asyncio.Task[None]:
@@ -408,7 +398,7 @@ class Lane:
     async def stop(self) -> None:
         """Nothing more is sent; whoever waits is told, or what they sent is written."""
         self.draining = self._stopped = True
-        for timer in (self._lingering, self._expecting, self._waking):
+        for timer in (self._lingering, self._waking):
             if timer is not None:
                 timer.cancel()
         if self._backlog is not None:
@@ -474,9 +464,6 @@ class Lane:
     def _arrived(self, parcels: list[Parcel], outcome: Accepted) -> None:
         """`_settle` for each of them, in short for those that have only been in memory: nearly all."""
         self._rejections.judge(outcome)
-        if parcels[0].request is not None:
-            self._expected = len(parcels) + sum(map(len, self._queues.values()))
-            self._expected_until = self._loop.time() + BACK
         items = 0
         for parcel in parcels:
             if parcel.writing or parcel.stowed or parcel.own or parcel.until < 0:

@@ -6,10 +6,10 @@
                 │      └──> Lane "archive"   …        └───────> spool ──┘
       Reply <── verdict, of one outcome from each required upstream
 
-*Batching is natural.* A request that finds nothing in the air leaves at once. While a flight is in the air others gather,
-and leave joined (protobuf merges by concatenation) when it lands, when they are worth a flight of their own (`FULL`), or
-after `LINGER`; at most `FLIGHTS` at a time, `LARGEST` bytes each. Whoever a landing has answered is often back at once: for a
-moment (`BACK`) the next flight waits for as many requests as were answered and are queued.
+*Batching is natural.* A request that finds nothing in the air leaves at once, but where requests come closely one after
+another it waits for some more, 5 ms at most (`logic.gathering`). While a flight is in the air others gather, and leave joined
+(protobuf merges by concatenation) when it lands, when they are worth a flight of their own (`FULL`), or after `LINGER`; at most
+`FLIGHTS` at a time, `LARGEST` bytes each.
 
 *The verdict* (`logic.verdict`) is the one place that decides what a producer is told. With a spool, every required upstream's
 place there is reserved before anything is sent; no place is 429. What an upstream has not accepted within its patience
