@@ -31,7 +31,8 @@ def flights(arrivals: list[float]) -> list[list[float]]:
 def closed(producers: int, rounds: int = 2000) -> tuple[float, float]:
     """Each producer sends its next request right after its answer: requests a flight, and seconds a round, at the end."""
     state, now, last = Gathering(), 0.0, 0.0
-    sizes, began = [], 0.0
+    sizes: list[int] = []
+    began = 0.0
     for number in range(rounds):
         if number == rounds // 2:
             sizes, began = [], now
