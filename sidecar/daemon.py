@@ -325,6 +325,7 @@ class Daemon:
             for view in views:
                 self._rates[view.name] = self._rates[view.name].step(sample(view.counters), self.clock.monotonic())
             now = {f"upstream {v.name}": v.why or v.state.value for v in views if v.state != "ok"}
+            now |= {f"upstream {v.name}, {signal}": why for v in views for signal, why in v.held_signals.items()}
             if self.heartbeats is not None and self.heartbeats.counters.failing:
                 now["collector"] = self.heartbeats.counters.last_error
             if self.spool is not None and self.spool.why:

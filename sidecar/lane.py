@@ -25,8 +25,9 @@ from collections.abc import Mapping, Sequence
 
 from .io.clock import Clock
 from .io.deadlines import Deadlines
-from .io.spool import Spool
+from .io.spool import OnFull, Spool
 from .logic.gathering import Gathering
+from .logic.holds import ALL_FLOW, SHARE, Holds
 from .logic.otlp_split import halve
 from .logic.patience import Patience
 from .logic.rejections import Rejections
@@ -89,6 +90,7 @@ class Lane:
         self._rng = rng
         self._spool = spool
         self._retry: Retry = HEALTHY
+        self._holds: Holds = ALL_FLOW
         self._rejections = Rejections()
         self._counters = UpstreamCounters()
         self._queues: dict[Signal, deque[Parcel]] = {signal: deque() for signal in Signal}
@@ -107,7 +109,10 @@ class Lane:
 
     @property
     def moving(self) -> bool:
-        return bool(self._flights) or self._retry.admits(self._clock.monotonic(), 0)
+        """Is something in the air, or could something that waits leave now?"""
+        if self._flights or not self._retry.admits(self._clock.monotonic(), 0):
+            return bool(self._flights)
+        return not self._holds.signals or bool(self._ready()) or self._rows_to_send() > 0
 
     @property
     def waiting(self) -> int:
@@ -116,7 +121,12 @@ class Lane:
 
     def view(self) -> UpstreamView:
         retry, name, spool = self._retry, self.upstream.name, self._spool
-        healthy = retry.state is UpstreamState.OK
+        state, why, until = retry.state, retry.why, retry.until
+        held = {signal: held.why for signal, held in self._holds.signals.items()}
+        if held and state is UpstreamState.OK:
+            until = min(self._holds.until(signal) for signal in held)
+            if self._nothing_flows:
+                state, why = UpstreamState.HELD, "; ".join(f"{signal}: {why}" for signal, why in held.items())
         full = self.full and self.waiting > 0
         in_memory = [q for q in self._queues.values() if q]
         since = [self._clock.now() - self._clock.monotonic() + q[0].until - PATIENCE for q in in_memory]
@@ -125,15 +135,28 @@ class Lane:
         return UpstreamView(
             name,
             self.upstream.required,
-            UpstreamState.FULL if full else retry.state,
-            f"the spool is full; {retry.why}".rstrip("; ") if full else retry.why,
-            None if healthy else max(0.0, retry.until - self._clock.monotonic()),
+            UpstreamState.FULL if full else state,
+            f"the spool is full; {why}".rstrip("; ") if full else why,
+            None if state is UpstreamState.OK and not held else max(0.0, until - self._clock.monotonic()),
             self.bytes,
             self._counters,
             self.waiting + sum(len(q) for q in in_memory),
             self._queued + (spool.bytes(name) if spool else 0),
             min(since, default=None),
+            held,
         )
+
+    @property
+    def _nothing_flows(self) -> bool:
+        """Is every signal held that the upstream was ever sent?"""
+        return all(signal in self._holds.signals for signal, _ in self._counters.sends)
+
+    def crowds(self, batch: Batch) -> bool:
+        """Would it, of a held signal, take room in the spool that signals which flow may need?"""
+        held, spool = self._holds.signals, self._spool
+        if batch.signal not in held or spool is None or spool.config.on_full is OnFull.EVICT_OLDEST:
+            return False
+        return not self._nothing_flows and spool.share(self.upstream.name, held, len(batch.body)) > SHARE
 
     def parcel(
         self,
@@ -165,19 +188,20 @@ class Lane:
         size = len(parcel.batch.body)
         self._counters.taken_items += parcel.batch.items
         self._counters.taken_bytes += size
-        admitted = self._admits()
+        admitted = self._admits() and self._takes(parcel.batch.signal)
         self.bytes += size
         if parcel.own:
             self._own += size
         if parcel.stowable and (not admitted or self._behind(parcel.batch.signal)):
             if self._retry.looped:
-                self._settle(parcel, self._not_now(), alone=True)
+                self._settle(parcel, self._not_now(parcel.batch.signal), alone=True)
             else:
                 self.stow(parcel)
             self.pump()
             return
         if (not admitted and not parcel.keep) or (parcel.own and self._own > OWN):
-            self._settle(parcel, RetryLater(None, "too much at once") if admitted else self._not_now(), alone=True)
+            why = RetryLater(None, "too much at once") if admitted else self._not_now(parcel.batch.signal)
+            self._settle(parcel, why, alone=True)
             return
         self._queued += size
         self._queues[parcel.batch.signal].append(parcel)
@@ -209,10 +233,18 @@ class Lane:
         """May a send start now?"""
         return self._retry is HEALTHY or self._retry.admits(self._clock.monotonic(), len(self._flights))
 
+    def _takes(self, signal: Signal) -> bool:
+        """May a send of this signal start, where any may?"""
+        return not self._holds.signals or self._holds.admits(signal, self._clock.monotonic())
+
     def _ready(self) -> list[deque[Parcel]]:
         """Queues of which something may leave."""
         blocked = self._metrics_fly and self._spool is not None
-        return [q for signal, q in self._queues.items() if q and not (blocked and signal is Signal.METRICS)]
+        return [
+            queue
+            for signal, queue in self._queues.items()
+            if queue and not (blocked and signal is Signal.METRICS) and self._takes(signal)
+        ]
 
     def _lingered(self) -> None:
         self._lingering = None
@@ -252,16 +284,25 @@ class Lane:
         self._queues[parcel.batch.signal].appendleft(parcel)
         self._queued += len(parcel.batch.body)
         self._evict()
-        self._wake_at(self._retry.until)
+        self._wake_at(max(self._retry.until, self._holds.until(parcel.batch.signal)))
 
     def _wake_at(self, when: float) -> None:
-        if self._waking is None and not self._stopped:
-            wait = max(0.0, when - self._clock.monotonic())
-            self._waking = self._loop.call_later(wait, self._wake)
+        """Or earlier, if that was asked for."""
+        if self._stopped:
+            return
+        at = self._loop.time() + max(0.0, when - self._clock.monotonic())
+        if self._waking is not None:
+            if self._waking.when() <= at:
+                return
+            self._waking.cancel()
+        self._waking = self._loop.call_at(at, self._wake)
 
     def _wake(self) -> None:
         self._waking = None
         self.pump()
+        for signal, held in self._holds.signals.items():
+            if self._queues[signal] and not self._takes(signal):
+                self._wake_at(held.until)
 
     def _evict(self) -> None:
         while self._queued > KEPT:
@@ -277,9 +318,13 @@ class Lane:
         self._queued -= len(parcel.batch.body)
         return parcel
 
-    def _clear(self, why: RetryLater | Hold) -> None:
-        """Whoever waits in the queue is told, or written to the spool; what is kept stays."""
+    def _clear(self) -> None:
+        """Whoever waits in the queue for what may not be sent now is told, or written to the spool; what is kept stays."""
+        admits = self._admits()
         for signal, queue in self._queues.items():
+            if admits and self._takes(signal):
+                continue
+            why = self._not_now(signal)
             waiting = [parcel for parcel in queue if not self._kept(parcel)]
             self._queues[signal] = deque(parcel for parcel in queue if self._kept(parcel))
             self._queued -= sum(len(parcel.batch.body) for parcel in waiting)
@@ -290,10 +335,12 @@ class Lane:
         """Does it wait in memory for better days, the spool having no place for it?"""
         return parcel.keep and not (parcel.stowable and self._spool is not None and self._spool.usable)
 
-    def _not_now(self) -> RetryLater | Hold:
+    def _not_now(self, signal: Signal) -> RetryLater | Hold:
         if self._retry.looped:
             return Hold(self._retry.why, looped=True)
-        return RetryLater(max(0.0, self._retry.until - self._clock.monotonic()), self._retry.why)
+        held = self._holds.signals.get(signal)
+        by = held if held is not None and self._retry.state is UpstreamState.OK else self._retry
+        return RetryLater(max(0.0, by.until - self._clock.monotonic()), by.why)
 
     # The spool
 
@@ -348,10 +395,22 @@ class Lane:
             if not self._flights:
                 self._wake_at(self._retry.until)
             return
+        if self._rows_to_send() <= len(self.claimed):  # the rest is of held signals
+            held = self._holds.signals.items()
+            waiting = [h.until for s, h in held if spool.rows(self.upstream.name, s) and not self._takes(s)]
+            self._wake_at(min(waiting))
+            return
         if len(self._flights) >= FLIGHTS:
             return
         self._backlog = self._loop.create_task(self._resend(spool))
         self._backlog.add_done_callback(self._resent)
+
+    def _rows_to_send(self) -> int:
+        """Rows in the spool but for those of signals that are held now."""
+        name, spool = self.upstream.name, self._spool
+        if spool is None or not self._holds.signals:
+            return self.waiting
+        return sum(spool.rows(name, signal) for signal in Signal if self._takes(signal))
 
     def _resent(self, task: asyncio.Task[None]) -> None:
         self._backlog = None
@@ -368,13 +427,13 @@ class Lane:
             signal = self._turns[0]
             self._turns.rotate(-1)
             idle += 1
-            if not spool.rows(name, signal) or (signal is Signal.METRICS and self._metrics_fly):
+            if not spool.rows(name, signal) or not self._may_resend(signal):
                 continue
             began = self._loop.time()
             rows = [r for r in await spool.read(name, signal, self.claimed, LARGEST) if r.id not in self.claimed]
             if not rows or not self._retry.admits(self._clock.monotonic(), len(self._flights)):
                 continue
-            if signal is Signal.METRICS and self._metrics_fly:
+            if not self._may_resend(signal):
                 continue
             idle = 0
             parcels = []
@@ -392,6 +451,9 @@ class Lane:
             pause = size / BACKLOG - (self._loop.time() - began)
             if pause > 0:
                 await asyncio.sleep(pause)
+
+    def _may_resend(self, signal: Signal) -> bool:
+        return not (signal is Signal.METRICS and self._metrics_fly) and self._takes(signal)
 
     # The end
 
@@ -416,8 +478,8 @@ class Lane:
         self._flights.discard(flight)
         if not flight.cancelled() and (error := flight.exception()):
             _report("a flight failed on a bug", error)
-        if not self._admits():
-            self._clear(self._not_now())
+        if self._holds.signals or not self._admits():
+            self._clear()
         self.pump()
 
     async def _fly(self, parcels: list[Parcel]) -> None:
@@ -508,8 +570,12 @@ class Lane:
 
     async def _send(self, batch: Batch, parcels: list[Parcel]) -> Outcome:
         now = self._clock.monotonic()
-        if self._retry.state is not UpstreamState.OK and self._retry.until > now:
-            return self._not_now()  # the first half of a batch met a failure
+        if (self._retry.state is not UpstreamState.OK and self._retry.until > now) or not self._takes(batch.signal):
+            return self._not_now(
+                batch.signal
+            )  # the first half of a batch met a failure, or another flight was the trial
+        if self._holds.signals:
+            self._holds = self._holds.tried(batch.signal, now)
         bounded = [p.until for p in parcels if not p.keep and not p.stowable]
         patience = min(bounded) - now if bounded else None if parcels[0].stowable else PATIENCE
         began = self._loop.time()
@@ -537,8 +603,12 @@ class Lane:
             case RetryLater(_, why) | Hold(why) | Split(why) | Rejected(why):
                 counters.last_error = why
                 counters.last_error_at = self._clock.now()
+        now = self._clock.monotonic()
         if self._retry is not HEALTHY or type(outcome) is not Accepted:
-            self._retry = self._retry.step(outcome, self._clock.monotonic(), self._rng.random())
+            self._retry = self._retry.step(outcome, now, self._rng.random())
+            self._holds = self._holds.step(signal, outcome, now)
+        elif self._holds.signals:
+            self._holds = self._holds.step(signal, outcome, now)
 
     # Ends
 

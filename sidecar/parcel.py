@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import random
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Protocol
 
 import msgspec
@@ -13,7 +13,7 @@ from .logic.otlp_http import OK, Reply
 from .logic.retry import UpstreamState
 from .logic.verdict import verdict
 from .model.counters import UpstreamCounters
-from .model.signals import Accepted, Batch, Outcome, Sink
+from .model.signals import Accepted, Batch, Outcome, Signal, Sink
 
 
 class Outlet(Sink, Protocol):
@@ -32,8 +32,9 @@ class Upstream(msgspec.Struct, frozen=True):
 
 
 class UpstreamView(msgspec.Struct, frozen=True):
-    """For `/status` and `/metrics`. `retry_in` is seconds until the next trial; None while all is well. The queue is what
-    waits in the spool and in memory; `oldest` unix seconds."""
+    """For `/status` and `/metrics`. `retry_in` is seconds until the next trial, of the upstream or of a signal; None while all is
+    well. The queue is what waits in the spool and in memory; `oldest` unix seconds; `held_signals` says why, of those that the
+    upstream does not have."""
 
     name: str
     required: bool
@@ -45,6 +46,7 @@ class UpstreamView(msgspec.Struct, frozen=True):
     queue_rows: int = 0
     queue_bytes: int = 0
     oldest: float | None = None
+    held_signals: Mapping[Signal, str] = {}
 
 
 class Stows(Protocol):

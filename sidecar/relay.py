@@ -23,6 +23,9 @@ once, with one trial when its time has come. Requests that nobody waits for (an 
 in its share of the spool making room; without a spool they stay queued in memory, the oldest being evicted beyond `KEPT`. Our
 own telemetry (`submit`) is dropped instead.
 
+*An upstream that does not have a signal* holds that signal alone (`logic.holds`): what comes of it is written, refused, kept or
+dropped as above, with a trial of its own, and the other signals flow.
+
 *A batch that is rejected* is cut in halves between requests until the one that cannot be accepted is alone: only its producer
 hears of it, and the spool's quarantine keeps it. Where an upstream says that a batch is too large, the same is done, and a
 request that is too large by itself is cut between its items.
@@ -108,8 +111,8 @@ class Relay:
         spool, required = self.spool, self._required
         fits = spool is not None and spool.fits(len(batch.body))
         reserved = fits and bool(required)
-        if spool is not None and reserved and not self._reserve(spool, batch):
-            answer.set_result(refusal(429, "the spool is full", self._rng.randint(1, 2)))
+        if spool is not None and reserved and (why := self._reserve(spool, batch)):
+            answer.set_result(refusal(429, why, self._rng.randint(1, 2)))
             return
         request = Request(answer, len(required))
         if not required:
@@ -144,17 +147,21 @@ class Relay:
             waiting.popleft()[1].hurry()
         self._timer = loop.call_later(waiting[0][0] - loop.time(), self._impatient) if waiting else None
 
-    def _reserve(self, spool: Spool, batch: Batch) -> bool:
-        """A place for each required upstream, or for none."""
-        size = len(batch.body)
+    def _reserve(self, spool: Spool, batch: Batch) -> str:
+        """A place for each required upstream, or for none and why not."""
+        size, why = len(batch.body), ""
         for n, lane in enumerate(self._required):
-            lane.full = not spool.reserve(lane.upstream.name, size, lane.claimed)
-            if lane.full:
+            if lane.crowds(batch):
+                why = f"no more {batch.signal} are kept for {lane.upstream.name}, which does not take them"
+            else:
+                lane.full = not spool.reserve(lane.upstream.name, size, lane.claimed)
+                why = "the spool is full" if lane.full else ""
+            if why:
                 lane.refuse(batch)
                 for given in self._required[:n]:
                     spool.release(given.upstream.name, size)
-                return False
-        return True
+                break
+        return why
 
     def submit(self, batch: Batch) -> None:
         """Our own telemetry: best effort. What cannot be sent soon is dropped and counted as failed."""

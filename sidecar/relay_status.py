@@ -27,6 +27,7 @@ def upstream_status(view: UpstreamView, rates: Rates, now: float) -> UpstreamSta
         name=view.name,
         state=view.state.value,
         why=view.why,
+        held_signals={signal.value: why for signal, why in sorted(view.held_signals.items())},
         required=view.required,
         retry_at=None if view.retry_in is None else time_of(now + view.retry_in),
         retry_in_s=None if view.retry_in is None else round(view.retry_in, 3),

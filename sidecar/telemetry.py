@@ -14,7 +14,7 @@ from .logic.retry import UpstreamState
 from .model.counters import HeartbeatCounters, ReceiverCounters, SpoolCounters
 from .model.health import CheckReport, State, Verdict
 from .model.process import ProcessSample
-from .model.signals import Declared, Metric
+from .model.signals import Declared, Metric, Signal
 from .parcel import UpstreamView
 from .version import VERSION
 
@@ -81,6 +81,13 @@ RELAY_STATE = Declared(
     "What an upstream does: 0 ok, 1 retrying, 2 held (it refuses us until somebody acts), 3 full (its place in the spool is).",
     ("upstream",),
 )
+RELAY_HELD = Declared(
+    "outrider.relay.held",
+    "gauge",
+    "",
+    "1 while an upstream says that it does not have this signal (404, UNIMPLEMENTED), which therefore waits; else 0.",
+    ("upstream", "signal"),
+)
 RELAY_SUCCESS = Declared(
     "outrider.relay.upstream.last_success_time", "gauge", "s", "When it last accepted, in unix time.", ("upstream",)
 )
@@ -91,7 +98,7 @@ RELAY_RETRY = Declared(
     "outrider.relay.upstream.retry_time",
     "gauge",
     "s",
-    "When it is tried again, in unix time; absent while it is ok.",
+    "When it, or a held signal, is tried again, in unix time; absent while all is well.",
     ("upstream",),
 )
 QUEUE_BYTES = Declared(
@@ -178,6 +185,7 @@ def relay(upstreams: Sequence[UpstreamView], in_flight: int, now: float, start: 
     yield RELAY_BYTES.of([*ways, *(((u.name, "out"), u.counters.accepted_bytes) for u in upstreams)], start)
     yield RELAY_IN_FLIGHT.of([((), in_flight)])
     yield RELAY_STATE.of(((u.name,), STATES[u.state]) for u in upstreams)
+    yield RELAY_HELD.of(((u.name, signal), float(signal in u.held_signals)) for u in upstreams for signal in Signal)
     yield QUEUE_BYTES.of(((u.name,), u.queue_bytes) for u in upstreams)
     yield QUEUE_REQUESTS.of(((u.name,), u.queue_rows) for u in upstreams)
     yield QUEUE_AGE.of(((u.name,), max(0.0, now - (u.oldest or now))) for u in upstreams)

@@ -79,6 +79,11 @@ class _Evictions:
             self.asked = self.freed
 
 
+def _cost_of(rows: int, size: int) -> int:
+    """`cost_of`, at most, for rows with so many bytes in all."""
+    return min(2 * size, size + 4096 * rows) + 400 * rows
+
+
 class Spool:
     """`await open(upstreams)` once, `await close()` once; between them everything may be called from the loop."""
 
@@ -167,8 +172,7 @@ class Spool:
         for totals in (self._totals, self._writing):
             for (name, _), (rows, size) in totals.items():
                 self._waiting[name] = self._waiting.get(name, 0) + rows
-                cost = min(2 * size, size + 4096 * rows) + 400 * rows
-                self._taken[name] = self._taken.get(name, 0) + cost
+                self._taken[name] = self._taken.get(name, 0) + _cost_of(rows, size)
         for name in before.keys() | self._taken.keys():
             self._reserve(name, self._taken.get(name, 0) - before.get(name, 0))
         self.rows_in_all = sum(self._waiting.values())
@@ -180,6 +184,11 @@ class Spool:
             free += sum(eviction.pending for eviction in self._evictions.values())
             own += self._evictions[upstream].pending if upstream in self._evictions else 0
         return min(free, own)
+
+    def share(self, upstream: str, signals: Collection[Signal], size: int) -> float:
+        """The part of the upstream's quota that rows of these signals will have with a body of this size."""
+        had = [t.get((upstream, signal), (0, 0)) for signal in signals for t in (self._totals, self._writing)]
+        return (sum(_cost_of(*rows_and_bytes) for rows_and_bytes in had) + cost_of(size)) / self._quota
 
     def fits(self, size: int) -> bool:
         """Can a body of this size be written at all, now?"""

@@ -49,7 +49,9 @@ _CODES = (
     "UNAUTHENTICATED",
 )
 _RETRIED = frozenset({"CANCELLED", "DEADLINE_EXCEEDED", "ABORTED", "OUT_OF_RANGE", "UNAVAILABLE", "DATA_LOSS"})
-_HELD = frozenset({"UNAUTHENTICATED", "PERMISSION_DENIED", "UNIMPLEMENTED", "NOT_FOUND"})
+_HELD = frozenset({"UNAUTHENTICATED", "PERMISSION_DENIED"})
+_NO_SERVICE = frozenset({"UNIMPLEMENTED", "NOT_FOUND"})
+"""Each signal is a service of its own, and this one is not there."""
 _BY_HTTP = {
     400: "INTERNAL",
     401: "UNAUTHENTICATED",
@@ -90,6 +92,12 @@ def outcome(head: Fields, trailers: Fields, body: bytes, sent: int, now: float) 
         return RetryLater(after, why)
     if code == "FAILED_PRECONDITION":  # what an Outrider answers over gRPC where it says 508 over HTTP
         return Hold(message or why, looped=True)
+    return _refused(code, why)
+
+
+def _refused(code: str, why: str) -> Outcome:
+    if code in _NO_SERVICE:
+        return Hold(why, of_signal=True)
     return Hold(why) if code in _HELD else Rejected(why)
 
 
@@ -102,7 +110,7 @@ def _http(status: int, head: Fields, now: float) -> Outcome:
     if code in _RETRIED:
         header = head.get(b"retry-after")
         return RetryLater(None if header is None else retry_after(header.decode("latin-1"), now), why)
-    return Hold(why) if code in _HELD else Rejected(why)
+    return _refused(code, why)
 
 
 def _accepted(head: Fields, body: bytes) -> Outcome:

@@ -156,7 +156,9 @@ def outcome(status: int, body: bytes, retry_header: str | None, sent: int, now: 
         return RetryLater(None if retry_header is None else retry_after(retry_header, now), why)
     if status == 508:  # handed on by everybody in the circle, so without a mark of ours
         return Hold(message or why, looped=True)
-    if status in (401, 403, 404) or 300 <= status < 400:  # a redirect is a wrong address: nothing is lost by waiting
+    if status in (404, 405, 501):  # no such path, or nothing that takes a POST there: each signal has a path of its own
+        return Hold(why, of_signal=True)
+    if status in (401, 403) or 300 <= status < 400:  # a redirect is a wrong address: nothing is lost by waiting
         return Hold(why)
     if status == 413 or (status == 400 and sent > ONE_PIECE):
         return Split(why)

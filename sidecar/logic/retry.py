@@ -39,9 +39,10 @@ class Retry(msgspec.Struct, frozen=True):
     looped: bool = False
 
     def step(self, outcome: Outcome, now: float, jitter: float) -> Retry:
-        """`jitter` is uniform in 0..1. Anything that shows the upstream reading our requests is a success here."""
+        """`jitter` is uniform in 0..1. Anything that shows the upstream reading our requests is a success here; what it says of
+        one signal is for `holds`."""
         match outcome:
-            case Accepted() | PartlyAccepted() | Rejected() | Split():
+            case Accepted() | PartlyAccepted() | Rejected() | Split() | Hold(of_signal=True):
                 return HEALTHY
             case RetryLater(after, why):
                 wait = after if after is not None else jitter * min(LONGEST, FIRST * 2 ** min(self.failures, 16))

@@ -53,14 +53,16 @@ class RetryLater(msgspec.Struct, frozen=True):
 
 
 class Hold(msgspec.Struct, frozen=True):
-    """The upstream will take nothing from us until somebody acts (credentials, wrong path): keep all of it.
+    """The upstream will take nothing from us until somebody acts (credentials, wrong address): keep all of it.
 
+    Where it is `of_signal` that is said of the signal that was sent, and of no other: the upstream does not have it.
     Where it is `looped` the upstream leads back to where the request has been: keep nothing that its producer still has. It
     would wait for an upstream that is ourselves, and "OK" would hide from everybody that nothing leaves.
     """
 
     why: str
     looped: bool = False
+    of_signal: bool = False
 
 
 class Split(msgspec.Struct, frozen=True):

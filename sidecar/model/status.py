@@ -116,7 +116,9 @@ class UpstreamRates(msgspec.Struct, frozen=True):
 
 class UpstreamStatus(msgspec.Struct, frozen=True, kw_only=True):
     """Where telemetry goes. `state` is ok, retrying, held (it refuses us until somebody acts) or full (its place in the spool is
-    used up: producers are answered 429), `why` the reason, `retry_at` when it is tried again.
+    used up: producers are answered 429), `why` the reason, `retry_at` when it is tried again. `held_signals` are those that it
+    says it does not have, with its words: they wait, `retry_at` is their next trial, and the state is held only if it has taken
+    no other.
 
     `queue_…`: what waits, in the spool and in memory. `items` are accepted, or refused: their producers were told and keep them.
     `lost` items by reason: rejected (by the upstream), too_large (for it), evicted (too much waited), corrupt (the disk changed
@@ -126,6 +128,7 @@ class UpstreamStatus(msgspec.Struct, frozen=True, kw_only=True):
     name: str
     state: str
     why: str
+    held_signals: dict[str, str]
     required: bool
     retry_at: datetime | None
     retry_in_s: float | None

@@ -27,7 +27,8 @@ def counters() -> UpstreamCounters:
 
 
 def view() -> UpstreamView:
-    return UpstreamView("gw:4318", True, UpstreamState.RETRYING, "HTTP 503", 2.5, 60, counters(), 5, 500, 940.0)
+    held = {Signal.LOGS: "HTTP 404"}
+    return UpstreamView("gw:4318", True, UpstreamState.RETRYING, "HTTP 503", 2.5, 60, counters(), 5, 500, 940.0, held)
 
 
 def points(metrics: list[Metric]) -> dict[str, dict[tuple[str, ...], float]]:
@@ -41,6 +42,7 @@ def test_an_upstream_shows_state_queue_losses_errors_and_rates() -> None:
         "name": "gw:4318",
         "state": "retrying",
         "why": "HTTP 503",
+        "held_signals": {"logs": "HTTP 404"},
         "required": True,
         "retry_at": "1970-01-01T00:16:42.500000Z",
         "retry_in_s": 2.5,
@@ -61,6 +63,11 @@ def test_an_upstream_shows_state_queue_losses_errors_and_rates() -> None:
 def test_the_same_is_in_the_metrics() -> None:
     found = points(list(telemetry.relay([view()], 60, 1000.0, 0.0)))
     assert found["outrider.relay.upstream.state"] == {("gw:4318",): 1}
+    assert found["outrider.relay.held"] == {
+        ("gw:4318", "traces"): 0,
+        ("gw:4318", "metrics"): 0,
+        ("gw:4318", "logs"): 1,
+    }
     assert found["outrider.relay.queue"] == {("gw:4318",): 500}
     assert found["outrider.relay.queue_requests"] == {("gw:4318",): 5}
     assert found["outrider.relay.queue_age"] == {("gw:4318",): 60.0}

@@ -138,7 +138,7 @@ INFO = encode_field(FIELD_1, b"\x08\x03")
         ),
         (refusing(grpc.StatusCode.RESOURCE_EXHAUSTED, "no"), Rejected("gRPC RESOURCE_EXHAUSTED: no")),
         (refusing(grpc.StatusCode.UNAUTHENTICATED, "who"), Hold("gRPC UNAUTHENTICATED: who")),
-        (refusing(grpc.StatusCode.UNIMPLEMENTED, "what"), Hold("gRPC UNIMPLEMENTED: what")),
+        (refusing(grpc.StatusCode.UNIMPLEMENTED, "what"), Hold("gRPC UNIMPLEMENTED: what", of_signal=True)),
         (refusing(grpc.StatusCode.INVALID_ARGUMENT, "ein Köder\n"), Rejected("gRPC INVALID_ARGUMENT: ein Köder")),
     ],
 )

@@ -50,6 +50,11 @@ def test_a_held_upstream_is_tried_once_a_minute() -> None:
     assert HEALTHY.step(Hold("401"), 10.0, 0.1) == Retry(UpstreamState.HELD, 1, 70.0, "401")
 
 
+def test_an_upstream_that_lacks_one_signal_answers() -> None:
+    broken = HEALTHY.step(RetryLater(5.0, "busy"), 0.0, 0.0)
+    assert broken.step(Hold("404", of_signal=True), 5.0, 0.1) == HEALTHY
+
+
 def test_a_loop_is_remembered_until_the_upstream_answers_something_else() -> None:
     looped = HEALTHY.step(Hold("a loop", looped=True), 10.0, 0.1)
     assert looped == Retry(UpstreamState.HELD, 1, 70.0, "a loop", looped=True)
