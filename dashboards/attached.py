@@ -154,8 +154,14 @@ def sidecar() -> list[Builder[Panel]]:
         ),
         timeline(
             "Upstreams",
-            "Held: it refuses us until somebody acts. Full: its place in the spool is, and senders are told to wait.",
-            {"{{instance}} / {{upstream}}": latest("outrider_relay_upstream_state", "instance, upstream")},
+            "Held: it refuses us until somebody acts, or does not have the signal. Full: its place in the spool is, and senders "
+            "are told to wait.",
+            {
+                "{{instance}} / {{upstream}}": latest("outrider_relay_upstream_state", "instance, upstream"),
+                "{{instance}} / {{upstream}} / {{signal}}": (
+                    f"2 * ({latest('outrider_relay_held', 'instance, upstream, signal')} > 0)"
+                ),
+            },
             words=UPSTREAM,
         ),
         lines(

@@ -35,14 +35,14 @@ class Sidecar:
 
 
 @contextmanager
-def sidecar(folder: Path, sink: str, spool: str = "") -> Iterator[Sidecar]:
-    """With `sink` as its one upstream, as YAML."""
+def sidecar(folder: Path, sink: str, spool: str = "", metrics: str = "10m") -> Iterator[Sidecar]:
+    """With `sink` as its one upstream, as YAML; its own metrics go out after each `metrics`."""
     made = Sidecar()
     folder.mkdir(exist_ok=True)
     config = folder / "outrider.yaml"
     config.write_text(
         f"export: [{sink}]\n{spool}otlp: {{grpc: '127.0.0.1:{made.rpc}', http: '127.0.0.1:{made.http}'}}\n"
-        f"api: {{listen: '127.0.0.1:{made.api}'}}\nmetrics: {{interval: 10m}}\ndrain: 100ms\n"
+        f"api: {{listen: '127.0.0.1:{made.api}'}}\nmetrics: {{interval: {metrics}}}\ndrain: 100ms\n"
     )
     with running(outrider("run", "--config", str(config)), folder / "sidecar.log"):
         eventually(lambda: get(f"http://127.0.0.1:{made.api}/livez").status == 200)
@@ -191,14 +191,14 @@ async def test_two_sidecars_in_a_circle_over_grpc_say_so(tmp_path: Path) -> None
 
 
 @asynccontextmanager
-async def collector(folder: Path, upstream: RecordingUpstream) -> AsyncIterator[int]:
-    """The OpenTelemetry Collector with an OTLP/gRPC receiver, whose port this is, and `upstream` behind it."""
+async def collector(folder: Path, upstream: RecordingUpstream, protocol: str = "grpc") -> AsyncIterator[int]:
+    """The OpenTelemetry Collector with an OTLP receiver, whose port this is, and `upstream` behind it, for traces alone."""
     port = free_port()
     config = folder / "otelcol.json"
     config.write_text(
         json.dumps(
             {
-                "receivers": {"otlp": {"protocols": {"grpc": {"endpoint": f"127.0.0.1:{port}"}}}},
+                "receivers": {"otlp": {"protocols": {protocol: {"endpoint": f"127.0.0.1:{port}"}}}},
                 "exporters": {"otlp_http": {"endpoint": upstream.url, "compression": "none"}},
                 "service": {
                     "telemetry": {"metrics": {"level": "none"}},
@@ -228,4 +228,4 @@ async def test_to_the_collector(tmp_path: Path, compression: str) -> None:
             metric.gauge.data_points.add(as_int=1)
             assert await post(made.http, [export.SerializeToString()], signal="metrics") == {503: 1}
             (relay,) = made.relay()
-            assert (relay["state"], relay["why"][:18]) == ("held", "gRPC UNIMPLEMENTED")
+            assert (relay["state"], relay["held_signals"]["metrics"][:18]) == ("ok", "gRPC UNIMPLEMENTED")
