@@ -124,7 +124,7 @@ class Lane:
         state, why, until = retry.state, retry.why, retry.until
         held = {signal: held.why for signal, held in self._holds.signals.items()}
         if held and state is UpstreamState.OK:
-            until = min(self._holds.until(signal) for signal in held)
+            until = min(held.until for held in self._holds.signals.values())
             if self._nothing_flows:
                 state, why = UpstreamState.HELD, "; ".join(f"{signal}: {why}" for signal, why in held.items())
         full = self.full and self.waiting > 0
@@ -235,7 +235,7 @@ class Lane:
 
     def _takes(self, signal: Signal) -> bool:
         """May a send of this signal start, where any may?"""
-        return not self._holds.signals or self._holds.admits(signal, self._clock.monotonic())
+        return self._holds is ALL_FLOW or self._holds.admits(signal, self._clock.monotonic())
 
     def _ready(self) -> list[deque[Parcel]]:
         """Queues of which something may leave."""
@@ -284,7 +284,7 @@ class Lane:
         self._queues[parcel.batch.signal].appendleft(parcel)
         self._queued += len(parcel.batch.body)
         self._evict()
-        self._wake_at(max(self._retry.until, self._holds.until(parcel.batch.signal)))
+        self._wake_at(self._retry.until)
 
     def _wake_at(self, when: float) -> None:
         """Or earlier, if that was asked for."""
@@ -603,11 +603,9 @@ class Lane:
             case RetryLater(_, why) | Hold(why) | Split(why) | Rejected(why):
                 counters.last_error = why
                 counters.last_error_at = self._clock.now()
-        now = self._clock.monotonic()
-        if self._retry is not HEALTHY or type(outcome) is not Accepted:
+        if self._retry is not HEALTHY or self._holds is not ALL_FLOW or type(outcome) is not Accepted:
+            now = self._clock.monotonic()
             self._retry = self._retry.step(outcome, now, self._rng.random())
-            self._holds = self._holds.step(signal, outcome, now)
-        elif self._holds.signals:
             self._holds = self._holds.step(signal, outcome, now)
 
     # Ends

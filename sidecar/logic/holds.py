@@ -29,8 +29,8 @@ class Held(msgspec.Struct, frozen=True):
 
 
 class Holds(msgspec.Struct, frozen=True):
-    """By signal; empty while the upstream has them all. A trial that says nothing of the signal (a timeout, 503, 401) leaves it
-    held for another minute."""
+    """By signal; `ALL_FLOW` while the upstream has them all. A trial that says nothing of the signal (a timeout, 503, 401) leaves
+    it held for another minute."""
 
     signals: Mapping[Signal, Held] = {}
 
@@ -38,11 +38,6 @@ class Holds(msgspec.Struct, frozen=True):
         """May a send of this signal start?"""
         held = self.signals.get(signal)
         return held is None or now >= held.until
-
-    def until(self, signal: Signal) -> float:
-        """0 where it is not held."""
-        held = self.signals.get(signal)
-        return held.until if held else 0.0
 
     def tried(self, signal: Signal, now: float) -> Holds:
         """A send of it starts: of a held signal no other will for a minute."""
@@ -56,7 +51,8 @@ class Holds(msgspec.Struct, frozen=True):
             case Hold(why, of_signal=True):
                 return Holds({**self.signals, signal: Held(now + HELD, why)})
             case Accepted() | PartlyAccepted() | Rejected() | Split() if signal in self.signals:
-                return Holds({s: Held(now, held.why) for s, held in self.signals.items() if s is not signal})
+                others = {s: Held(now, held.why) for s, held in self.signals.items() if s is not signal}
+                return Holds(others) if others else ALL_FLOW
         return self
 
 

@@ -70,6 +70,17 @@ async def test_only_one_trial_is_in_the_air_and_who_comes_with_it_is_refused() -
     assert count(setup.sink, METRICS) == 2
 
 
+async def test_whoever_waits_behind_the_flight_that_finds_it_out_is_told_at_once() -> None:
+    setup = Setup(True)
+    setup.sink.judge = lacks(METRICS)
+    setup.sink.open.clear()
+    answers = [asyncio.ensure_future(setup.relay.take(batch(mark, METRICS))) for mark in (b"a", b"b")]
+    await settle()
+    setup.sink.open.set()
+    assert [reply.status for reply in await asyncio.gather(*answers)] == [503, 503]
+    assert (len(setup.sink.sent), setup.relay.in_flight) == (1, 0)
+
+
 async def test_an_upstream_that_has_taken_nothing_else_is_held() -> None:
     setup = Setup(True)
     setup.sink.judge = lacks(*Signal)
@@ -157,31 +168,42 @@ async def test_what_the_last_run_left_of_it_does_not_keep_the_other_signals_rows
         await until(lambda: setup.view().queue_rows == 4)
         assert setup.view().counters.items == {(Signal.TRACES, "accepted"): 2}
         await until(lambda: set(setup.view().held_signals) == {METRICS, LOGS})
-        assert not setup.relay.busy, "a stop has nothing to wait for"
+        await until(lambda: not setup.relay.busy)  # a stop has nothing to wait for
 
 
-class CountingSpool(Spool):
-    """How often it was asked for what waits."""
+async def test_rows_that_wait_for_a_minute_do_not_make_others_wait_so_long(tmp_path: Path) -> None:
+    async with spooling(tmp_path, True) as setup:
+        setup.sink.script = [ABSENT, RetryLater(0.3, "down")]
+        assert await take(setup, b"m", signal=METRICS) == [OK]
+        assert await take(setup, b"t") == [OK]
+        await until(lambda: setup.view().queue_rows == 1)
+        assert setup.view().counters.items == {(Signal.TRACES, "accepted"): 1}
 
-    asked = 0
 
-    def rows(self, upstream: str, signal: Signal | None = None) -> int:
-        self.asked += 1
-        return super().rows(upstream, signal)
+class CountingClock(SystemClock):
+    """How often it was read: whatever starts a send or looks for one reads it."""
+
+    reads = 0
+
+    def monotonic(self) -> float:
+        self.reads += 1
+        return super().monotonic()
 
 
-async def test_rows_of_a_held_signal_alone_keep_nobody_busy(tmp_path: Path) -> None:
-    clock, sink = SystemClock(), ScriptedSink()
-    spool = CountingSpool(Config(path=str(tmp_path), max_bytes=8 << 20), clock.now)
-    relay = Relay([Upstream("up", sink)], clock, Always(), spool)
+@pytest.mark.parametrize("spooled", [True, False])
+async def test_what_waits_of_a_held_signal_keeps_nobody_busy(tmp_path: Path, spooled: bool) -> None:
+    """In the spool, or in memory for an optional upstream."""
+    clock, sink = CountingClock(), ScriptedSink()
+    spool = Spool(Config(path=str(tmp_path), max_bytes=8 << 20), clock.now) if spooled else None
+    relay = Relay([Upstream("up", sink, required=spooled)], clock, Always(), spool)
     await relay.open()
     sink.judge = lacks(METRICS)
     assert await relay.take(batch(b"m", METRICS)) == OK
-    await asyncio.sleep(0.3)
-    spool.asked = 0
+    await asyncio.sleep(0.4)
+    clock.reads = 0
     await asyncio.sleep(0.5)
-    assert spool.asked == 0
-    assert len(sink.sent) == 1
+    assert clock.reads == 0
+    assert (len(sink.sent), relay.status()[0].queue_rows) == (1, 1)
     await relay.close()
 
 
