@@ -159,7 +159,7 @@ def sidecar() -> list[Builder[Panel]]:
             {
                 "{{instance}} / {{upstream}}": latest("outrider_relay_upstream_state", "instance, upstream"),
                 "{{instance}} / {{upstream}} / {{signal}}": (
-                    f"2 * ({latest('outrider_relay_held', 'instance, upstream, signal')} > 0)"
+                    f"2 * {latest('outrider_relay_held', 'instance, upstream, signal')}"
                 ),
             },
             words=UPSTREAM,

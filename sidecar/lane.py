@@ -50,6 +50,8 @@ FLIGHTS = 4
 LINGER = 0.005
 FULL = 64 << 10
 LARGEST = 1 << 20
+LARGE = 256 << 10
+"""Bytes from which cutting leaves the event loop."""
 PATIENCE = 8.0
 """Seconds until a producer is answered, whatever happens: SDKs give a request 10 in all."""
 KEPT = 4 << 20
@@ -541,9 +543,14 @@ class Lane:
             self._answer(parcel, outcome, alone=False)
         self._counters.settle(parcels[0].batch.signal, "accepted", items)
 
+    async def _halved(self, batch: Batch) -> tuple[Batch, Batch] | None:
+        if len(batch.body) <= LARGE:
+            return halve(batch)
+        return await self._loop.run_in_executor(None, halve, batch)  # seconds, when its items are tiny
+
     async def _alone(self, parcels: list[Parcel], batch: Batch, outcome: Outcome) -> Outcome:
         """What an outcome means for a request that was sent by itself; cut inside where it is too large."""
-        if isinstance(outcome, Split) and (halves := halve(batch)) is not None:
+        if isinstance(outcome, Split) and (halves := await self._halved(batch)) is not None:
             outcomes = []
             for half in halves:
                 said = await self._alone(parcels, half, await self._send(half, parcels))

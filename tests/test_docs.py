@@ -14,7 +14,8 @@ import pytest
 
 from sidecar.config import load
 from tests.certificates import Authority
-from tests.e2e.processes import ROOT, eventually, free_port, get, running
+from tests.e2e.processes import ROOT, eventually, get, running
+from tests.ports import free_port
 from tests.real import require
 
 PAGES = sorted([*ROOT.glob("*.md"), *ROOT.glob("docs/**/*.md"), *ROOT.glob("deploy/**/*.md"), *ROOT.glob("bench/*.md")])

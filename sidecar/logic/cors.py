@@ -54,8 +54,8 @@ class Cors:
     """The headers of answers."""
 
     def __init__(self, config: Config) -> None:
-        patterns = [re.escape(origin).replace(r"\*", "[^/:]*") for origin in config.origins if origin != "*"]
-        self._allowed = re.compile(".*" if "*" in config.origins else "|".join(patterns), re.IGNORECASE)
+        patterns = [re.escape(origin).replace(r"\*", r"[\w.-]*") for origin in config.origins if origin != "*"]
+        self._allowed = re.compile(".*" if "*" in config.origins else "|".join(patterns), re.IGNORECASE | re.ASCII)
 
     def answer(self, origin: str) -> Headers:
         """For a request from a page of `origin`; empty where it is from no page."""

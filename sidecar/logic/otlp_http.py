@@ -158,6 +158,8 @@ def outcome(status: int, body: bytes, retry_header: str | None, sent: int, now: 
         return Hold(message or why, looped=True)
     if status in (404, 405, 501):  # no such path, or nothing that takes a POST there: each signal has a path of its own
         return Hold(why, of_signal=True)
+    if status == 505:  # our own gRPC port says so, and many others'
+        return Hold(f"{why}: {text_of(body)}" if body and not message else why)
     if status in (401, 403) or 300 <= status < 400:  # a redirect is a wrong address: nothing is lost by waiting
         return Hold(why)
     if status == 413 or (status == 400 and sent > ONE_PIECE):

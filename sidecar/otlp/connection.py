@@ -46,6 +46,8 @@ MAX_CHUNKED = 8 << 20
 MAX_PIPELINED = 16
 BODY_MAY_TAKE = 60.0
 """Seconds for a whole body, while `body_timeout` is for a pause within it."""
+MAX_FRAMING = 1 << 20
+"""Bytes around a body in chunks; beyond, there may be 16 for each byte in it."""
 LINGER = 5.0
 BELIEVED = 1.0
 """Seconds until a head that is known is parsed and checked again: what was checked may have changed."""
@@ -153,6 +155,8 @@ class Connection(asyncio.Protocol):
         self._like = self._request
         self._missing = 0
         """Bytes of a body that go past the parser."""
+        self._framed = 0
+        """Bytes of a body in chunks, with what stands around them."""
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         self._transport = cast("asyncio.Transport", transport)  # uvloop's is not a subclass
@@ -199,6 +203,11 @@ class Connection(asyncio.Protocol):
             if self._head_bytes > 2 * MAX_HEADER:
                 self.refuse(refusal(431, f"more than {show_bytes(MAX_HEADER)} of headers"))
         elif not self._deaf:
+            if self._phase == _BODY and self._length < 0:
+                self._framed += len(data)
+                if self._framed > MAX_FRAMING + 16 * self.held:
+                    self.refuse(refusal(400, "the body has little in its chunks"))
+                    return
             self._time()
 
     def _without_known(self, known: KnownHead, data: bytes) -> bytes:
@@ -263,7 +272,7 @@ class Connection(asyncio.Protocol):
         self._url = b""
         self._headers: dict[bytes, bytes] = {}
         self._request = Request(self)
-        self._checked = 0
+        self._checked = self._framed = 0
 
     def on_url(self, url: bytes) -> None:
         self._url += url

@@ -29,9 +29,12 @@ class GuardedConnection(Connection):
         self._is_preflight = False
 
     def on_header(self, name: bytes, value: bytes) -> None:
+        lower = name.lower()
+        before = self._headers.get(lower)
         super().on_header(name, value)
-        if (lower := name.lower()) in _NAMES:
-            self._headers[lower] = value
+        if lower in _NAMES:
+            # Twice is not once: of two tokens neither is taken.
+            self._headers[lower] = value if before is None else before + b", " + value
 
     def _check(self) -> Reply | None:
         if self._cors is not None:

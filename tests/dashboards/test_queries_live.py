@@ -6,7 +6,6 @@ import json
 import math
 import shutil
 import signal
-import socket
 import subprocess
 import sys
 import time
@@ -19,6 +18,7 @@ from pathlib import Path
 import pytest
 
 from dashboards.build import dashboards
+from tests.ports import free_port
 
 # The demo is scraped every 5 s; Grafana's interval is four scrapes.
 VARIABLES = {"$__rate_interval": "20s", "$__range": "1m", "$job": ".+", "$instance": ".+"}
@@ -53,13 +53,6 @@ def running(argv: list[str], log: Path) -> Iterator[subprocess.Popen[bytes]]:
         except subprocess.TimeoutExpired:
             child.kill()
             child.wait()
-
-
-def free_port() -> int:
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        port: int = probe.getsockname()[1]
-        return port
 
 
 def has_data(prometheus: str, query: str) -> bool:

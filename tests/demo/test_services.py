@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import socket
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from pathlib import Path
@@ -12,6 +11,7 @@ from aiohttp import web
 
 from demo.cache_server.app import CacheServer
 from demo.fastjson_api.app import Api
+from tests.ports import free_port
 
 
 @asynccontextmanager
@@ -38,9 +38,7 @@ async def shop(database: str = ":memory:", cache_url: str | None = None) -> Asyn
 
 def nobody() -> str:
     """A URL where nobody listens."""
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        return f"http://127.0.0.1:{probe.getsockname()[1]}"
+    return f"http://127.0.0.1:{free_port()}"
 
 
 async def ask(method: str, url: str, body: bytes | None = None) -> tuple[int, str, str]:

@@ -15,7 +15,8 @@ from pathlib import Path
 
 import pytest
 
-from tests.e2e.processes import ROOT, eventually, free_port, get, outrider, running
+from tests.e2e.processes import ROOT, eventually, get, outrider, running
+from tests.ports import free_port
 
 
 @pytest.fixture
@@ -212,7 +213,7 @@ def test_the_sidecar_never_imports_what_costs_too_much(server: int, tmp_path: Pa
     settings = environ(api, otlp, OUTRIDER_COLLECTOR_URL=url, OUTRIDER_DRAIN="0s")
     with running(outrider("run", "--target", url), tmp_path / "log", settings) as sidecar:
         eventually(lambda: get(f"http://127.0.0.1:{api}/health").status == 200)
-        assert post(f"http://127.0.0.1:{otlp}/v1/traces", b"\n\4\x12\2\x12\0") == 400, "the upstream takes no POST"
+        assert post(f"http://127.0.0.1:{otlp}/v1/traces", b"\n\4\x12\2\x12\0") == 503, "the upstream takes no POST"
         eventually(lambda: json.loads(get(f"http://127.0.0.1:{api}/status").text)["collector"]["failed"])
         (upstream,) = json.loads(get(f"http://127.0.0.1:{api}/status").text)["relay"]
         assert upstream["lost"]["rejected"] >= 1

@@ -28,8 +28,9 @@ from aiohttp import web
 from opentelemetry.proto.collector.trace.v1.trace_service_pb2 import ExportTraceServiceRequest
 
 from sidecar.logic.otlp_http import encode_partial_success, encode_status
-from tests.e2e.processes import free_port, get, outrider, running
+from tests.e2e.processes import get, outrider, running
 from tests.fakes import GRPC_SERVICES
+from tests.ports import free_port
 
 KILLS = int(os.environ.get("OUTRIDER_ORACLE_KILLS", "4"))
 SEED = int(os.environ.get("OUTRIDER_ORACLE_SEED", str(random.SystemRandom().randrange(1 << 32))))

@@ -12,7 +12,8 @@ from pathlib import Path
 
 import pytest
 
-from tests.e2e.processes import eventually, free_port, get, outrider, running
+from tests.e2e.processes import eventually, get, outrider, running
+from tests.ports import free_port
 
 
 @pytest.mark.parametrize("limit", [32, 64])

@@ -6,7 +6,6 @@ import asyncio
 import json
 import os
 import signal
-import socket
 import subprocess
 import sys
 import time
@@ -23,6 +22,7 @@ from prometheus_client.parser import text_string_to_metric_families
 
 from sidecar.io.proc import Proc
 from tests.fakes import DelayingProxy
+from tests.ports import free_port
 from tests.real import require
 
 QUICK = {"period": "200ms", "timeout": "500ms", "failure_threshold": 1}
@@ -57,9 +57,7 @@ class Foreign(ABC):
 
     def __init__(self, folder: Path) -> None:
         self.folder = folder
-        with socket.socket() as sock:
-            sock.bind(("127.0.0.1", 0))
-            self.port: int = sock.getsockname()[1]
+        self.port = free_port()
         self.process: subprocess.Popen[bytes] | None = None
 
     @abstractmethod

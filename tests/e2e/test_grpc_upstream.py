@@ -18,9 +18,10 @@ from opentelemetry.proto.collector.metrics.v1.metrics_service_pb2 import ExportM
 from opentelemetry.proto.collector.trace.v1.trace_service_pb2 import ExportTraceServiceRequest
 
 from tests.certificates import Authority
-from tests.e2e.processes import eventually, free_port, get, outrider, running
+from tests.e2e.processes import eventually, get, outrider, running
 from tests.e2e.test_otlp_sdk import MANY, exporters_over_grpc, send_points, send_records, send_spans
 from tests.fakes import GrpcUpstream, RecordingUpstream
+from tests.ports import free_port
 from tests.real import require
 
 

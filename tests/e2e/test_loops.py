@@ -21,8 +21,9 @@ import pytest
 from opentelemetry.proto.collector.trace.v1.trace_service_pb2 import ExportTraceServiceRequest
 
 from sidecar.logic.otlp_http import decode_status
-from tests.e2e.processes import eventually, free_port, get, outrider, running
+from tests.e2e.processes import eventually, get, outrider, running
 from tests.fakes import RecordingUpstream
+from tests.ports import free_port
 
 REQUESTS = 20
 EXPORT = "/opentelemetry.proto.collector.trace.v1.TraceService/Export"

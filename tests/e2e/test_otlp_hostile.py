@@ -14,8 +14,9 @@ from pathlib import Path
 
 import pytest
 
-from tests.e2e.processes import eventually, free_port, outrider, running
+from tests.e2e.processes import eventually, outrider, running
 from tests.fakes import RecordingUpstream
+from tests.ports import free_port
 from tests.sidecar.otlp.test_http import TWO_SPANS, Client, field, large
 
 MIB = 1 << 20

@@ -29,8 +29,9 @@ from opentelemetry.sdk.resources import Resource
 from opentelemetry.sdk.trace import TracerProvider
 from opentelemetry.sdk.trace.export import BatchSpanProcessor, SpanExporter
 
-from tests.e2e.processes import eventually, free_port, outrider, running
+from tests.e2e.processes import eventually, outrider, running
 from tests.fakes import RecordingUpstream
+from tests.ports import free_port
 
 MANY = 10_000
 APP = Resource({"service.name": "checkout", "app.only": "kept"})

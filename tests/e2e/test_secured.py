@@ -23,8 +23,9 @@ from opentelemetry.sdk.trace import TracerProvider
 from opentelemetry.sdk.trace.export import SimpleSpanProcessor, SpanExporter, SpanExportResult
 
 from tests.certificates import Authority
-from tests.e2e.processes import eventually, free_port, outrider, running
+from tests.e2e.processes import eventually, outrider, running
 from tests.fakes import RecordingUpstream
+from tests.ports import free_port
 from tests.real import require
 
 

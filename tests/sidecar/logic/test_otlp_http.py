@@ -67,6 +67,7 @@ def test_retry_after_is_seconds_or_a_date(value: str, seconds: float | None) -> 
         (502, SMALL, RetryLater(None, "HTTP 502")),
         (503, SMALL, RetryLater(None, "HTTP 503")),
         (504, SMALL, RetryLater(None, "HTTP 504")),
+        (505, SMALL, Hold("HTTP 505")),
         (508, SMALL, Hold("HTTP 508", looped=True)),
     ],
 )
@@ -135,3 +136,8 @@ def test_any_response_body_is_read_without_an_exception(body: bytes) -> None:
     decode_status(body)
     rejected, _ = decode_partial_success(body)
     assert 0 <= rejected < 1 << 63
+
+
+def test_a_port_for_grpc_that_says_so_is_quoted() -> None:
+    said = b"this port speaks gRPC; OTLP/HTTP is on 4318\n"
+    assert outcome(505, said, None, 100, 0.0) == Hold("HTTP 505: this port speaks gRPC; OTLP/HTTP is on 4318")

@@ -214,3 +214,12 @@ async def test_over_grpc_only_who_brings_a_token_may_send_and_anybody_may_ask_fo
             assert refused.value.code() is grpc.StatusCode.UNAVAILABLE
         assert setup.receiver.counters.refused == {401: 3, 503: 1}
         assert len(setup.taker.batches) == 3
+
+
+@pytest.mark.parametrize("order", [("one", "three"), ("three", "one"), ("one", "two")])
+async def test_of_two_tokens_neither_is_taken(tokens: Path, order: tuple[str, str]) -> None:
+    async with receiving(lambda receiver: GuardedConnection(receiver, bearer(tokens), None)) as setup:
+        client = await setup.client()
+        first, second = order
+        client.post(TWO_SPANS, Authorization=f"Bearer {first}\r\nAuthorization: Bearer {second}")
+        assert await client.refusal() == (401, 16, UNKNOWN)

@@ -16,6 +16,7 @@ import pytest
 from sidecar.logic.otlp_http import OK, REJECTED, Reply, decode_status, encode_partial_success
 from sidecar.model.counters import ReceiverCounters
 from sidecar.model.signals import Batch, Signal
+from sidecar.otlp.connection import MAX_FRAMING
 from sidecar.otlp.http import Config, Receiver, claims
 from tests.fakes import until
 
@@ -491,6 +492,31 @@ async def test_a_body_of_undeclared_length_is_refused_once_it_is_too_long() -> N
             pass
         assert (await client.refusal()) == (413, 8, "the body without Content-Length has more than 8MiB")
         assert setup.receiver.in_flight == 0
+
+
+async def test_chunks_that_say_much_and_hold_little_are_refused() -> None:
+    async with receiving() as setup:
+        client = await setup.client()
+        client.post(b"", Content_Length="", Transfer_Encoding="chunked")
+        client.send(b"1;")
+        try:
+            for _ in range(100):
+                client.send(b"a" * 100_000)
+                await client.writer.drain()
+        except ConnectionError:
+            pass
+        assert (await client.refusal()) == (400, 3, "the body has little in its chunks")
+
+
+async def test_a_chunk_for_each_byte_is_taken() -> None:
+    async with receiving() as setup:
+        client = await setup.client()
+        body = field(1, field(2, b"".join(field(2, field(5, b"%d" % n)) for n in range(40_000))))
+        assert 6 * len(body) > MAX_FRAMING + len(body)
+        client.post(b"", Content_Length="", Transfer_Encoding="chunked")
+        client.send(b"".join(b"1\r\n%c\r\n" % byte for byte in body) + b"0\r\n\r\n")
+        assert (await client.answer())[0] == 200
+        assert [b.body for b in setup.taker.batches] == [body]
 
 
 async def test_garbage_is_refused_before_all_of_it_has_come() -> None:

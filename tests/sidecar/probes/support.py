@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import random
-import socket
 
 from sidecar.io.resolver import Lookup, Resolver, system_lookup
 from sidecar.model.process import ProcessSample
@@ -19,11 +18,3 @@ def context(
 ) -> Context:
     sample = process or ProcessSample(found=False, why="none")
     return Context("outrider/0.0", Resolver(lookup), target, lambda: sample, random.Random(seed))
-
-
-def free_port() -> int:
-    """A port of 127.0.0.1 on which nothing listens."""
-    with socket.socket() as sock:
-        sock.bind(("127.0.0.1", 0))
-        port: int = sock.getsockname()[1]
-        return port

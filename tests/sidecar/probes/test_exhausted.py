@@ -6,7 +6,7 @@ import json
 import subprocess
 import sys
 
-from .support import free_port
+from tests.ports import free_port
 
 CODE = """
 import asyncio, json, os, resource, sys

@@ -19,9 +19,10 @@ from sidecar.model.health import State
 from sidecar.probes import PROBES
 from sidecar.probes.http import Config, HttpProbe, misses
 from tests.fakes import HttpServer
+from tests.ports import free_port
 from tests.real import require
 
-from .support import context, free_port
+from .support import context
 
 
 def config(**tree: Any) -> Config:

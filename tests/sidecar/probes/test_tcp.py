@@ -13,8 +13,9 @@ from sidecar.logic.schema import load
 from sidecar.model.health import State
 from sidecar.model.process import ProcessSample
 from sidecar.probes.tcp import Config, TcpProbe, misses
+from tests.ports import free_port
 
-from .support import context, free_port
+from .support import context
 
 
 @pytest.fixture
