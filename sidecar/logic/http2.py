@@ -37,7 +37,7 @@ MAX_PIECES = 16
 """CONTINUATION frames of one header block (CVE-2024-27983)."""
 FLOOD = 1000.0
 """Idle frames at once, and CALM a second, until the connection ends: PING, SETTINGS, RST_STREAM (CVE-2023-44487), empty
-DATA and more (CVE-2019-9512 to 9518)."""
+DATA, WINDOW_UPDATE that nothing sent explains, and more (CVE-2019-9512 to 9518)."""
 CALM = 100.0
 REMEMBERED = 256
 """Streams that have ended and are told from those that never were (section 5.1.1)."""
@@ -265,6 +265,8 @@ class Connection(ABC, Generic[H]):
     def _on_window_update(self, number: int, payload: bytes) -> None:
         """Section 6.9."""
         increment = payloads.increment(payload)
+        if not self.sending.explains_window():
+            self._idle()
         if number > self._last:
             if self._drained:
                 return
@@ -274,8 +276,7 @@ class Connection(ABC, Generic[H]):
         stream = self.streams.get(number)
         if stream is not None or not number:
             self.sending.widen(increment, stream)
-        if self.sending.waiting:
-            self._unblock()
+            self._resume()
 
     def _on_other(self, kind: int, number: int, flags: int, payload: bytes) -> None:
         if kind == f.CONTINUATION:
@@ -327,7 +328,7 @@ class Connection(ABC, Generic[H]):
             return
         self._settled = True
         self.output.append(f.frame(f.SETTINGS, f.ACK, 0))
-        self._unblock()
+        self._resume()
 
     @abstractmethod
     def _on_setting(self, key: int, value: int) -> None:
@@ -365,16 +366,9 @@ class Connection(ABC, Generic[H]):
         """All that we have to say on a stream has left."""
 
     def _resume(self) -> None:
-        for stream in self.sending.resume():
-            self._sent(stream)
-
-    def _unblock(self) -> None:
-        """A window has grown; one that lets nothing through is a frame that brings nothing."""
-        before = len(self.output)
         if self.sending.waiting:
-            self._resume()
-            if len(self.output) == before:
-                self._idle()
+            for stream in self.sending.resume():
+                self._sent(stream)
 
     def reset(self, number: int, code: Code) -> None:
         """End a stream (section 5.4.2). What still comes for it is thrown away."""

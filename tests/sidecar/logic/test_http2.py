@@ -333,8 +333,10 @@ def test_a_header_list_that_grows_by_the_table_is_cut_off() -> None:
         frame(PRIORITY, 0, 3, pack(">IB", 0, 1)),
         frame(DATA, 0, 1),
         frame(0x77),
+        frame(WINDOW_UPDATE, 0, 0, pack(">I", 1)),
+        frame(WINDOW_UPDATE, 0, 1, pack(">I", 1)),
     ],
-    ids=["ping", "settings", "priority", "empty data", "unknown"],
+    ids=["ping", "settings", "priority", "empty data", "unknown", "window", "stream's window"],
 )
 def test_a_flood_of_frames_that_bring_nothing_ends_the_connection(idle: bytes) -> None:
     server = Server()
@@ -359,6 +361,25 @@ def test_a_ping_for_each_answer_is_fine_however_many() -> None:
         server.send(get(2 * n + 1), frame(PING, 0, 0, bytes(8)))
     assert not server.ended()
     assert goaway(server.send(frame(PING, 0, 0, bytes(8)) * 1010)) == Code.ENHANCE_YOUR_CALM
+
+
+def test_two_windows_for_each_answer_are_fine_however_many_and_however_late() -> None:
+    server = Server(Answer(b"\x88", b"hello", b"\x00\x01a\x01b"))
+    for n in range(0, 4000, 1000):
+        numbers = range(2 * n + 1, 2 * n + 2001, 2)
+        for number in numbers:
+            server.send(get(number))
+        one = pack(">I", 5)
+        server.send(*(frame(WINDOW_UPDATE, 0, 0, one) + frame(WINDOW_UPDATE, 0, number, one) for number in numbers))
+    assert not server.ended()
+    assert goaway(server.send(frame(WINDOW_UPDATE, 0, 0, one) * 1010)) == Code.ENHANCE_YOUR_CALM
+
+
+def test_windows_that_let_nothing_through_are_a_flood_though_answers_wait() -> None:
+    server = Server(Answer(b"\x88", b"hello", b"\x00\x01a\x01b"))
+    server.send(frame(SETTINGS, 0, 0, setting(4, 0)), get(1))
+    assert server.blocked()
+    assert goaway(server.send(frame(WINDOW_UPDATE, 0, 0, pack(">I", 1)) * 1010)) == Code.ENHANCE_YOUR_CALM
 
 
 def test_rapid_reset_ends_the_connection() -> None:
