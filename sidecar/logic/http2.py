@@ -39,6 +39,8 @@ FLOOD = 1000.0
 """Idle frames at once, and CALM a second, until the connection ends: PING, SETTINGS, RST_STREAM (CVE-2023-44487), empty
 DATA, WINDOW_UPDATE that nothing sent explains, and more (CVE-2019-9512 to 9518)."""
 CALM = 100.0
+LARGE = 1 << 10
+"""Bytes of a DATA frame that costs its sender more than us, who throw it away."""
 REMEMBERED = 256
 """Streams that have ended and are told from those that never were (section 5.1.1)."""
 
@@ -180,7 +182,7 @@ class Connection(ABC, Generic[H]):
             self._window = self._full_window
         stream = self.streams.get(number)
         if stream is None or stream.ended:
-            self._late(number)
+            self._late(number, size)
             return
         stream.window -= size
         if stream.window < 0:
@@ -199,14 +201,15 @@ class Connection(ABC, Generic[H]):
             self.output.append(f.window_update(number, STREAM_WINDOW - stream.window))
             stream.window = STREAM_WINDOW
 
-    def _late(self, number: int) -> None:
+    def _late(self, number: int, size: int) -> None:
         """DATA for a stream that takes none."""
-        if number > self._last and self._drained:
-            return
-        if number > self._last or not number & 1:
-            raise Fault(Code.PROTOCOL_ERROR, "DATA on an idle stream")
-        if number not in self._refused:  # else it may have been on its way when we ended the stream
-            raise Fault(Code.STREAM_CLOSED, "DATA on a stream that has ended", number)
+        if number <= self._last or not self._drained:
+            if number > self._last or not number & 1:
+                raise Fault(Code.PROTOCOL_ERROR, "DATA on an idle stream")
+            if number not in self._refused:  # else it may have been on its way when we ended the stream
+                raise Fault(Code.STREAM_CLOSED, "DATA on a stream that has ended", number)
+        if size < LARGE:
+            self._idle()
 
     def _end(self, stream: Stream) -> None:
         """END_STREAM has come."""
@@ -257,6 +260,7 @@ class Connection(ABC, Generic[H]):
         """For a stream that takes none: the table must follow all the same."""
         self._blocks.skip(block)
         if number in self._refused:
+            self._idle()
             return
         if stream is not None or number in self._closed:
             raise Fault(Code.STREAM_CLOSED, "HEADERS on a stream that has ended")

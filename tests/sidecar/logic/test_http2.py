@@ -382,6 +382,48 @@ def test_windows_that_let_nothing_through_are_a_flood_though_answers_wait() -> N
     assert goaway(server.send(frame(WINDOW_UPDATE, 0, 0, pack(">I", 1)) * 1010)) == Code.ENHANCE_YOUR_CALM
 
 
+@pytest.mark.parametrize("late", [frame(HEADERS, WHOLE, 1, GET), frame(DATA, 0, 1, b"x"), frame(DATA, END_STREAM, 1)])
+def test_what_comes_for_ever_on_a_stream_that_we_have_ended_is_a_flood(late: bytes) -> None:
+    server = Server()
+    server.send(opened(1))
+    server.answer(1, BARE)
+    assert server.send(late * 990) == []
+    assert goaway(server.send(late * 20)) == Code.ENHANCE_YOUR_CALM
+
+
+def test_small_requests_that_are_answered_early_are_fine_however_many() -> None:
+    """With a wrong token, say: the message follows its head, and the end in a frame of its own."""
+    server = Server()
+    for n in range(3000):
+        number = 2 * n + 1
+        server.send(opened(number))
+        server.answer(number, BARE)
+        server.send(frame(DATA, 0, number, b"small"), frame(DATA, END_STREAM, number))
+    assert not server.ended()
+
+
+def test_the_rest_of_large_requests_that_are_answered_early_is_fine() -> None:
+    """All of the streams' windows, in frames of the least size."""
+    server = Server(window=1 << 24)
+    numbers = range(1, 201, 2)
+    for number in numbers:
+        server.send(opened(number))
+        server.answer(number, BARE)
+    for number in numbers:
+        server.send(frame(DATA, 0, number, bytes(16_384)) * 64)
+    assert not server.ended()
+
+
+def test_requests_that_come_for_ever_after_the_end_was_said_are_a_flood() -> None:
+    server = Server()
+    server.send(get(1))
+    server.connection.drain()
+    ping = server.said()[1]
+    server.send(frame(PING, ACK, 0, ping[3]))
+    assert server.send(*(get(2 * n + 3) for n in range(990))) == []
+    assert goaway(server.send(*(get(2 * n + 3) for n in range(990, 1010)))) == Code.ENHANCE_YOUR_CALM
+
+
 def test_rapid_reset_ends_the_connection() -> None:
     """CVE-2023-44487: requests that are reset as soon as they are made."""
     server = Server(BARE)

@@ -198,6 +198,31 @@ def test_windows_that_grow_without_end_are_a_flood(stream: int) -> None:
     assert heard.why == "the server breaks HTTP/2's rules: too many frames that bring nothing"
 
 
+@pytest.mark.parametrize("late", [head(1), head(1, WHOLE), frame(DATA, 0, 1, b"x"), frame(DATA, END_STREAM, 1)])
+def test_what_comes_for_ever_on_a_cancelled_stream_is_a_flood(late: bytes) -> None:
+    client = Caller()
+    gone, heard = client.ask(b"x"), client.ask(b"y")
+    client.connection.cancel(gone)
+    client.said()
+    assert client.hear(late * 990) == []
+    assert goaway(client.hear(late * 20)) == Code.ENHANCE_YOUR_CALM
+    assert heard.end == "lost"
+    assert heard.why == "the server breaks HTTP/2's rules: too many frames that bring nothing"
+
+
+def test_responses_to_cancelled_requests_are_fine_a_thousand_at_a_time() -> None:
+    client = Caller()
+    for second in range(5):
+        client.now = float(second)
+        gone = [client.ask(b"x") for _ in range(250)]
+        for request in gone:
+            client.connection.cancel(request)
+        client.said()
+        late = ((head(n.id), frame(DATA, 0, n.id, b"hello"), head(n.id, WHOLE, TRAILERS)) for n in gone)
+        assert client.hear(*(piece for response in late for piece in response)) == []
+    assert not client.ended()
+
+
 # Streams that end otherwise
 
 
