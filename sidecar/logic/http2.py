@@ -37,8 +37,10 @@ MAX_PIECES = 16
 """CONTINUATION frames of one header block (CVE-2024-27983)."""
 FLOOD = 1000.0
 """Idle frames at once, and CALM a second, until the connection ends: PING, SETTINGS, RST_STREAM (CVE-2023-44487), empty
-DATA and more (CVE-2019-9512 to 9518)."""
+DATA, WINDOW_UPDATE that nothing sent explains, and more (CVE-2019-9512 to 9518)."""
 CALM = 100.0
+LARGE = 1 << 10
+"""Bytes of a DATA frame that costs its sender more than us, who throw it away."""
 REMEMBERED = 256
 """Streams that have ended and are told from those that never were (section 5.1.1)."""
 
@@ -180,7 +182,7 @@ class Connection(ABC, Generic[H]):
             self._window = self._full_window
         stream = self.streams.get(number)
         if stream is None or stream.ended:
-            self._late(number)
+            self._late(number, size)
             return
         stream.window -= size
         if stream.window < 0:
@@ -199,14 +201,15 @@ class Connection(ABC, Generic[H]):
             self.output.append(f.window_update(number, STREAM_WINDOW - stream.window))
             stream.window = STREAM_WINDOW
 
-    def _late(self, number: int) -> None:
+    def _late(self, number: int, size: int) -> None:
         """DATA for a stream that takes none."""
-        if number > self._last and self._drained:
-            return
-        if number > self._last or not number & 1:
-            raise Fault(Code.PROTOCOL_ERROR, "DATA on an idle stream")
-        if number not in self._refused:  # else it may have been on its way when we ended the stream
-            raise Fault(Code.STREAM_CLOSED, "DATA on a stream that has ended", number)
+        if number <= self._last or not self._drained:
+            if number > self._last or not number & 1:
+                raise Fault(Code.PROTOCOL_ERROR, "DATA on an idle stream")
+            if number not in self._refused:  # else it may have been on its way when we ended the stream
+                raise Fault(Code.STREAM_CLOSED, "DATA on a stream that has ended", number)
+        if size < LARGE:
+            self._idle()
 
     def _end(self, stream: Stream) -> None:
         """END_STREAM has come."""
@@ -257,6 +260,7 @@ class Connection(ABC, Generic[H]):
         """For a stream that takes none: the table must follow all the same."""
         self._blocks.skip(block)
         if number in self._refused:
+            self._idle()
             return
         if stream is not None or number in self._closed:
             raise Fault(Code.STREAM_CLOSED, "HEADERS on a stream that has ended")
@@ -265,6 +269,8 @@ class Connection(ABC, Generic[H]):
     def _on_window_update(self, number: int, payload: bytes) -> None:
         """Section 6.9."""
         increment = payloads.increment(payload)
+        if not self.sending.explains_window():
+            self._idle()
         if number > self._last:
             if self._drained:
                 return
@@ -274,8 +280,7 @@ class Connection(ABC, Generic[H]):
         stream = self.streams.get(number)
         if stream is not None or not number:
             self.sending.widen(increment, stream)
-        if self.sending.waiting:
-            self._unblock()
+            self._resume()
 
     def _on_other(self, kind: int, number: int, flags: int, payload: bytes) -> None:
         if kind == f.CONTINUATION:
@@ -327,7 +332,7 @@ class Connection(ABC, Generic[H]):
             return
         self._settled = True
         self.output.append(f.frame(f.SETTINGS, f.ACK, 0))
-        self._unblock()
+        self._resume()
 
     @abstractmethod
     def _on_setting(self, key: int, value: int) -> None:
@@ -365,16 +370,9 @@ class Connection(ABC, Generic[H]):
         """All that we have to say on a stream has left."""
 
     def _resume(self) -> None:
-        for stream in self.sending.resume():
-            self._sent(stream)
-
-    def _unblock(self) -> None:
-        """A window has grown; one that lets nothing through is a frame that brings nothing."""
-        before = len(self.output)
         if self.sending.waiting:
-            self._resume()
-            if len(self.output) == before:
-                self._idle()
+            for stream in self.sending.resume():
+                self._sent(stream)
 
     def reset(self, number: int, code: Code) -> None:
         """End a stream (section 5.4.2). What still comes for it is thrown away."""

@@ -97,8 +97,7 @@ class Client(http2.Connection[Fields]):
             self.sending.send(exchange, Answer(head, b"".join(body)))
         else:
             self.sending.hold(exchange, head, [memoryview(piece) for piece in body])
-        if self.sending.waiting:
-            self._resume()
+        self._resume()
 
     def ping(self) -> None:
         self.output.append(f.frame(f.PING, 0, 0, bytes(8)))
@@ -121,10 +120,6 @@ class Client(http2.Connection[Fields]):
 
     def _sent(self, stream: Stream) -> None:
         """The response is to come."""
-
-    def _unblock(self) -> None:
-        if self.sending.waiting:
-            self._resume()
 
     # In
 

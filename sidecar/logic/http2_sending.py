@@ -6,6 +6,8 @@ from . import http2_frames as f
 from .http2_frames import Code, Fault
 from .http2_stream import Answer, Stream
 
+MOST_EXCUSED = 10_000
+
 
 class Sending:
     """Writes answers and requests to `output`; their bodies wait, in order, until the windows let them through."""
@@ -17,6 +19,7 @@ class Sending:
         """How many messages have left after they had waited."""
         self.largest = f.LEAST_FRAME
         """The other side's MAX_FRAME_SIZE."""
+        self._excused = 0
         self._output = output
         self._credit = f.FIRST_WINDOW
         self._initial = f.FIRST_WINDOW
@@ -27,6 +30,7 @@ class Sending:
         size = len(answer.body)
         if not size or (size <= self._credit and size <= self._initial + stream.credit and not self.waiting):
             self._credit -= size
+            self._excused += 2 + (size >> 9)
             self._output.append(name.join(answer.frames))
             return True
         self._output.append(name.join(answer.head))
@@ -50,6 +54,7 @@ class Sending:
                     break
                 self._credit -= size
                 stream.credit -= size
+                self._excused += 2 + (size >> 9)
                 if size < len(piece):
                     body[0] = piece[size:]
                     piece = piece[:size]
@@ -65,6 +70,16 @@ class Sending:
             if trailers is not None:
                 self._output += (trailers[0], name, trailers[1])
         return done
+
+    def explains_window(self) -> bool:
+        """Is a WINDOW_UPDATE one of those that what we have sent explains? For each frame of ours one of its stream and
+        one of the connection; more where a large one is read in pieces: old Go servers say so after each read, which
+        may be of 512 bytes. They may come late, but only so many of them."""
+        self._excused = min(self._excused, MOST_EXCUSED) - 1
+        if self._excused >= 0:
+            return True
+        self._excused = 0
+        return False
 
     def widen(self, increment: int, stream: Stream | None) -> None:
         """WINDOW_UPDATE of a stream, or of the connection."""

@@ -48,6 +48,7 @@ class Server(http2.Connection[H]):
             return
         if self._drained:
             self._blocks.skip(block)
+            self._idle()
             return
         self._last = number
         if len(self.streams) >= MAX_STREAMS:
@@ -115,6 +116,7 @@ class Server(http2.Connection[H]):
             self._done += 1
             self._forget(stream.id)
         else:
+            self._done += 2  # a small body may be on its way, and its end in a frame of its own
             self.reset(stream.id, Code.NO_ERROR)
 
     # The end

@@ -13,6 +13,7 @@ import pytest
 from sidecar.io import http2_client
 from sidecar.io.http2_client import Http2Client
 from sidecar.io.http2_connection import Http2Connection, Keepalive, Response, TooLong, Unprocessed
+from sidecar.logic.http2_client import Client
 from sidecar.logic.http2_frames import Code
 from sidecar.logic.http_request import endpoint
 from tests.fakes import HttpServer, Proxy, until
@@ -329,6 +330,58 @@ async def test_a_response_that_is_too_long_fails_alone() -> None:
         assert await peer.hears(RST_STREAM) == (RST_STREAM, 0, 1, pack(">I", Code.CANCEL))
         peer.says(ok(3))
         await two
+
+
+async def flooding(peer: Peer, frames: bytes, at_most: int) -> int:
+    """Until the other side closes; how many times `frames` were written before that."""
+    n = 0
+    try:
+        while n < at_most and not peer.reader.at_eof():
+            peer.says(frames)
+            await peer.writer.drain()
+            n += 1
+            await asyncio.sleep(0)
+    except ConnectionError:
+        pass
+    return n
+
+
+@pytest.mark.parametrize(
+    "late",
+    [frame(HEADERS, END_HEADERS, 1, b"\x88"), frame(WINDOW_UPDATE, 0, 0, pack(">I", 1))],
+    ids=["headers", "windows"],
+)
+async def test_a_server_that_floods_us_is_left_and_the_request_hears_why(late: bytes) -> None:
+    async with Server() as server, client(server.port) as made:
+        gone, waiting = asked(made), asked(made)
+        peer = await server.peer()
+        await peer.hears(DATA)
+        gone.cancel()
+        await peer.hears(RST_STREAM)
+        flood = asyncio.create_task(flooding(peer, late * 1000, 1000))
+        with pytest.raises(ConnectionResetError, match="too many frames that bring nothing"):
+            await waiting
+        assert await flood < 1000
+        await asyncio.gather(gone, return_exceptions=True)
+
+
+async def test_a_request_ends_in_time_also_while_frames_that_bring_nothing_come(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """As many as are taken for no flood, were that any number."""
+    monkeypatch.setattr(Client, "calm", 1e12)
+    async with Server() as server, client(server.port) as made:
+        gone, waiting = asked(made), asked(made, timeout=0.2)
+        peer = await server.peer()
+        await peer.hears(DATA)
+        gone.cancel()
+        await peer.hears(RST_STREAM)
+        flood = asyncio.create_task(flooding(peer, ok(1) * 500, 1_000_000))
+        with pytest.raises(TimeoutError):
+            await waiting
+        assert not flood.done()
+        flood.cancel()
+        await asyncio.gather(gone, flood, return_exceptions=True)
 
 
 async def test_keepalive_asks_after_silence_and_gives_up_without_an_answer() -> None:

@@ -333,8 +333,10 @@ def test_a_header_list_that_grows_by_the_table_is_cut_off() -> None:
         frame(PRIORITY, 0, 3, pack(">IB", 0, 1)),
         frame(DATA, 0, 1),
         frame(0x77),
+        frame(WINDOW_UPDATE, 0, 0, pack(">I", 1)),
+        frame(WINDOW_UPDATE, 0, 1, pack(">I", 1)),
     ],
-    ids=["ping", "settings", "priority", "empty data", "unknown"],
+    ids=["ping", "settings", "priority", "empty data", "unknown", "window", "stream's window"],
 )
 def test_a_flood_of_frames_that_bring_nothing_ends_the_connection(idle: bytes) -> None:
     server = Server()
@@ -359,6 +361,67 @@ def test_a_ping_for_each_answer_is_fine_however_many() -> None:
         server.send(get(2 * n + 1), frame(PING, 0, 0, bytes(8)))
     assert not server.ended()
     assert goaway(server.send(frame(PING, 0, 0, bytes(8)) * 1010)) == Code.ENHANCE_YOUR_CALM
+
+
+def test_two_windows_for_each_answer_are_fine_however_many_and_however_late() -> None:
+    server = Server(Answer(b"\x88", b"hello", b"\x00\x01a\x01b"))
+    for n in range(0, 4000, 1000):
+        numbers = range(2 * n + 1, 2 * n + 2001, 2)
+        for number in numbers:
+            server.send(get(number))
+        one = pack(">I", 5)
+        server.send(*(frame(WINDOW_UPDATE, 0, 0, one) + frame(WINDOW_UPDATE, 0, number, one) for number in numbers))
+    assert not server.ended()
+    assert goaway(server.send(frame(WINDOW_UPDATE, 0, 0, one) * 1010)) == Code.ENHANCE_YOUR_CALM
+
+
+def test_windows_that_let_nothing_through_are_a_flood_though_answers_wait() -> None:
+    server = Server(Answer(b"\x88", b"hello", b"\x00\x01a\x01b"))
+    server.send(frame(SETTINGS, 0, 0, setting(4, 0)), get(1))
+    assert server.blocked()
+    assert goaway(server.send(frame(WINDOW_UPDATE, 0, 0, pack(">I", 1)) * 1010)) == Code.ENHANCE_YOUR_CALM
+
+
+@pytest.mark.parametrize("late", [frame(HEADERS, WHOLE, 1, GET), frame(DATA, 0, 1, b"x"), frame(DATA, END_STREAM, 1)])
+def test_what_comes_for_ever_on_a_stream_that_we_have_ended_is_a_flood(late: bytes) -> None:
+    server = Server()
+    server.send(opened(1))
+    server.answer(1, BARE)
+    assert server.send(late * 990) == []
+    assert goaway(server.send(late * 20)) == Code.ENHANCE_YOUR_CALM
+
+
+def test_small_requests_that_are_answered_early_are_fine_however_many() -> None:
+    """With a wrong token, say: the message follows its head, and the end in a frame of its own."""
+    server = Server()
+    for n in range(3000):
+        number = 2 * n + 1
+        server.send(opened(number))
+        server.answer(number, BARE)
+        server.send(frame(DATA, 0, number, b"small"), frame(DATA, END_STREAM, number))
+    assert not server.ended()
+
+
+def test_the_rest_of_large_requests_that_are_answered_early_is_fine() -> None:
+    """All of the streams' windows, in frames of the least size."""
+    server = Server(window=1 << 24)
+    numbers = range(1, 201, 2)
+    for number in numbers:
+        server.send(opened(number))
+        server.answer(number, BARE)
+    for number in numbers:
+        server.send(frame(DATA, 0, number, bytes(16_384)) * 64)
+    assert not server.ended()
+
+
+def test_requests_that_come_for_ever_after_the_end_was_said_are_a_flood() -> None:
+    server = Server()
+    server.send(get(1))
+    server.connection.drain()
+    ping = server.said()[1]
+    server.send(frame(PING, ACK, 0, ping[3]))
+    assert server.send(*(get(2 * n + 3) for n in range(990))) == []
+    assert goaway(server.send(*(get(2 * n + 3) for n in range(990, 1010)))) == Code.ENHANCE_YOUR_CALM
 
 
 def test_rapid_reset_ends_the_connection() -> None:

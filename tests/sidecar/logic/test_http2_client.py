@@ -174,6 +174,55 @@ def test_pings_are_answered_however_many_come_with_the_work() -> None:
     assert len(client.hear(frame(PING, 0, 0, b"12345678") * 900)) == 900
 
 
+def test_windows_that_grow_with_what_was_sent_are_fine_however_many() -> None:
+    """A body of 1 MiB leaves in 64 frames; a server may read each by 512 bytes, and say so each time."""
+    client = Caller(setting(4, 1 << 21))
+    client.hear(widened(0, 1 << 21))
+    for n in range(10):
+        number = 2 * n + 1
+        client.ask(bytes(1 << 20))
+        assert sum(kind == DATA for kind, *_ in client.said()) == 64
+        client.hear((widened(0, 1024) + widened(number, 1024)) * 1024)
+        client.hear(head(number, WHOLE))
+    assert not client.ended()
+
+
+@pytest.mark.parametrize("stream", [0, 1])
+def test_windows_that_grow_without_end_are_a_flood(stream: int) -> None:
+    client = Caller()
+    heard = client.ask(b"x")
+    client.said()
+    assert client.hear(widened(stream, 1) * 990) == []
+    assert goaway(client.hear(widened(stream, 1) * 20)) == Code.ENHANCE_YOUR_CALM
+    assert heard.end == "lost"
+    assert heard.why == "the server breaks HTTP/2's rules: too many frames that bring nothing"
+
+
+@pytest.mark.parametrize("late", [head(1), head(1, WHOLE), frame(DATA, 0, 1, b"x"), frame(DATA, END_STREAM, 1)])
+def test_what_comes_for_ever_on_a_cancelled_stream_is_a_flood(late: bytes) -> None:
+    client = Caller()
+    gone, heard = client.ask(b"x"), client.ask(b"y")
+    client.connection.cancel(gone)
+    client.said()
+    assert client.hear(late * 990) == []
+    assert goaway(client.hear(late * 20)) == Code.ENHANCE_YOUR_CALM
+    assert heard.end == "lost"
+    assert heard.why == "the server breaks HTTP/2's rules: too many frames that bring nothing"
+
+
+def test_responses_to_cancelled_requests_are_fine_a_thousand_at_a_time() -> None:
+    client = Caller()
+    for second in range(5):
+        client.now = float(second)
+        gone = [client.ask(b"x") for _ in range(250)]
+        for request in gone:
+            client.connection.cancel(request)
+        client.said()
+        late = ((head(n.id), frame(DATA, 0, n.id, b"hello"), head(n.id, WHOLE, TRAILERS)) for n in gone)
+        assert client.hear(*(piece for response in late for piece in response)) == []
+    assert not client.ended()
+
+
 # Streams that end otherwise
 
 
