@@ -499,10 +499,13 @@ def upstreams_of(config: Config, resolver: Resolver) -> list[Upstream]:
     same: rows in the spool go by them."""
     made: list[Upstream] = []
     for export in config.export:
-        address = urlsplit(next(iter(export.sink.urls()))[1]).netloc.rpartition("@")[2]
+        parts = urlsplit(next(iter(export.sink.urls()))[1])
+        address = parts.netloc.rpartition("@")[2]
         same = sum(upstream.name.partition("#")[0] == address for upstream in made)
         name = f"{address}#{same + 1}" if same else address
-        made.append(Upstream(name, _sink(export, resolver), export.required))
+        endpoint = masked_url(parts._replace(netloc=address).geturl())
+        protocol = "grpc" if export.otlp_grpc else "http/protobuf"
+        made.append(Upstream(name, _sink(export, resolver), export.required, endpoint, protocol))
     return made
 
 

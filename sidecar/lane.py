@@ -95,6 +95,7 @@ class Lane:
         self._holds: Holds = ALL_FLOW
         self._rejections = Rejections()
         self._counters = UpstreamCounters()
+        self._shown, self._since = UpstreamState.OK, clock.now()
         self._queues: dict[Signal, deque[Parcel]] = {signal: deque() for signal in Signal}
         self._queued = 0
         self._own = 0
@@ -123,13 +124,14 @@ class Lane:
 
     def view(self) -> UpstreamView:
         retry, name, spool = self._retry, self.upstream.name, self._spool
-        state, why, until = retry.state, retry.why, retry.until
+        self.mark()
+        why, until = retry.why, retry.until
         held = {signal: held.why for signal, held in self._holds.signals.items()}
-        if held and state is UpstreamState.OK:
+        if held and retry.state is UpstreamState.OK:
             until = min(held.until for held in self._holds.signals.values())
             if self._nothing_flows:
-                state, why = UpstreamState.HELD, "; ".join(f"{signal}: {why}" for signal, why in held.items())
-        full = self.full and self.waiting > 0
+                why = "; ".join(f"{signal}: {why}" for signal, why in held.items())
+        full = self._shown is UpstreamState.FULL
         in_memory = [q for q in self._queues.values() if q]
         since = [self._clock.now() - self._clock.monotonic() + q[0].until - PATIENCE for q in in_memory]
         if spool and (oldest := spool.oldest(name)) is not None:
@@ -137,16 +139,29 @@ class Lane:
         return UpstreamView(
             name,
             self.upstream.required,
-            UpstreamState.FULL if full else state,
+            self._shown,
             f"the spool is full; {why}".rstrip("; ") if full else why,
-            None if state is UpstreamState.OK and not held else max(0.0, until - self._clock.monotonic()),
+            None if retry.state is UpstreamState.OK and not held else max(0.0, until - self._clock.monotonic()),
             self.bytes,
             self._counters,
             self.waiting + sum(len(q) for q in in_memory),
             self._queued + (spool.bytes(name) if spool else 0),
             min(since, default=None),
             held,
+            self._since,
+            self.upstream.endpoint,
+            self.upstream.protocol,
         )
+
+    def mark(self) -> None:
+        """Keep since when the state that is shown is what it is; one that changes unmarked counts from the next look."""
+        state = self._retry.state
+        if state is UpstreamState.OK and self._holds.signals and self._nothing_flows:
+            state = UpstreamState.HELD
+        if self.full and self.waiting > 0:
+            state = UpstreamState.FULL
+        if state is not self._shown:
+            self._shown, self._since = state, self._clock.now()
 
     @property
     def _nothing_flows(self) -> bool:
@@ -573,6 +588,7 @@ class Lane:
         judged = self._rejections.judge(outcome)
         if judged is not outcome:
             self._retry = self._retry.step(judged, self._clock.monotonic(), self._rng.random())
+            self.mark()
         return judged
 
     async def _send(self, batch: Batch, parcels: list[Parcel]) -> Outcome:
@@ -614,6 +630,7 @@ class Lane:
             now = self._clock.monotonic()
             self._retry = self._retry.step(outcome, now, self._rng.random())
             self._holds = self._holds.step(signal, outcome, now)
+            self.mark()
 
     # Ends
 

@@ -24,17 +24,19 @@ class Outlet(Sink, Protocol):
 
 class Upstream(msgspec.Struct, frozen=True):
     """Where to send, by a name for people, which is also that of its rows in the spool. A producer's answer waits for `required`
-    ones only."""
+    ones only. `endpoint` is for people too, without credentials; `protocol` as OTEL_EXPORTER_OTLP_PROTOCOL names it."""
 
     name: str
     sink: Outlet
     required: bool = True
+    endpoint: str = ""
+    protocol: str = ""
 
 
 class UpstreamView(msgspec.Struct, frozen=True):
     """For `/status` and `/metrics`. `retry_in` is seconds until the next trial, of the upstream or of a signal; None while all is
-    well. The queue is what waits in the spool and in memory; `oldest` unix seconds; `held_signals` says why, of those that the
-    upstream does not have."""
+    well. The queue is what waits in the spool and in memory; `oldest` and `since`, when `state` last changed, are unix seconds;
+    `held_signals` says why, of those that the upstream does not have."""
 
     name: str
     required: bool
@@ -47,6 +49,9 @@ class UpstreamView(msgspec.Struct, frozen=True):
     queue_bytes: int = 0
     oldest: float | None = None
     held_signals: Mapping[Signal, str] = {}
+    since: float = 0.0
+    endpoint: str = ""
+    protocol: str = ""
 
 
 class Stows(Protocol):

@@ -154,7 +154,10 @@ class Relay:
             if lane.crowds(batch):
                 why = f"no more {batch.signal} are kept for {lane.upstream.name}, which does not take them"
             else:
-                lane.full = not spool.reserve(lane.upstream.name, size, lane.claimed)
+                room = spool.reserve(lane.upstream.name, size, lane.claimed)
+                if room is lane.full:
+                    lane.full = not room
+                    lane.mark()
                 why = "the spool is full" if lane.full else ""
             if why:
                 lane.refuse(batch)

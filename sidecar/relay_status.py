@@ -25,7 +25,10 @@ def upstream_status(view: UpstreamView, rates: Rates, now: float) -> UpstreamSta
     per_second = rates.per_second()
     return UpstreamStatus(
         name=view.name,
+        endpoint=view.endpoint,
+        protocol=view.protocol,
         state=view.state.value,
+        since=time_of(view.since),
         why=view.why,
         held_signals={signal.value: why for signal, why in sorted(view.held_signals.items())},
         required=view.required,

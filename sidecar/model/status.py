@@ -115,8 +115,9 @@ class UpstreamRates(msgspec.Struct, frozen=True):
 
 
 class UpstreamStatus(msgspec.Struct, frozen=True, kw_only=True):
-    """Where telemetry goes. `state` is ok, retrying, held (it refuses us until somebody acts) or full (its place in the spool is
-    used up: producers are answered 429), `why` the reason, `retry_at` when it is tried again. `held_signals` are those that it
+    """Where telemetry goes: `endpoint` as it is configured but for credentials, `protocol` is grpc or http/protobuf. `state` has
+    been the same since `since`: ok, retrying, held (it refuses us until somebody acts) or full (its place in the spool is used
+    up: producers are answered 429). `why` is the reason, `retry_at` when it is tried again. `held_signals` are those that it
     says it does not have, with its words: they wait, `retry_at` is their next trial, and the state is held only if it has taken
     no other.
 
@@ -126,7 +127,10 @@ class UpstreamStatus(msgspec.Struct, frozen=True, kw_only=True):
     """
 
     name: str
+    endpoint: str
+    protocol: str
     state: str
+    since: datetime
     why: str
     held_signals: dict[str, str]
     required: bool

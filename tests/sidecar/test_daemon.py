@@ -10,6 +10,7 @@ import random
 import socket
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
+from pathlib import Path
 from typing import Any
 
 import grpc
@@ -18,10 +19,11 @@ import structlog
 
 from sidecar.api import Surface, application, open_surface
 from sidecar.config import Loaded, load
-from sidecar.daemon import Daemon, build, resource_of
+from sidecar.daemon import Daemon, build, resource_of, upstreams_of
 from sidecar.io.clock import SystemClock
 from sidecar.io.descriptors import connections
 from sidecar.io.log import configure
+from sidecar.io.resolver import Resolver
 from sidecar.model.process import ProcessSample
 from sidecar.model.signals import Signal
 from tests.fakes import RecordingUpstream
@@ -161,6 +163,23 @@ async def test_an_upstreams_rates_and_losses_are_in_status_and_its_state_in_the_
             assert [(dict(point.attributes), point.value) for point in state.points] == [
                 ({"upstream": f"127.0.0.1:{upstream.port}"}, 0)
             ]
+
+
+async def test_status_says_where_an_upstream_is_and_in_which_protocol_without_its_credentials(tmp_path: Path) -> None:
+    file = tmp_path / "outrider.yaml"
+    file.write_text(
+        "export:\n"
+        "  - otlp_http: {endpoint: 'http://me:pass@127.0.0.1:9/in?api_key=secret'}\n"
+        "  - otlp_grpc: {endpoint: 'http://token@127.0.0.1:9'}\n"
+    )
+    loaded = load({}, {"HOSTNAME": "pod-1", "OUTRIDER_API_LISTEN": "127.0.0.1:0"}, str(file))
+    made = upstreams_of(loaded.config, Resolver())
+    assert [(up.name, up.endpoint, up.protocol) for up in made] == [
+        ("127.0.0.1:9", "http://127.0.0.1:9/in?api_key=***", "http/protobuf"),
+        ("127.0.0.1:9#2", "http://127.0.0.1:9", "grpc"),
+    ]
+    for upstream in made:
+        await upstream.sink.close()
 
 
 async def test_without_an_upstream_otlp_stays_closed_and_that_is_said_once() -> None:

@@ -229,6 +229,23 @@ async def test_after_a_failure_requests_are_refused_at_once_until_a_trial_succee
     assert setup.relay.status()[0].counters.items == {(Signal.TRACES, "refused"): 3, (Signal.TRACES, "accepted"): 1}
 
 
+async def test_a_state_counts_from_its_first_failure_and_from_its_return() -> None:
+    setup = Setup(True)
+    setup.sink.script = [RetryLater(None, "down"), RetryLater(None, "still down")]
+    seen = []
+    for mark in (b"a", b"b", b"c"):
+        await setup.clock.advance(10.0)
+        await setup.relay.take(batch(mark))
+        await setup.clock.advance(5.0)
+        (view,) = setup.relay.status()
+        seen.append((view.state, view.why, view.since))
+    assert seen == [
+        (UpstreamState.RETRYING, "down", 1_000_010.0),
+        (UpstreamState.RETRYING, "still down", 1_000_010.0),
+        (UpstreamState.OK, "", 1_000_040.0),
+    ]
+
+
 async def test_whoever_waits_behind_a_flight_that_fails_is_told_at_once() -> None:
     setup = Setup(True)
     setup.sink.open.clear()

@@ -27,8 +27,22 @@ def counters() -> UpstreamCounters:
 
 
 def view() -> UpstreamView:
-    held = {Signal.LOGS: "HTTP 404"}
-    return UpstreamView("gw:4318", True, UpstreamState.RETRYING, "HTTP 503", 2.5, 60, counters(), 5, 500, 940.0, held)
+    return UpstreamView(
+        "gw:4318",
+        True,
+        UpstreamState.RETRYING,
+        "HTTP 503",
+        2.5,
+        60,
+        counters(),
+        queue_rows=5,
+        queue_bytes=500,
+        oldest=940.0,
+        held_signals={Signal.LOGS: "HTTP 404"},
+        since=910.0,
+        endpoint="http://gw:4318",
+        protocol="http/protobuf",
+    )
 
 
 def points(metrics: list[Metric]) -> dict[str, dict[tuple[str, ...], float]]:
@@ -40,7 +54,10 @@ def test_an_upstream_shows_state_queue_losses_errors_and_rates() -> None:
     shown = msgspec.to_builtins(upstream_status(view(), rates, 1000.0))
     assert shown == {
         "name": "gw:4318",
+        "endpoint": "http://gw:4318",
+        "protocol": "http/protobuf",
         "state": "retrying",
+        "since": "1970-01-01T00:15:10Z",
         "why": "HTTP 503",
         "held_signals": {"logs": "HTTP 404"},
         "required": True,
