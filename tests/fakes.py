@@ -5,10 +5,13 @@ from __future__ import annotations
 import asyncio
 import heapq
 import itertools
+import socket
 import ssl
+import struct
 import threading
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import AsyncIterator, Callable, Iterable, Mapping
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import asynccontextmanager
 from functools import partial
 from typing import Any, Self
 
@@ -369,3 +372,18 @@ def spans_of(body: bytes) -> list[tuple[dict[str, str], Any]]:
 
 def _strings(resource: Any) -> dict[str, str]:
     return {attribute.key: attribute.value.string_value for attribute in resource.attributes}
+
+
+@asynccontextmanager
+async def resetting() -> AsyncIterator[int]:
+    """The port of a server that resets each connection on which something is said."""
+
+    async def reset(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        await reader.read(1)
+        writer.get_extra_info("socket").setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
+        writer.transport.abort()
+
+    server = await asyncio.start_server(reset, "127.0.0.1", 0)
+    yield server.sockets[0].getsockname()[1]
+    server.close()
+    await server.wait_closed()

@@ -13,6 +13,7 @@ from ..logic.proxy import proxy_for
 from .connect import connect
 from .deadlines import Deadlines
 from .http2_connection import Http2Connection, Keepalive, Response, Unprocessed
+from .peer import authority, trouble
 from .resolver import Resolver
 from .tls import ClientTls, told
 from .tunnel import tunnel
@@ -137,7 +138,11 @@ class Http2Client:
         try:
             async with asyncio.timeout(CONNECT):
                 if self._proxy is None:
-                    sock = await connect(await self._resolver.addresses(where.host), where.port)
+                    addresses = await self._resolver.addresses(where.host)
+                    try:
+                        sock = await connect(addresses, where.port)
+                    except OSError as error:
+                        raise ConnectionError(trouble(error, authority(where.host, where.port)).text) from error
                 else:
                     sock = await tunnel(self._proxy, where, self._resolver)
                 name = self._tls.server_name(where.host) if self._tls else None

@@ -12,6 +12,7 @@ import msgspec
 from ..logic.http2_client import Client, Exchange
 from ..logic.http2_frames import Piece
 from ..logic.http2_headers import Fields
+from .peer import trouble
 from .tls import told
 
 WINDOW = 1 << 20
@@ -127,7 +128,10 @@ class Http2Connection(asyncio.Protocol):
         if self._pulse is not None:
             self._pulse.cancel()
         self._transport = None
-        said = told(exc, self._peer) if isinstance(exc, ssl.SSLError) else str(exc or "")
+        if isinstance(exc, ssl.SSLError):
+            said = told(exc, self._peer)
+        else:
+            said = trouble(exc, self._peer).text if isinstance(exc, OSError) else str(exc or "")
         self.http2.lose(self.why or said or "the server has closed the connection")
         if not self._ready.done():
             self._ready.set_exception(ConnectionResetError(self.http2.why))

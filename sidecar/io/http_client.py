@@ -20,6 +20,7 @@ from ..logic.proxy import proxy_for
 from .connect import connect
 from .deadlines import Deadlines
 from .http_connection import HttpConnection, Response, Stale
+from .peer import authority, trouble
 from .resolver import Resolver
 from .tls import ClientTls, told
 
@@ -129,6 +130,8 @@ class _Direct:
             connection.close()
             if isinstance(error, ssl.SSLError):  # a server says only then that it does not accept our certificate
                 raise ConnectionError(told(error, self._where.authority)) from error
+            if isinstance(error, OSError) and error.errno is not None:
+                raise self._failure(error) from error
             raise
         if connection.reusable and not connection.outdated:
             self._idle.append(connection)
@@ -159,15 +162,20 @@ class _Direct:
     async def _connect(self) -> HttpConnection:
         addresses = await self._resolver.addresses(self._where.host)
         connection = HttpConnection(MAX_RESPONSE, lost=self._all.discard)
-        sock = await connect(addresses, self._where.port)
         try:
+            sock = await connect(addresses, self._where.port)
             await asyncio.get_running_loop().create_connection(
                 lambda: connection, sock=sock, ssl=self._context, server_hostname=self._name
             )
         except ssl.SSLError as error:
             raise ConnectionError(told(error, self._where.authority)) from error
+        except OSError as error:
+            raise self._failure(error) from error
         self._all.add(connection)
         return connection
+
+    def _failure(self, error: OSError) -> ConnectionError:
+        return ConnectionError(trouble(error, authority(self._where.host, self._where.port)).text)
 
     async def close(self) -> None:
         if self._expiry is not None:

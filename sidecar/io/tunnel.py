@@ -8,6 +8,7 @@ import socket
 from ..logic.http_request import Endpoint, endpoint
 from ..logic.scalars import masked_url
 from .connect import connect
+from .peer import authority, trouble
 from .resolver import Resolver
 
 MAX_HEAD = 8 << 10
@@ -21,7 +22,11 @@ async def tunnel(proxy: str, where: Endpoint, resolver: Resolver) -> socket.sock
         via = endpoint(proxy)
         if via.scheme != "http":
             raise ConnectionError("only proxies that are spoken to over http are known")
-        sock = await connect(await resolver.addresses(via.host), via.port)
+        addresses = await resolver.addresses(via.host)
+        try:
+            sock = await connect(addresses, via.port)
+        except OSError as error:
+            raise ConnectionError(trouble(error, authority(via.host, via.port)).text) from error
         try:
             await _ask(sock, where, via.authorization)
         except BaseException:

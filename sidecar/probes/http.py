@@ -19,6 +19,7 @@ import msgspec
 
 from ..io.connect import connect
 from ..io.http_connection import Closed, HttpConnection
+from ..io.peer import authority
 from ..io.resolver import Address
 from ..io.secrets import SecretValue
 from ..io.tls import ClientTls, told
@@ -111,7 +112,7 @@ class HttpProbe:
         if problem := next(iter(misses(self.config, self._context.target_url)), None):
             return Result(State.UNKNOWN, f"{problem[1]}, expected {problem[2]}")
         where = endpoint(self._base)
-        peer = reach.authority(where.host, where.port)
+        peer = authority(where.host, where.port)
         try:
             headers = self._headers()
             tls = self._tls.context() if where.scheme == "https" else None

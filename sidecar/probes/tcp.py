@@ -15,6 +15,7 @@ from typing import Annotated, Any
 from urllib.parse import urlsplit
 
 from ..io.connect import connect
+from ..io.peer import authority
 from ..io.secrets import SecretValue
 from ..logic.conditions import Latency, span
 from ..logic.scalars import Address, Invalid, Scalar, SecretText, parse_address, quoted
@@ -63,7 +64,7 @@ class TcpProbe:
     async def check(self) -> Result:
         if self._peer is None:
             return Result(State.UNKNOWN, "neither address nor target.url is configured")
-        peer = reach.authority(self._peer.host, self._peer.port)
+        peer = authority(self._peer.host, self._peer.port)
         try:
             found = await reach.addresses(self._resolver, self._peer.host, self.config.timeout)
             started = perf_counter()

@@ -19,7 +19,8 @@ from sidecar.logic.schema import load
 from sidecar.model.signals import Accepted, Batch, Hold, Outcome, PartlyAccepted, Rejected, RetryLater, Signal, Split
 from sidecar.version import VERSION
 from tests.certificates import Authority
-from tests.fakes import GrpcUpstream, until
+from tests.e2e.processes import free_port
+from tests.fakes import GrpcUpstream, resetting, until
 from tests.sidecar.otlp.test_http import SPAN, TWO_SPANS, field
 
 BATCH = Batch(Signal.TRACES, TWO_SPANS, 2, 1)
@@ -261,6 +262,17 @@ async def test_a_certificate_that_rotates_is_used_by_the_next_connection(authori
         assert await sink.send(BATCH) == Accepted()
         assert len(upstream.peers) == 2
         await sink.close()
+
+
+async def test_who_refuses_or_resets_the_connection_is_told() -> None:
+    port = free_port()
+    assert await sent(Config(endpoint=f"http://127.0.0.1:{port}")) == RetryLater(
+        None, f"connection refused by 127.0.0.1:{port}"
+    )
+    async with resetting() as port:
+        assert await sent(Config(endpoint=f"http://127.0.0.1:{port}")) == RetryLater(
+            None, f"connection reset by 127.0.0.1:{port}"
+        )
 
 
 async def test_tls_without_http2_behind_it_is_told(authority: Authority) -> None:

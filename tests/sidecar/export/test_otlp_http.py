@@ -13,7 +13,8 @@ from sidecar.logic.schema import load
 from sidecar.model.signals import Accepted, Batch, Hold, Outcome, PartlyAccepted, RetryLater, Signal
 from sidecar.version import VERSION
 from tests.certificates import Authority
-from tests.fakes import RecordingUpstream
+from tests.e2e.processes import free_port
+from tests.fakes import RecordingUpstream, resetting
 from tests.sidecar.otlp.test_http import SPAN, TWO_SPANS, field
 
 BATCH = Batch(Signal.TRACES, TWO_SPANS, 2, 1, "a b")
@@ -58,6 +59,17 @@ async def test_each_signal_may_have_its_own_endpoint_used_as_it_is_written() -> 
             "/base/v1/metrics",
             "/my/logs?tenant=a",
         ]
+
+
+async def test_who_refuses_or_resets_the_connection_is_told() -> None:
+    port = free_port()
+    assert await sent(Config(endpoint=f"http://127.0.0.1:{port}")) == RetryLater(
+        None, f"connection refused by 127.0.0.1:{port}"
+    )
+    async with resetting() as port:
+        assert await sent(Config(endpoint=f"http://127.0.0.1:{port}")) == RetryLater(
+            None, f"connection reset by 127.0.0.1:{port}"
+        )
 
 
 async def test_headers_are_sent_and_a_token_in_a_file_may_rotate(tmp_path: Path) -> None:
