@@ -94,7 +94,15 @@ def export(options: argparse.Namespace) -> int:
 def purge(options: argparse.Namespace) -> int:
     from .io.spool_file import SpoolFile
 
-    options.look(options.path).close()
+    db = options.look(options.path)
+    names = [
+        name for (name,) in db.execute("SELECT upstream FROM batch UNION SELECT upstream FROM quarantine ORDER BY 1")
+    ]
+    db.close()
+    if options.upstream is not None and options.upstream not in names:
+        there = f"there are rows for {', '.join(names)}" if names else "it is empty"
+        print(f'outrider spool: nothing is for "{options.upstream}"; {there}', file=sys.stderr)
+        return 1
     file = SpoolFile(options.path, 1 << 40, full_sync=True, now=time.time)
     try:
         print(f"{_number(file.purge(options.upstream), 'row')} deleted")

@@ -8,13 +8,17 @@ import shutil
 import subprocess
 import sys
 from collections.abc import Iterator
+from datetime import UTC, datetime
 from pathlib import Path
 
 import pytest
 
 from sidecar.config import load
+from sidecar.io.spool_file import SpoolFile
+from sidecar.model.signals import Batch, Signal
+from sidecar.model.spool import Row
 from tests.certificates import Authority
-from tests.e2e.processes import ROOT, eventually, get, running
+from tests.e2e.processes import ROOT, eventually, get, outrider, running
 from tests.ports import free_port
 from tests.real import require
 
@@ -177,3 +181,37 @@ def test_the_collector_works_as_readme_says(installed: Path, foreign: int) -> No
     ports = {"8080": foreign, "4318": free_port(), "4319": free_port(), "4320": free_port()}
     out = shell(block("README.md", "collector"), installed, ports)
     assert '"nginx"' in out
+
+
+def test_the_guides_session_with_a_spool_is_what_it_says(tmp_path: Path) -> None:
+    eight = datetime(2026, 3, 1, 8, tzinfo=UTC).timestamp()
+    folder = tmp_path / "spool"
+    file = SpoolFile(str(folder), 8 << 20, full_sync=False, now=lambda: eight + 1800)
+    rows = [
+        Row(number, upstream, Batch(signal, b"x" * size, 9), eight + late)
+        for number, upstream, signal, size, late in (
+            (1, "moved:4317", Signal.LOGS, 4 << 10, -60),
+            (2, "gateway:4318", Signal.TRACES, 8 << 10, 0),
+            (3, "gateway:4318", Signal.TRACES, 16 << 10, 60),
+        )
+    ]
+    file.apply(rows, (), ())
+    poison = Row(4, "gateway:4318", Batch(Signal.METRICS, b"x" * 1024, 9), eight)
+    file.apply((), (), [(poison, "HTTP 400: no such tenant")])
+    page = (ROOT / "docs/guides/upstreams.md").read_text()
+    sessions = {name: body for kind, name, body in FENCE.findall(page) if kind == "console"}
+    assert session(sessions["live"], folder) == sessions["live"]
+    file.close()
+    assert session(sessions["stopped"], folder) == sessions["stopped"]
+
+
+def session(shown: str, folder: Path) -> str:
+    """The commands that a guide shows, with what they say now."""
+    path, said = "/var/lib/outrider/spool", ""
+    for line in shown.splitlines():
+        if line.startswith("$ outrider "):
+            command = outrider(*line.replace(path, str(folder)).split()[2:])
+            environ = {**os.environ, "PYTHONPATH": str(ROOT)}
+            done = subprocess.run(command, cwd=folder.parent, env=environ, capture_output=True, text=True)
+            said += f"{line}\n{done.stdout}{done.stderr}".replace(str(folder), path)
+    return said

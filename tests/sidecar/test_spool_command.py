@@ -48,6 +48,15 @@ def test_ls_verify_and_export_work_beside_a_running_sidecar_and_purge_does_not(t
     assert spool("ls", "--path", str(path)) == (0, "")
 
 
+def test_purge_for_an_upstream_that_is_not_there_names_those_that_are(tmp_path: Path) -> None:
+    filled(tmp_path).close()
+    purge = ("purge", "--path", str(tmp_path))
+    told = 'outrider spool: nothing is for "nosuch"; there are rows for gw:1, old\n'
+    assert spool(*purge, "--upstream", "nosuch") == (1, told)
+    assert spool(*purge) == (0, "3 rows deleted\n")
+    assert spool(*purge, "--upstream", "old") == (1, 'outrider spool: nothing is for "old"; it is empty\n')
+
+
 def test_verify_finds_a_body_that_has_changed(tmp_path: Path) -> None:
     filled(tmp_path).close()
     raw = (tmp_path / NAME).read_bytes()

@@ -13,8 +13,8 @@ from sidecar.logic.schema import load
 from sidecar.model.signals import Accepted, Batch, Hold, Outcome, PartlyAccepted, RetryLater, Signal
 from sidecar.version import VERSION
 from tests.certificates import Authority
-from tests.e2e.processes import free_port
 from tests.fakes import RecordingUpstream, resetting
+from tests.ports import free_port
 from tests.sidecar.otlp.test_http import SPAN, TWO_SPANS, field
 
 BATCH = Batch(Signal.TRACES, TWO_SPANS, 2, 1, "a b")
