@@ -105,6 +105,8 @@ class Lane:
         self._gathering = Gathering()
         self._departed = 0.0
         self._waking: asyncio.TimerHandle | None = None
+        self._wakes = 0.0
+        """When, on the loop's clock; uvloop's handles do not always tell."""
         self._backlog: asyncio.Task[None] | None = None
         self._turns: deque[Signal] = deque(Signal)
         self._deadlines = Deadlines()
@@ -309,9 +311,10 @@ class Lane:
             return
         at = self._loop.time() + max(0.0, when - self._clock.monotonic())
         if self._waking is not None:
-            if self._waking.when() <= at:
+            if self._wakes <= at:
                 return
             self._waking.cancel()
+        self._wakes = at
         self._waking = self._loop.call_at(at, self._wake)
 
     def _wake(self) -> None:

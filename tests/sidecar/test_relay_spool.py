@@ -7,8 +7,10 @@ import sqlite3
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from pathlib import Path
+from typing import Any
 
 import pytest
+import uvloop
 
 from sidecar import lane
 from sidecar.io.clock import SystemClock
@@ -91,6 +93,23 @@ async def test_what_an_upstream_does_not_take_is_written_and_arrives_later(tmp_p
         await setup.empty()
         assert marks(setup.sink, 1) == one(b"a") + one(b"b") + one(b"c")
         assert setup.view().counters.items == {(Signal.TRACES, "accepted"): 3}
+
+
+def test_an_upstream_that_names_a_tiny_pause_is_tried_soon_on_uvloop_too(tmp_path: Path) -> None:
+    """Whose handles of what is due in less than half a millisecond do not tell when that is."""
+    trouble: list[dict[str, Any]] = []
+
+    async def play() -> None:
+        asyncio.get_running_loop().set_exception_handler(lambda _, context: trouble.append(context))
+        async with spooling(tmp_path, True) as setup:
+            setup.sink.script = [RetryLater(0.0004, "HTTP 503")] * 200
+            for _ in range(20):
+                assert await take(setup, b"a", b"b") == [OK, OK]
+            setup.sink.script = []
+            await setup.empty()
+
+    uvloop.run(play())
+    assert trouble == []
 
 
 async def test_a_slow_upstream_makes_nobody_wait_longer_than_patience_and_deletes_the_row_later(tmp_path: Path) -> None:
