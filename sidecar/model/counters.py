@@ -111,3 +111,37 @@ class SpoolCounters:
     @staticmethod
     def add(counter: dict[Counted, int], key: Counted, number: int = 1) -> None:
         counter[key] = counter.get(key, 0) + number
+
+
+class LogCounters:
+    """One source of logs. Sources write the second half, the pipeline the first."""
+
+    def __init__(self) -> None:
+        self.lines = 0
+        """Read, also those that were dropped after that."""
+        self.bytes = 0
+        self.records: dict[int, int] = {}
+        """Made, by OpenTelemetry's severity number; 0 is unknown."""
+        self.dropped: dict[str, int] = {}
+        """Lines by reason: severity, rate_limit, duplicate."""
+        self.redacted: dict[str, int] = {}
+        """Values by rule."""
+        self.refused: dict[str, int] = {}
+        """Records that every upstream was offered and one has rejected for good, by reason."""
+
+        self.streams = 0
+        """Files or containers that are followed now."""
+        self.rotations = 0
+        self.truncations = 0
+        """Files that became shorter while they were followed: lines written in between may be lost (copytruncate)."""
+        self.cut_lines = 0
+        """Lines longer than the cap, cut there."""
+        self.cut_bytes = 0
+        self.lost_bytes = 0
+        """Bytes known to have vanished before they could be read."""
+        self.lag_bytes = 0
+        """Written and not yet settled."""
+        self.lag_seconds = 0.0
+        """Age of the oldest byte that is not settled, as well as it is known."""
+        self.errors: dict[str, int] = {}
+        """What the system or the API refused, by a word each."""

@@ -1,0 +1,1 @@
+"""How programs write their lines, one kind per file."""

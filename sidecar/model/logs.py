@@ -1,0 +1,48 @@
+"""Log records on their way from a source to OTLP.
+
+A *stream* is one sequence of lines: a file (by identity, not by name), a container's output, standard input. Every line of a
+stream has a *mark*: an integer that rises strictly, says where the stream goes on behind the line, and means the same after a
+restart. Of a file it is `generation << OFFSET_BITS | offset`; of an API `nanoseconds << ORDINAL_BITS | ordinal`.
+"""
+
+from __future__ import annotations
+
+from enum import StrEnum
+from typing import TypeAlias
+
+import msgspec
+
+OFFSET_BITS = 48
+ORDINAL_BITS = 20
+
+Value: TypeAlias = "str | int | float | bool | list[Value] | dict[str, Value] | None"
+
+
+class Keep(StrEnum):
+    """What becomes of a structured line's fields beside those that every record has (time, severity, trace context).
+
+    `all`: the body is the message, every other field an attribute. `lifted`: the body is the line as it was written.
+    `none`: the body is the message, the other fields are dropped.
+    """
+
+    ALL = "all"
+    LIFTED = "lifted"
+    NONE = "none"
+
+
+class LogRecord(msgspec.Struct):
+    """What a format has made of a line; https://opentelemetry.io/docs/specs/otel/logs/data-model/.
+
+    `time` is unix nanoseconds, 0 where the line says none. `severity` is OpenTelemetry's number, 1 to 24, 0 where unknown;
+    `severity_text` is the word in the line. `body` is UTF-8, or bytes that may not be. `trace_id` has 16 bytes, `span_id` 8, or
+    none.
+    """
+
+    body: bytes
+    time: int = 0
+    severity: int = 0
+    severity_text: str = ""
+    attributes: dict[str, Value] = {}
+    trace_id: bytes = b""
+    span_id: bytes = b""
+    flags: int = 0
