@@ -46,3 +46,5 @@ class LogRecord(msgspec.Struct):
     trace_id: bytes = b""
     span_id: bytes = b""
     flags: int = 0
+    dropped: int = 0
+    """Attributes that the line had beyond what is kept."""
