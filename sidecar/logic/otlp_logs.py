@@ -22,6 +22,11 @@ UID_DIGITS: Final = 36
 
 _SHORT: Final = 1024
 _LENGTHS: Final = [encode_varint(n) for n in range(_SHORT)]
+_SMALL: Final = 120
+"""Texts shorter than this have what stands around them ready made; keys may be twice as long."""
+_PAIR: Final = [b"\x32" + length for length in _LENGTHS]
+_TEXT: Final = [encode_varint(n + 2) + b"\x0a" + encode_varint(n) for n in range(_SMALL)]
+_NUMBER: Final = [encode_varint(1 + len(length)) + b"\x18" + length for length in _LENGTHS]
 _DEEPEST: Final = 16
 """Levels of maps and lists below an attribute; what is deeper is text."""
 _MOST_KEYS: Final = 1024
@@ -97,21 +102,29 @@ def observed_at(now: int) -> bytes:
 
 def attributes_of(attributes: Mapping[str, Value]) -> bytes:
     """A record's attributes, each with its type."""
-    out = b""
+    parts: list[bytes] = []
     for key, value in attributes.items():
         known = _keys.get(key) or _key(key)
-        kind = type(value)
-        if kind is str:
-            raw = value.encode(errors="replace")  # type: ignore[union-attr]  # lone surrogates become question marks
-            any_value = b"\x0a" + varint(len(raw)) + raw
+        kind = type(value) if len(known) < 2 * _SMALL else None
+        if kind is str and len(raw := _utf8(value)) < _SMALL:  # type: ignore[arg-type]
+            parts += (_PAIR[len(known) + len(raw) + 3], known, _TEXT[len(raw)], raw)
         elif kind is int and 0 <= value < _SHORT:  # type: ignore[operator]
-            any_value = b"\x18" + _LENGTHS[value]  # type: ignore[index]
+            number = _NUMBER[value]  # type: ignore[index]
+            parts += (_PAIR[len(known) + len(number)], known, number)
         else:
             any_value = _any(value, _DEEPEST)
-        size = len(any_value)
-        known += varint(size) + any_value
-        out += b"\x32" + varint(len(known)) + known
-    return out
+            length = varint(len(any_value))
+            size = len(known) + len(length) + len(any_value)
+            parts += (b"\x32", varint(size), known, length, any_value)
+    return b"".join(parts)
+
+
+def _utf8(value: str) -> bytes:
+    """A lone surrogate, which JSON can spell and UTF-8 cannot, becomes a question mark."""
+    try:
+        return value.encode()
+    except UnicodeEncodeError:
+        return value.encode(errors="replace")
 
 
 _keys: dict[str, bytes] = {}
@@ -119,7 +132,7 @@ _keys: dict[str, bytes] = {}
 
 
 def _key(key: str) -> bytes:
-    raw = key.encode(errors="replace")
+    raw = _utf8(key)
     made = encode_field(FIELD_1, raw) + b"\x12"
     if len(_keys) < _MOST_KEYS and len(raw) <= 64:
         _keys[key] = made
@@ -141,7 +154,7 @@ def _any(value: Value, depth: int) -> bytes:
             return encode_field(0x2A, b"".join(encode_field(FIELD_1, _any(item, depth - 1)) for item in value))
         case dict() if depth:
             return encode_field(0x32, b"".join(encode_field(FIELD_1, _pair(k, v, depth)) for k, v in value.items()))
-    return encode_field(FIELD_1, str(value).encode(errors="replace"))
+    return encode_field(FIELD_1, _utf8(str(value)))
 
 
 def _pair(key: str, value: Value, depth: int) -> bytes:

@@ -2,13 +2,14 @@
 
 ::
 
-    Stream ──> parts … parts ──(FULL bytes, or LINGER after the first)──> Parcel ──> take ──> OK: settled
-                                                                            └─ refused: again, later, for ever
+    Stream ──> parts … parts ──(FULL bytes, or LINGER s)──> Parcel ──> take ──> OK: settled
+                                                                        └─> refused: again, later, for ever
 
 Parcels are settled in the order in which they were cut, whatever the order of their answers: a stream's mark never passes a line
 that is not settled, so a restart from it loses nothing. `MOST` parcels may wait for their answer; then `room` waits, and with it
-every source: files are the buffer. A parcel that an upstream will never take (400) is settled too, counted, for reading it again
-would change nothing; the relay's spool has put it aside.
+every source: files are the buffer. A parcel that an upstream rejects (400, 413) is cut in halves, `CUTS` times at most, so that
+one bad record does not take thousands with it; what is rejected in the end counts as settled, for reading it again would change
+nothing. The relay counts it as lost, and its spool has put it aside.
 """
 
 from __future__ import annotations
@@ -16,26 +17,25 @@ from __future__ import annotations
 import asyncio
 import random
 from collections import deque
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 from typing import Protocol
 
 from ..io.clock import Clock
 from ..logic.otlp_http import Reply, decode_status
 from ..logic.otlp_logs import Frame
-from ..model.counters import LogCounters
+from ..logic.otlp_split import halve
 from ..model.signals import Batch, Signal
 
 FULL = 512 << 10
 LINGER = 0.2
 MOST = 4
+CUTS = 32
 LONGEST = 5.0
 """Seconds between two offers of a parcel that is refused."""
 
 
 class Settles(Protocol):
     """A stream as the delivery sees it."""
-
-    counters: LogCounters
 
     def settled(self, mark: int) -> None:
         """Everything up to `mark` has its place behind us."""
@@ -63,7 +63,7 @@ class Delivery:
         self._rng = rng
         self._parts: list[bytes] = []
         self._size = 0
-        self._items: dict[LogCounters, int] = {}
+        self._items = 0
         self._marks: dict[Settles, int] = {}
         self._outstanding: deque[_Parcel] = deque()
         self._tasks: set[asyncio.Task[None]] = set()
@@ -78,7 +78,7 @@ class Delivery:
         if size:
             self._parts += parts
             self._size += size
-            self._items[stream.counters] = self._items.get(stream.counters, 0) + items
+            self._items += items
         if self._size >= FULL:
             self._cut()
         elif self._timer is None:
@@ -113,33 +113,40 @@ class Delivery:
         parcel = _Parcel(self._marks)
         self._outstanding.append(parcel)
         parts, size, items = self._parts, self._size, self._items
-        self._parts, self._size, self._items, self._marks = [], 0, {}, {}
+        self._parts, self._size, self._items, self._marks = [], 0, 0, {}
         if self._take is None or not size:
             parcel.done = True
             self._settle()
             return
-        batch = Batch(Signal.LOGS, self._frame.around(parts, size), sum(items.values()))
-        task = asyncio.get_running_loop().create_task(self._deliver(self._take, batch, items, parcel))
+        batch = Batch(Signal.LOGS, self._frame.around(parts, size), items)
+        task = asyncio.get_running_loop().create_task(self._deliver(self._take, batch, parcel))
         self._tasks.add(task)
         task.add_done_callback(self._tasks.discard)
 
-    async def _deliver(self, take: Take, batch: Batch, items: Mapping[LogCounters, int], parcel: _Parcel) -> None:
+    async def _deliver(self, take: Take, batch: Batch, parcel: _Parcel) -> None:
+        left, cuts = [batch], CUTS
+        while left:
+            whole = left.pop()
+            if not await self._accepted(take, whole) and cuts and (halves := halve(whole)):
+                cuts -= 1
+                left += reversed(halves)
+        parcel.done = True
+        self._settle()
+
+    async def _accepted(self, take: Take, batch: Batch) -> bool:
+        """Offers it until it is accepted, or rejected for good."""
         failures = 0
         while True:
             reply = await take(batch)
             if reply.status == 200:
                 self.why = ""
-                break
+                return True
             self.why = decode_status(reply.body)[1] or f"status {reply.status}"
-            if reply.status == 400:
-                for counters, count in items.items():
-                    counters.refused[self.why] = counters.refused.get(self.why, 0) + count
-                break
+            if reply.status in (400, 413):
+                return False
+            wait = min(LONGEST, reply.retry_after or 2.0 ** min(failures, 4))
             failures += 1
-            wait = min(LONGEST, reply.retry_after or 2.0 ** min(failures - 1, 4))
             await self._clock.sleep(wait * (0.5 + self._rng.random() / 2))
-        parcel.done = True
-        self._settle()
 
     def _settle(self) -> None:
         waiting = self._outstanding

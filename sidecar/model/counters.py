@@ -126,8 +126,6 @@ class LogCounters:
         """Lines by reason: severity, rate_limit, duplicate."""
         self.redacted: dict[str, int] = {}
         """Values by rule."""
-        self.refused: dict[str, int] = {}
-        """Records that every upstream was offered and one has rejected for good, by reason."""
 
         self.streams = 0
         """Files or containers that are followed now."""
