@@ -18,6 +18,15 @@ ORDINAL_BITS = 20
 Value: TypeAlias = "str | int | float | bool | list[Value] | dict[str, Value] | None"
 
 
+SEVERITIES = ("unspecified", "trace", "debug", "info", "warn", "error", "fatal")
+"""OpenTelemetry's ranges of severity numbers: 0, 1 to 4, 5 to 8, and so on."""
+
+
+def range_of(severity: int) -> str:
+    """The name of a severity number's range."""
+    return SEVERITIES[(severity + 3) // 4]
+
+
 class Keep(StrEnum):
     """What becomes of a structured line's fields beside those that every record has (time, severity, trace context).
 
