@@ -10,9 +10,15 @@ from collections.abc import Callable
 
 from ...model.logs import Keep
 from ..base import Format
-from . import json, plain
+from . import auto, json, plain
 
 FORMATS: dict[str, Callable[[Keep], Format]] = {
     "json": json.Json,
     "plain": plain.Plain,
 }
+AUTO = "auto"
+
+
+def format_named(name: str, keep: Keep) -> Format:
+    """A new one, for one stream: formats remember what they have seen. `name` is one of `FORMATS` or `auto`."""
+    return auto.Auto(FORMATS, keep) if name == AUTO else FORMATS[name](keep)
