@@ -39,8 +39,11 @@ class Keep(StrEnum):
     NONE = "none"
 
 
-class LogRecord(msgspec.Struct):
+class LogRecord(msgspec.Struct, gc=False):
     """What a format has made of a line; https://opentelemetry.io/docs/specs/otel/logs/data-model/.
+
+    `dropped` counts fields of the line that would have been too many attributes, or had too long names. Nothing in a record may
+    refer to the record: the collector of cycles does not look at it.
 
     `time` is unix nanoseconds, 0 where the line says none. `severity` is OpenTelemetry's number, 1 to 24, 0 where unknown;
     `severity_text` is the word in the line. `body` is UTF-8, or bytes that may not be. `trace_id` has 16 bytes, `span_id` 8, or
