@@ -59,4 +59,3 @@ class LogRecord(msgspec.Struct, gc=False):
     span_id: bytes = b""
     flags: int = 0
     dropped: int = 0
-    """Attributes that the line had beyond what is kept."""
