@@ -25,10 +25,11 @@ fmt: .venv/dev
 fuzz: .venv/dev ## hostile bytes for FUZZ_SECONDS, reproducible by FUZZ_SEED, which is printed
 	$(BIN)/python -m tests.fuzz --seconds $(or $(FUZZ_SECONDS),60) $(if $(FUZZ_SEED),--seed $(FUZZ_SEED))
 
-bench: .venv/dev ## at rest, and the relay beside the OpenTelemetry Collector: half an hour; needs Go and nginx
+bench: .venv/dev ## at rest, and the relay and logs beside the OpenTelemetry Collector: three quarters of an hour; needs Go and nginx
 	.ci/tools
 	$(BIN)/python -m bench rest
 	$(BIN)/python -m bench relay --publish
+	$(BIN)/python -m bench logs --publish
 
 reference: .venv/dev ## writes docs/reference/ and dashboards/generated/ anew
 	$(BIN)/python docs/generate.py
