@@ -1,8 +1,8 @@
 """Logs beside the OpenTelemetry Collector: `python -m bench logs`.
 
 *Throughput*: a file of `LINES` lines appears under the pattern that a subject follows; what it costs until the sink has every
-line. *Losses*: a program writes 2,000 lines a second for 20 s and rotates its file every second, while the subject is killed twice and
-started again; how many lines never arrive.
+line. *Losses*: a program writes 2,000 lines a second for 20 s and rotates its file every second, while the subject is killed
+twice and started again; how many lines never arrive.
 
 Every line has a number of its own (`#0000000042#`), which the sink reads back, so nothing is taken on trust.
 """
@@ -47,7 +47,8 @@ def json_line(n: int) -> str:
     return (
         f'{{"time":"{stamp}.{n % 1000:03d}Z","level":"{"warn" if n % 50 == 0 else "info"}","msg":"request handled #{n:010d}#",'
         f'"method":"GET","path":"/api/items/{n % 1000:03d}","status":{200 if n % 50 else 404},"duration_ms":{n % 97:02d}.25,'
-        f'"trace_id":"{n * 0x9E3779B97F4A7C15 % (1 << 128):032x}","span_id":"{n % (1 << 64):016x}","user":"u{n % 5000:05d}","pool":"blue-7"}}'
+        f'"trace_id":"{n * 0x9E3779B97F4A7C15 % (1 << 128):032x}","span_id":"{n % (1 << 64):016x}","user":"u{n % 5000:05d}",'
+        '"pool":"blue-7"}'
     )
 
 
