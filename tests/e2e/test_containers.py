@@ -23,7 +23,7 @@ from typing import Any, TypeVar
 import pytest
 import yaml
 
-from tests.test_docs import block
+from tests.e2e.test_docs import block
 
 ROOT = Path(__file__).parents[2]
 COMPOSE = ROOT / "deploy/compose/compose.yaml"
