@@ -62,8 +62,8 @@ async def settle() -> None:
 
 
 async def until(condition: Callable[[], object]) -> None:
-    """Wait, on the real clock, until `condition` is true; at most 10 s."""
-    async with asyncio.timeout(10):
+    """Wait, on the real clock, until `condition` is true; at most 20 s."""
+    async with asyncio.timeout(20):
         while not condition():
             await asyncio.sleep(0.002)
 
@@ -356,7 +356,7 @@ class GrpcUpstream:
     def _take(self, method: str, body: bytes, context: grpc.ServicerContext) -> bytes:
         self.requests.append((method, {key: str(value) for key, value in context.invocation_metadata()}, body))
         self.peers.add(context.peer())
-        self.hold.wait(10)
+        self.hold.wait(30)
         return self.answer(body, context)
 
 
