@@ -67,13 +67,13 @@ class Config(msgspec.Struct, frozen=True, kw_only=True):
         bad = []
         for number, rule in enumerate(self.rules):
             for place, what, remedy in rule.problems():
-                bad.append((f"rules[{number}].{place}".rstrip("."), what, remedy))
+                bad.append((f"rules.{number}.{place}".rstrip("."), what, remedy))
             if rule.name in names or rule.name == EMAIL.name:
-                bad.append((f"rules[{number}].name", f'"{rule.name}" is taken', "another name"))
+                bad.append((f"rules.{number}.name", f'"{rule.name}" is taken', "another name"))
             names.append(rule.name)
         for number, name in enumerate(self.off):
             if name not in names:
-                bad.append((f"off[{number}]", f'there is no rule "{name}"', "one of " + ", ".join(names)))
+                bad.append((f"off.{number}", f'there is no rule "{name}"', "one of " + ", ".join(names)))
         return bad
 
 

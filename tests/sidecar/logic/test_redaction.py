@@ -196,12 +196,12 @@ def test_problems_name_their_place() -> None:
         off=["card", "crad"],
     )
     assert [(place, what) for place, what, _ in config.problems()] == [
-        ("rules[0].name", '"Bad Name" is not a name'),
-        ("rules[1].name", '"card" is taken'),
-        ("rules[2]", "one kind of pattern is needed"),
-        ("rules[3]", "one kind of pattern is needed"),
-        ("rules[4].glob", '"**" would match everything'),
-        ("rules[5].literal", "a line holds no line end"),
+        ("rules.0.name", '"Bad Name" is not a name'),
+        ("rules.1.name", '"card" is taken'),
+        ("rules.2", "one kind of pattern is needed"),
+        ("rules.3", "one kind of pattern is needed"),
+        ("rules.4.glob", '"**" would match everything'),
+        ("rules.5.literal", "a line holds no line end"),
         ("off[1]", 'there is no rule "crad"'),
     ]
 
@@ -210,7 +210,7 @@ def test_a_regular_expression_without_re2_names_the_remedy(monkeypatch: pytest.M
     monkeypatch.setitem(__import__("sys").modules, "re2", None)
     (problem,) = Config(rules=[OwnRule(name="x", regex="a+")]).problems()
     assert problem == (
-        "rules[0].regex",
+        "rules.0.regex",
         "the package google-re2 is not installed",
         "pip install outrider[re2], or a literal or glob",
     )
@@ -225,7 +225,7 @@ def test_regular_expressions_with_re2() -> None:
         {"order": 1, "hex": 1},
     )
     bad = Config(rules=[OwnRule(name="a", regex="("), OwnRule(name="b", regex="x*")])
-    assert [place for place, _, _ in bad.problems()] == ["rules[0].regex", "rules[1].regex"]
+    assert [place for place, _, _ in bad.problems()] == ["rules.0.regex", "rules.1.regex"]
 
 
 HOSTILE = [
