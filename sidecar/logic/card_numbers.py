@@ -14,7 +14,7 @@ RUNS = (b"0" * 13, b"0000 0000 0000 0", b"0000 000000 0000")
 """What every card number holds once its digits are 0 and its dashes are spaces."""
 
 CANDIDATE = re.compile(
-    rb"[2-6](?<![0-9A-Za-z_].)(?<![0-9]\..)"
+    rb"[2-6](?<![0-9A-Za-z_].)(?<![0-9]\..)(?<![^0-9A-Za-z\n]-.)"  # a sign makes it another number
     rb"(?:[0-9]{12,18}+"
     rb"|[0-9]{3}(?P<to>[ -])(?:[0-9]{4}(?P=to)[0-9]{4}(?P=to)[0-9]{4}(?:(?P=to)[0-9]{3})?|[0-9]{6}(?P=to)[0-9]{4,5}))"
     rb"(?![0-9A-Za-z_])(?!\.[0-9])(?!-[0-9A-Fa-f])"

@@ -91,6 +91,7 @@ def test_a_secret_is_replaced_and_what_is_around_it_stays(line: bytes, expected:
         b"Asia/Tokyo, the akia list, eyJustAWord",
         b'{"time":1714060800123,"ns":1714060800123456789,"id":"4111111111111111aa"}',
         b"trace=4111111111111111bbbbbbbbbbbbbbbb 0.4111111111111111 x4111111111111111 4111111111111111.5",
+        b'{"n":-4111111111111111}',
         b"uuid 41111111-1111-1111-1111-111111111111",
         b"4111 1111 1111 1112 and 9999999999999995 and 41111111111111111111",
         b"2026-11-21 14:33:08,123 1234 5678 9012 3456",
