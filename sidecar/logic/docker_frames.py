@@ -36,9 +36,12 @@ class Frames:
         size = len(data)
         while at + 8 <= size:
             kind, length = _HEAD.unpack_from(data, at)
-            messages = out if kind == _STDOUT or kind == _STDIN else err  # noqa: PLR1714 - twice as fast as `in`
-            if messages is err and kind != _STDERR:
-                raise ValueError("not a stream of frames")
+            messages = out
+            if kind != _STDOUT:
+                if kind == _STDERR:
+                    messages = err
+                elif kind != _STDIN:
+                    raise ValueError("not a stream of frames")
             start, end = at + 8, at + 8 + length
             if length > self._most:
                 if size - start < self._most:

@@ -20,7 +20,6 @@ OVERLAP = 1
 """Seconds before the last line that are asked for again, for lines whose timestamps fell."""
 
 
-
 def since(nanoseconds: int) -> int:
     """The unix second at which a reading has to begin to hold all that was written from then on; 0: at the beginning."""
     return max(0, nanoseconds // NANOSECONDS - OVERLAP)

@@ -64,8 +64,8 @@ class FollowedContainer:
         self._seen_at = 0.0
         self._started_at = 0.0
         """When it was seen to have been started again."""
-        self._reading = ""
-        """The start of the container that the last reading began in."""
+        self._reading = container.state
+        """What was known when the last reading began."""
         self._finished = ""
         """The start whose output was read to its end."""
         self._feeds = False
@@ -97,27 +97,36 @@ class FollowedContainer:
     def is_due(self, now: float) -> bool:
         """Should a reading begin?"""
         state = self._container.state
-        return self.task is None and now >= self._retry_at and (state.running or self._finished != state.started_at)
+        return not self.is_read and now >= self._retry_at and (state.running or self._finished != state.started_at)
+
+    def begin(self, task: asyncio.Task[None]) -> None:
+        """`task` is about to `read`."""
+        self.task = task
+        self._reading = self._container.state
 
     def is_stuck(self, now: float) -> bool:
         """Does a reading go on that should have ended, though all that it brought was taken?"""
-        was_restarted = self._reading != self._container.state.started_at and now - self._started_at > PATIENCE
-        return self.task is not None and not self._feeds and (was_restarted or now - self._seen_at > PATIENCE)
+        was_restarted = self._reading.started_at != self._container.state.started_at
+        over_since = self._started_at if was_restarted else self._seen_at
+        return self.is_read and not self._feeds and now - over_since > PATIENCE
 
     def has_gone(self, now: float) -> bool:
         """Is there nothing more to be had, and nothing to be remembered?"""
-        return self.task is None and self._seen_at < now and self.oldest is None
+        return not self.is_read and self._seen_at < now and self.oldest is None
+
+    @property
+    def is_read(self) -> bool:
+        return self.task is not None and not self.task.done()
 
     def failed(self, now: float) -> None:
         self.failures += 1
-        self._retry_at = now + min(LONGEST, 2.0 ** (self.failures - 1))
+        self._retry_at = now + min(LONGEST, 2.0 ** min(self.failures - 1, 5))
 
     # Reading.
 
     async def read(self, api: DockerApi) -> None:
         """One reading. Raises `OSError`, or `ValueError` where what comes is no container's output."""
-        state = self._container.state
-        self._reading = state.started_at
+        state = self._reading
         for each in self._outputs.values():
             each.lines.begin()
         answer = await api.logs(self.id, since(self._from), follow=state.running)
@@ -142,9 +151,12 @@ class FollowedContainer:
         return take
 
     async def _feed(self, output: str, messages: list[bytes]) -> None:
+        if not messages:
+            return
         self._feeds = True
         await self._outputs[output].feed(messages)
         self._feeds = False
+        self.failures = 0
         self._from = max(self._from, self._outputs[output].lines.position >> ORDINAL_BITS)
 
     async def _flush(self) -> None:

@@ -1,9 +1,9 @@
 """The output of neighbouring containers, by Docker's or Podman's API over its Unix socket.
 
-Once a second the source looks which containers there are, and sees to it that the output of each that runs is followed, and that of
-each that has ended was read to its end. Stdout and stderr are a stream each, which outlives restarts of the container: the engine is
-asked from the last settled line on, and what was read before is left out. A container that is made anew, under the same name or
-with the same label, is another one.
+Once a second the source looks which containers there are, and sees to it that the output of each that runs is followed, and that
+of each that has ended was read to its end. Stdout and stderr are a stream each, which outlives restarts of the container: the
+engine is asked from the last settled line on, and what was read before is left out. A container that is made anew, under the
+same name or with the same label, is another one.
 
 The engine reads its own files for us, so a source that has to wait makes no container wait. What the engine has rotated away in
 the meantime is gone; nothing tells how much that was.
@@ -70,7 +70,7 @@ class DockerSource:
                 except OSError as error:
                     failures += 1
                     self._trouble(error)
-                    await clock.sleep(min(LONGEST, PERIOD * 2.0 ** (failures - 1)))
+                    await clock.sleep(min(LONGEST, PERIOD * 2.0 ** min(failures - 1, 5)))
                     continue
                 failures = 0
                 self._tend(found, group)
@@ -111,7 +111,7 @@ class DockerSource:
                 followed = self._followed[container.id] = self._begin(container)
             followed.seen(container, now)
             if followed.is_due(now):
-                followed.task = group.create_task(self._read(followed))
+                followed.begin(group.create_task(self._read(followed)))
         self._remembered.clear()  # of those that are gone
         self._skips = False
         for followed in list(self._followed.values()):
@@ -131,12 +131,9 @@ class DockerSource:
         """One reading, whatever becomes of it."""
         try:
             await followed.read(self._api)
-            followed.failures = 0
         except (OSError, ValueError) as error:
             followed.failed(self._context.clock.monotonic())
             self._trouble(error, container=followed.name)
-        finally:
-            followed.task = None
 
     def _trouble(self, error: OSError | ValueError, **where: str) -> None:
         word = error.word if isinstance(error, Refused) else "broken"
