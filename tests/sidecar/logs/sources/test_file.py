@@ -490,7 +490,7 @@ async def test_paused_reading_does_not_stop_looking(tmp_path: Path) -> None:
     running = asyncio.create_task(follower.source.run())
     for number in range(3):
         write(log, f"a{number}")
-        await until(lambda: log.stat().st_ino in {file["inode"] for file in follower.saved()["files"]})  # type: ignore[attr-defined]
+        await until(lambda: log.stat().st_ino in {file["inode"] for file in follower.saved().get("files", [])})  # type: ignore[attr-defined]
         log.rename(tmp_path / "gone")
     (tmp_path / "gone").unlink()
     follower.intake.open.set()
