@@ -44,7 +44,9 @@ from .logic.loop import name_of
 from .logic.otlp_metrics import encode
 from .logic.printable import printable
 from .logic.rates import Rates
+from .logic.redaction import Rules
 from .logic.scalars import Address, masked_url
+from .logs.reading import Logs
 from .metrics.process import ProcessMetrics
 from .model.counters import HeartbeatCounters, ReceiverCounters
 from .model.health import CheckReport, State, Transition, Verdict
@@ -107,6 +109,18 @@ class Daemon:
         self.upstreams = upstreams_of(config, self._resolver)
         self.spool = Spool(config.spool, clock.now) if config.spool and self.upstreams else None
         self.relay = Relay(self.upstreams, clock, rng, self.spool, name_of(self.resource.instance, rng.getrandbits(32)))
+        self.logs = Logs(
+            config.logs,
+            Rules(config.redaction),
+            self.relay.take if self.upstreams else None,
+            self.resource.attributes,
+            config.spool.path if config.spool else None,
+            clock,
+            rng,
+            self._resolver,
+            log,
+            watches,
+        )
         self.received = ReceiverCounters()
         most = min(config.otlp.max_connections, connections.otlp)
         self.receiver = Receiver(
@@ -194,6 +208,7 @@ class Daemon:
             *telemetry.ourselves(self.loop_lag, start),
             *telemetry.health(monitor.verdict(), monitor.checks(), monitor.runs(), monitor.transitions(), start),
             *telemetry.receiver(self.received, start),
+            *telemetry.logs(self.logs.counters, start),
             *telemetry.relay(views, self.relay.in_flight, self.clock.now(), start),
         ]
         if self.spool is not None:
@@ -213,6 +228,7 @@ class Daemon:
     async def run(self, surface: Callable[[Daemon], Awaitable[Closing]]) -> None:
         """Run until `stop`, then drain. Cancelling it closes everything at once."""
         tasks: list[asyncio.Task[None]] = []
+        reading: asyncio.Task[None] | None = None
         if self.connections.few:
             limit, otlp, api = self.connections
             why = f"this process may have only {limit} file descriptors"
@@ -230,6 +246,9 @@ class Daemon:
                     ("metrics", self._enduring("metrics", self._exporting)),
                 )
             ]
+            if self.logs.followed:
+                reading = asyncio.create_task(self.logs.run(), name="logs")
+                tasks.append(reading)
             self._surface = await surface(self)
             self._announce()
             beating = None
@@ -237,7 +256,7 @@ class Daemon:
                 beating = asyncio.create_task(self.heartbeats.run(), name="heartbeats")
                 tasks.append(beating)
             await self._until_stopped(tasks)
-            await self._drain()
+            await self._drain(reading)
             if beating is not None and self.heartbeats is not None:
                 await _cancel([beating])
                 await self.heartbeats.leave()
@@ -275,9 +294,10 @@ class Daemon:
                 said.add(error.errno)
                 await self.clock.sleep(WATCH)
 
-    async def _drain(self) -> None:
+    async def _drain(self, reading: asyncio.Task[None] | None) -> None:
         """Let the neighbour finish, send what is in flight. Without an upstream nothing waits."""
         if not self.upstreams:
+            await self._end_reading(reading, QUIET)
             return
         deadline = self.clock.monotonic() + self.config.drain
         self.log.info("draining", for_s=self.config.drain, in_flight_bytes=self.relay.in_flight)
@@ -285,13 +305,19 @@ class Daemon:
         self._submit(self.metrics())
         seen, since = -1, self.clock.monotonic()
         while (now := self.clock.monotonic()) < deadline:
-            taken = sum(self.received.requests.values())
+            taken = sum(self.received.requests.values()) + sum(c.lines for c in self.logs.counters.values())
             if taken != seen or self.relay.busy:
                 seen, since = taken, now
             elif now - since >= QUIET and not self._neighbour_runs():
                 break
             await self.clock.sleep(min(0.1, deadline - now))
+        await self._end_reading(reading, max(QUIET, deadline - self.clock.monotonic()))
         await self.relay.drain(max(0.0, deadline - self.clock.monotonic()))
+
+    async def _end_reading(self, reading: asyncio.Task[None] | None, timeout: float) -> None:
+        if reading is not None:
+            await _cancel([reading])
+            await self.logs.finish(timeout)
 
     def _neighbour_runs(self) -> bool:
         return self._patient and self._processes.sample(self.clock.now()).found
@@ -390,6 +416,12 @@ class Daemon:
             self.log.info("process not found", why=process.why)
         for missing in process.missing:
             self.log.warning("cannot be measured", field=missing.field, reason=missing.reason, remedy=missing.remedy)
+        for followed in self.logs.followed:
+            self.log.info("logs are read", source=followed.name, kind=followed.kind)
+        if self.logs.followed and self.logs.checkpoints is None:
+            self.log.warning(
+                "where reading of logs stands is not kept: a restart reads them again", remedy="give spool.path"
+            )
         if self.upstreams and not self.listeners:
             self.log.info("otlp closed", why="otlp.grpc and otlp.http are off")
         if not self.upstreams:
@@ -434,7 +466,7 @@ class Daemon:
             otlp=status.receiver(self.received),
             relay=tuple(upstream_status(view, self._rates[view.name], now) for view in self.relay.status()),
             spool=spool_status(self.spool, [upstream.name for upstream in self.upstreams]) if self.spool else None,
-            logs=None,
+            logs=self.logs.status(),
             collector=status.heartbeats(masked_url(self.config.collector.url), self.heartbeats.counters, now)
             if self.heartbeats is not None and self.config.collector is not None
             else None,
