@@ -90,6 +90,8 @@ class _Channel:
         self.multiline = Multiline(pipeline.multiline)
         self.floor = 0
         """While a record is unfinished: a mark before its first line."""
+        self.times: dict[int, int] = {}
+        """By mark, when the runtime noted the lines of what is unfinished."""
 
 
 class LogStream:
@@ -129,7 +131,8 @@ class LogStream:
                 self._run(piece.iostream, piece.lines, piece.marks, piece.times, self._fed)
         for channel in self._channels.values():
             if (last := channel.multiline.flush()) is not None:
-                self._records(channel, [last[0]], [last[1]], {})
+                self._records(channel, [last[0]], [last[1]])
+                channel.times.clear()
         pipeline.delivery.put(self, [], 0, 0, self._fed)
 
     def _take(self, lines: Sequence[bytes], marks: Sequence[int], times: Sequence[int] | None, iostream: str) -> None:
@@ -172,12 +175,14 @@ class LogStream:
         whole, ends = channel.multiline.feed(clean, marks, joined)
         if channel.multiline.pending and ends:
             channel.floor = ends[-1]
-        self._records(channel, whole, ends, dict(zip(marks, times, strict=True)) if times else {})
+        if times:
+            channel.times |= zip(marks, times, strict=True)
+        self._records(channel, whole, ends)
+        if channel.times and ends:
+            channel.times = {mark: time for mark, time in channel.times.items() if mark > ends[-1]}
 
-    def _records(
-        self, channel: _Channel, lines: Sequence[bytes], marks: Sequence[int], times: Mapping[int, int]
-    ) -> None:
-        pipeline = self._pipeline
+    def _records(self, channel: _Channel, lines: Sequence[bytes], marks: Sequence[int]) -> None:
+        pipeline, times = self._pipeline, channel.times
         at = pipeline.clock.now()
         now = int(at * 1e9)
         observed = observed_at(now)
