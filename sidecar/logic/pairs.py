@@ -25,7 +25,7 @@ def pairs(line: bytes, start: int = 0) -> dict[str, Scalar] | None:
     they are more than `MAX_PAIRS`."""
     found: dict[str, Scalar] = {}
     end = start
-    for _ in range(MAX_PAIRS):
+    for _ in range(MAX_PAIRS + 1):
         pair = _PAIR.match(line, end)
         if pair is None:
             return found if not line[end:].strip() else None

@@ -14,7 +14,8 @@ from .text import TextFormat
 
 _BEHIND = rb"(?!\d)\]?:? ?"
 _ISO = re.compile(
-    rb"\[?(\d{4}[-/.]\d\d[-/.]\d\d[T ]\d\d:\d\d:\d\d)(?:[.,](\d{1,9}))?(Z| ?(?:UTC|[+-]\d\d:?\d\d)(?!:))?" + _BEHIND,
+    rb"\[?(\d{4}[-/.]\d\d[-/.]\d\d[T ]\d\d:\d\d:\d\d)(?:[.,](\d{1,9}))?(Z| UTC| ?[+-]\d\d:?\d\d(?: UTC)?(?!:))?"
+    + _BEHIND,
     re.ASCII,
 )
 _OTHER = re.compile(
