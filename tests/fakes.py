@@ -584,3 +584,124 @@ def stamp(nanoseconds: int) -> str:
     """As Docker and Kubernetes write it."""
     seconds, fraction = divmod(nanoseconds, 10**9)
     return f"{datetime.fromtimestamp(seconds, UTC):%Y-%m-%dT%H:%M:%S}.{fraction:09d}Z"
+
+
+class FakeKubelet:
+    """A Pod's container, as its kubelet shows it: `lines` of the container that is, `previous` of the one before."""
+
+    def __init__(self) -> None:
+        self.lines: list[tuple[int, str]] = []
+        self.previous: list[tuple[int, str]] | None = None
+        self.running = True
+        self.waiting = ""
+
+    def write(self, text: str, nanoseconds: int) -> None:
+        self.lines.append((nanoseconds, text))
+
+    def restart(self) -> None:
+        self.previous, self.lines, self.running = self.lines, [], True
+
+
+class FakeKubernetes:
+    """An API server for one Pod's logs, over TLS. It knows one token, and whether its bearer may read logs."""
+
+    def __init__(self, tls: ssl.SSLContext, path: str) -> None:
+        self._tls = tls
+        self._path = path
+        self.containers: dict[str, FakeKubelet] = {}
+        self.token = "token-1"
+        self.allowed = True
+        self.raw = b""
+        """Sent before the lines."""
+        self.requests: list[dict[str, str]] = []
+        self.statuses: list[int] = []
+        self.port = 0
+        self.following: set[asyncio.StreamWriter] = set()
+        self._generation = 0
+
+    async def __aenter__(self) -> Self:
+        self._server = await asyncio.start_server(self._serve, "127.0.0.1", self.port, ssl=self._tls)
+        self.port = self._server.sockets[0].getsockname()[1]
+        return self
+
+    async def __aexit__(self, *error: object) -> None:
+        self._server.close()
+        self.break_off()
+        await self._server.wait_closed()
+
+    def break_off(self) -> None:
+        """As a load balancer does that loses its connections."""
+        for writer in list(self.following):
+            writer.transport.abort()
+
+    def end(self) -> None:
+        """As the API server does after some minutes: the answers that go on end in order."""
+        self._generation += 1
+
+    async def _serve(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        try:
+            first, *lines = (await reader.readuntil(b"\r\n\r\n")).decode().split("\r\n")[:-2]
+            headers = {name.lower(): value for name, _, value in (line.partition(": ") for line in lines)}
+            target = urlsplit(first.split()[1])
+            query = dict(parse_qsl(target.query))
+            self.requests.append(query)
+            status, message = self._judge(headers.get("authorization", ""), target.path, query)
+            self.statuses.append(status)
+            if status != 200:
+                body = json.dumps({"kind": "Status", "message": message, "code": status}).encode()
+                writer.write(f"HTTP/1.1 {status} X\r\nContent-Length: {len(body)}\r\n\r\n".encode() + body)
+                await writer.drain()
+                return
+            await self._log(writer, query)
+        except (ConnectionError, asyncio.IncompleteReadError):
+            pass  # the other side has gone
+        finally:
+            writer.close()
+
+    def _judge(self, authorization: str, path: str, query: dict[str, str]) -> tuple[int, str]:
+        if authorization != f"Bearer {self.token}":
+            return 401, "Unauthorized"
+        if not self.allowed:
+            return 403, 'pods "web-0" is forbidden: User "u" cannot get resource "pods/log" in API group ""'
+        if path != self._path:
+            return 404, 'pods "web-0" not found'
+        if "container" not in query and len(self.containers) > 1:
+            return (
+                400,
+                f"a container name must be specified for pod web-0, choose one of: [{' '.join(self.containers)}]",
+            )
+        container = self._container(query)
+        if "previous" in query and container.previous is None:
+            return 400, 'previous terminated container "app" in pod "web-0" not found'
+        if container.waiting and "previous" not in query:
+            return 400, f'container "app" in pod "web-0" is waiting to start: {container.waiting}'
+        return 200, ""
+
+    def _container(self, query: dict[str, str]) -> FakeKubelet:
+        return self.containers[query["container"]] if "container" in query else next(iter(self.containers.values()))
+
+    async def _log(self, writer: asyncio.StreamWriter, query: dict[str, str]) -> None:
+        container, generation = self._container(query), self._generation
+        lines = container.previous if "previous" in query else container.lines
+        assert lines is not None
+        since = datetime.fromisoformat(query.get("sinceTime", "1970-01-01T00:00:00Z")).timestamp() * 1e9
+        head = b"HTTP/1.1 200 OK\r\nContent-Type: text/plain\r\nTransfer-Encoding: chunked\r\n\r\n"
+        self.following.add(writer)
+        sent, data = 0, self.raw
+        try:
+            while not writer.is_closing():
+                over = lines is not container.lines or not container.running or generation != self._generation
+                new = [f"{stamp(time)} {text}\n" for time, text in lines[sent:] if time >= since]
+                sent = len(lines)
+                data += "".join(new).encode()
+                if data:  # the head is not sent before there is a line
+                    writer.write(head + b"%x\r\n%b\r\n" % (len(data), data))
+                    head = data = b""
+                if over or "follow" not in query:
+                    writer.write(head + b"0\r\n\r\n")
+                    await writer.drain()
+                    return
+                await writer.drain()
+                await asyncio.sleep(0.002)
+        finally:
+            self.following.discard(writer)

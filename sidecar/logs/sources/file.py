@@ -15,7 +15,6 @@ from __future__ import annotations
 import asyncio
 import os
 from collections.abc import Mapping
-from enum import StrEnum
 
 import msgspec
 
@@ -23,6 +22,7 @@ from ...io.find_files import find
 from ...logic.globs import ExcludePatterns, FilePatterns, path_matches
 from ...logic.lines import Lines
 from ...logic.scalars import Bytes, show_bytes
+from ...model.logs import StartAt
 from ..base import SourceContext
 from ..file_memory import recall, remember
 from ..file_table import BUSY, QUIET, Describe, FileTable
@@ -34,11 +34,6 @@ IDLE_LOOK = 0.8
 LINGER = 60.0
 """Seconds for which a renamed file is followed after it has grown: its writer may not know yet."""
 SHORTEST, LONGEST = 64, 16 << 20
-
-
-class StartAt(StrEnum):
-    BEGINNING = "beginning"
-    END = "end"
 
 
 class Config(msgspec.Struct, frozen=True, kw_only=True):
