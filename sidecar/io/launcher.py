@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-import asyncio
 import os
 import socket
 
 from ..logic.launch import LARGEST, Hello, Ready
+from .readable import readable
 
 
 class LauncherGoneError(Exception):
@@ -53,12 +53,8 @@ class Launcher:
             pass
 
     async def _receive(self) -> bytes:
-        loop, readable = asyncio.get_running_loop(), asyncio.Event()
-        loop.add_reader(self._control, readable.set)
+        await readable(self._control)
         try:
-            await readable.wait()
             return self._control.recv(LARGEST)
         except OSError:
             return b""
-        finally:
-            loop.remove_reader(self._control)

@@ -23,12 +23,12 @@ class Sidecar:
     """`pid` is 0 while it does not run. `copy` is where the launcher writes frames."""
 
     def __init__(
-        self, options: list[str], command: list[str], environ: dict[bytes, bytes], mask: set[signal.Signals]
+        self, options: list[str], command: list[str], environ: dict[bytes, bytes], mask: set[int | signal.Signals]
     ) -> None:
         self._arguments = [*sys.orig_argv[: len(sys.orig_argv) - len(sys.argv[1:])], "run", *options]
         self._environ = environ
         self._mask = mask
-        self._hello = Hello([os.fsencode(word) for word in command], {})
+        self._hello = Hello(os.urandom(8).hex(), [os.fsencode(word) for word in command], {})
         self._control: socket.socket | None = None
         self.copy, self._taken = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
         self.pid = 0

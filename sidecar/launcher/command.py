@@ -26,13 +26,8 @@ FLUSH = 1.0
 MARGIN = 2.0
 """Seconds beyond `drain` after which a sidecar that has not ended is killed."""
 
-# What the kernel sends for what a process itself does, or what stops it: each has its own.
-_OWN = {
-    getattr(signal, f"SIG{name}")
-    for name in (
-        "KILL STOP TSTP TTIN TTOU CONT SEGV BUS FPE ILL ABRT TRAP SYS PIPE XCPU XFSZ PROF VTALRM URG CHLD".split()
-    )
-}
+# What a process brings on itself, what stops it, what is between us and our children: each has its own.
+_OWN = "KILL STOP TSTP TTIN TTOU CONT SEGV BUS FPE ILL ABRT TRAP SYS PIPE XCPU XFSZ PROF VTALRM URG CHLD"
 _ENDING = {signal.SIGTERM, signal.SIGINT, signal.SIGHUP, signal.SIGQUIT}
 
 
@@ -44,7 +39,8 @@ def main(options: list[str], words: list[str]) -> int:
     _keep_standard_descriptors()
     signal.signal(signal.SIGCHLD, signal.SIG_DFL)
     # What was ignored before us (nohup, a shell's background) stays ignored, for the command too.
-    taken = {number for number in signal.valid_signals() - _OWN if signal.getsignal(number) is not signal.SIG_IGN}
+    others = signal.valid_signals() - {getattr(signal, f"SIG{name}") for name in _OWN.split()}
+    taken = {number for number in others if signal.getsignal(number) is not signal.SIG_IGN}
     mask = signal.pthread_sigmask(signal.SIG_BLOCK, {*taken, signal.SIGCHLD})
     environ = _environment()
 
@@ -77,9 +73,9 @@ class Command:
         words: list[str],
         environ: dict[bytes, bytes],
         ready: Ready,
-        mask: set[signal.Signals],
+        mask: set[int | signal.Signals],
         sidecar: Sidecar,
-        taken: set[signal.Signals],
+        taken: set[int],
     ) -> None:
         self._words = words
         self._environ = dict(environ)

@@ -17,7 +17,7 @@ import time
 from collections.abc import Iterable, Iterator
 
 from ..logic.copied import Copied
-from ..logic.launch import CHUNK, CONTINUES, HEADER, LAST
+from ..logic.launch import CHUNK, HEADER, LAST
 
 BACKLOG = 1 << 20
 MOST = 256
@@ -109,7 +109,7 @@ class Stream:
         finally:
             # Closed, so that whoever goes on writing learns it, as from the reader itself.
             os.close(self._source)
-            self._copy.put(_Piece(self, self._copied.offset, LAST | CONTINUES, self._copied.last(), b""))
+            self._copy.put(_Piece(self, *self._copied.last()))
 
     def _pass_on(self) -> None:
         poll = select.poll()

@@ -6,7 +6,7 @@ reader has of it already, it throws away when the next piece does not continue i
 
 from __future__ import annotations
 
-from .launch import CONTINUES
+from .launch import CONTINUES, LAST
 
 
 class Copied:
@@ -41,6 +41,6 @@ class Copied:
         self.lost = 0
         return told
 
-    def last(self) -> int:
-        """Lines lost that were not told of, when nothing comes any more."""
-        return self.lost + self._losing
+    def last(self) -> tuple[int, int, int, bytes]:
+        """What to send when nothing comes any more."""
+        return self.offset, LAST | (CONTINUES if self._within else 0), self.lost + self._losing, b""

@@ -3,7 +3,7 @@
 Two Unix sockets of whole messages (SOCK_SEQPACKET) lie between them. On *control*, one for each start of the sidecar::
 
     launcher                                  sidecar
-    Hello(command, again, pid or 0)   ->
+    Hello(run, command, again, pid or 0)   ->
                                       <-      Ready(drain, again, environment)
     Hello(..., pid)                   ->                                         once the command runs
     closed: stop                      ->
@@ -34,9 +34,11 @@ _LONGEST_COMMAND = 16 << 10
 
 
 class Hello:
-    """What the sidecar must know. `again` are settings by path, as a former start of it has chosen them."""
+    """What the sidecar must know. `run` names this run of the command; `again` are settings by path, as a former start of the
+    sidecar has chosen them."""
 
-    def __init__(self, command: list[bytes], again: dict[str, str], pid: int = 0) -> None:
+    def __init__(self, run: str, command: list[bytes], again: dict[str, str], pid: int = 0) -> None:
+        self.run = run
         self.command = command
         self.again = again
         self.pid = pid
@@ -44,13 +46,13 @@ class Hello:
     def encode(self) -> bytes:
         again = [f"{path}={value}".encode() for path, value in self.again.items()]
         words = b"\0".join(self.command)[:_LONGEST_COMMAND].split(b"\0")
-        return b"\0".join([b"%d" % self.pid, b"%d" % len(again), *again, *words])
+        return b"\0".join([self.run.encode(), b"%d" % self.pid, b"%d" % len(again), *again, *words])
 
     @classmethod
     def decode(cls, message: bytes) -> Hello:
-        pid, count, *rest = message.split(b"\0")
+        run, pid, count, *rest = message.split(b"\0")
         pairs = (pair.decode().partition("=") for pair in rest[: int(count)])
-        return cls(rest[int(count) :], {path: value for path, _, value in pairs}, int(pid))
+        return cls(run.decode(), rest[int(count) :], {path: value for path, _, value in pairs}, int(pid))
 
 
 class Ready:
@@ -65,7 +67,9 @@ class Ready:
     def encode(self) -> bytes:
         lines = [f"drain={self.drain}"]
         lines += [f"again={path}={value}" for path, value in self.again.items()]
-        lines += [f"unset={name}" if value is None else f"set={name}={value}" for name, value in self.environment.items()]
+        lines += [
+            f"unset={name}" if value is None else f"set={name}={value}" for name, value in self.environment.items()
+        ]
         return "\0".join(lines).encode(errors="surrogateescape")
 
     @classmethod
