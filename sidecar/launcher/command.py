@@ -75,7 +75,7 @@ class Command:
         ready: Ready,
         mask: set[int | signal.Signals],
         sidecar: Sidecar,
-        taken: set[int],
+        taken: set[signal.Signals],
     ) -> None:
         self._words = words
         self._environ = dict(environ)
