@@ -135,6 +135,8 @@ class Daemon:
         self._rates = {upstream.name: Rates() for upstream in self.upstreams}
         self.heartbeats = self._heartbeats_of(config)
         self._surface: Closing | None = None
+        self.announce: Callable[[], None] | None = None
+        """Says what was found, instead of the log, once everything is open."""
         self._stop = asyncio.Event()
         self._patient = True
 
@@ -248,7 +250,7 @@ class Daemon:
                 )
             ]
             self._surface = await surface(self)
-            self._announce()
+            (self.announce or self._announce)()
             beating = None
             if self.heartbeats is not None:
                 beating = asyncio.create_task(self.heartbeats.run(), name="heartbeats")

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import asyncio
 import signal
+import sys
 from collections.abc import Mapping
 
 from .config import Loaded
@@ -15,8 +16,9 @@ from .daemon import Closing, Daemon
 from .io.launcher import Launcher
 from .io.listener import Listener, is_free
 from .logic.child_environment import changes
+from .logic.found import found_text
 from .logic.launch import Ready
-from .logic.scalars import Address
+from .logic.scalars import Address, show_duration
 
 ANY_PORT = "127.0.0.1:0"
 _NEAR = {"localhost": "127.0.0.1", "": "127.0.0.1", "0.0.0.0": "127.0.0.1", "::": "::1"}
@@ -47,8 +49,13 @@ async def introduce(daemon: Daemon, surface: Closing, launcher: Launcher, enviro
         if listener.up and not listener.address.port
     }
     pid = await launcher.started(Ready(daemon.config.drain, again, changed))
-    if pid:
-        daemon.beside(pid)
+    if not pid:
+        return
+    daemon.beside(pid)
+    if sys.stderr.isatty():
+        period = show_duration(daemon.config.metrics.interval)
+        daemon.announce = lambda: print(found_text(daemon.status(), period, changed, why), end="", file=sys.stderr)
+    else:
         told = " ".join(sorted(name for name, value in changed.items() if value is not None))
         daemon.log.info("command started", pid=pid, **({"not_told": why} if why else {"told": told}))
 

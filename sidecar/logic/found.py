@@ -18,11 +18,14 @@ def found_text(status: Status, period: str, told: Mapping[str, str | None], not_
         ("process", _process(status)),
         ("health", _health(status)),
         ("metrics", f"of the process and its children, every {period}" if status.process.found else "none"),
-        *(("", f"not measured: {missing.field}: {missing.reason}; {missing.remedy}") for missing in status.process.missing),
+        *(
+            ("", f"not measured: {missing.field}: {missing.reason}; {missing.remedy}")
+            for missing in status.process.missing
+        ),
         ("logs", "stdout and stderr of the command" if status.relay else "passed on only: nowhere to send them"),
         ("otlp", _otlp(status, told, not_told)),
         ("sent to", _upstreams(status)),
-        ("status", next((f"http://{one.address}/status" for one in status.listeners if one.name == "api"), "none")),
+        *(("status", f"/status at {one.address}") for one in status.listeners if one.name == "api"),
         *(("warning", warning) for warning in status.warnings),
     ]
     lines = [f"outrider {status.version} beside {service}", *(f"  {what:<8} {text}" for what, text in rows)]

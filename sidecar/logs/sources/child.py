@@ -10,14 +10,11 @@ from __future__ import annotations
 import asyncio
 import hashlib
 import socket
-from collections.abc import Iterable, Mapping
+from collections.abc import Mapping
 from itertools import accumulate
 
-import msgspec
-
 from ...io.readable import readable
-from ...logic.launch import CHUNK, CONTINUES, HEADER, LARGEST, LAST, STREAMS
-from ...logic.scalars import Bytes
+from ...logic.launch import CONTINUES, HEADER, LARGEST, LAST, STREAMS
 from ...model.counters import LogCounters
 from ..base import Intake, SourceContext, Stream
 
@@ -25,25 +22,16 @@ BATCH = 256 << 10
 """Bytes taken from the launcher before they are handed on."""
 
 
-class Config(msgspec.Struct, frozen=True, kw_only=True):
-    """`max_line`: what is longer is cut there, and counted."""
-
-    max_line: Bytes = 256 << 10
-
-    def problems(self) -> Iterable[tuple[str, str, str]]:
-        if not CHUNK <= self.max_line <= 16 << 20:
-            yield "max_line", f"{self.max_line} bytes is out of range", "64KiB to 16MiB"
-
-
 class ChildSource:
     """`ended` is set when the command's output has been read to its end."""
 
-    def __init__(self, config: Config, context: SourceContext, copy: socket.socket, run: str) -> None:
-        """`copy` does not block. `run` names this run of the command, the same for every sidecar beside it."""
+    def __init__(self, max_line: int, context: SourceContext, copy: socket.socket, run: str) -> None:
+        """Lines are cut after `max_line` bytes. `copy` does not block. `run` names this run of the command, the same for every
+        sidecar beside it."""
         self.ended = asyncio.Event()
         self._copy = copy
         self._outputs = {
-            number: _Output(name, uid(run, name), config.max_line, context.intake, context.counters)
+            number: _Output(name, uid(run, name), max_line, context.intake, context.counters)
             for number, name in STREAMS.items()
         }
 
@@ -151,8 +139,8 @@ class _Output:
             marks = [*accumulate((len(line) + 1 for line in lines), initial=start)][1:]
             if b"\r\n" in whole:
                 lines = [line.removesuffix(b"\r") for line in lines]
-            if len(lines[0]) > self._max_line:  # no other: a frame is shorter
-                lines[0] = self._cut(lines[0])
+            if len(whole) > self._max_line:
+                lines = [self._cut(line) if len(line) > self._max_line else line for line in lines]
             self._add(lines, marks)
         if self._held > self._max_line:
             self._add([self._cut(b"".join(self._parts))], [self._end])
