@@ -53,12 +53,12 @@ class Sidecar:
                 setsigmask=self._mask,
                 setsigdef=[signal.SIGPIPE, signal.SIGXFSZ],
             )
-            self._control.send(self._hello.encode())
         except OSError as error:
             self._again(f"the sidecar cannot be started: {error.strerror}")
         finally:
             theirs.close()
             self._taken.set_inheritable(False)
+        self._tell()
 
     def ready(self) -> Ready | int | None:
         """What it says; the exit code that it has ended with instead; None when it takes too long."""
@@ -69,6 +69,8 @@ class Sidecar:
             message = self._control.recv(LARGEST)
         except TimeoutError:
             return None
+        except OSError:  # it has ended without having read what we said
+            message = b""
         if not message:
             status = os.waitpid(self.pid, 0)[1]
             code = os.waitstatus_to_exitcode(status)
@@ -82,11 +84,14 @@ class Sidecar:
     def beside(self, command: int) -> None:
         """The command runs, with this process id."""
         self._hello.pid = command
-        if self.pid and self._control is not None:
+        self._tell()
+
+    def _tell(self) -> None:
+        if self._control is not None:
             try:
                 self._control.send(self._hello.encode())
             except OSError:
-                pass  # it has just ended, and the next is told
+                pass  # it has just ended: its exit code says more, and the next is told too
 
     def ended(self, status: int) -> None:
         """Its process has: start it again, later and later, unless it says that this is of no use."""

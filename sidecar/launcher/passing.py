@@ -40,6 +40,12 @@ class Copy:
         self._thread.join(timeout)
 
     def _run(self) -> None:
+        try:
+            self._send_all()
+        except OSError:
+            pass  # the launcher ends, and did not wait for all of it
+
+    def _send_all(self) -> None:
         while True:
             waiting = [self._pieces.get()]
             while not self._pieces.empty():
