@@ -171,13 +171,15 @@ async def _serve(loaded: Loaded, launcher: Launcher | None) -> int:
         routes = application(daemon, guard.bearer)
         made = await open_surface(routes, loaded.config.api.listen, daemon.clock, limits, guard.tls)
         if launcher is not None:
-            from .launched import introduce, until_gone
+            from .io.proc import Proc
+            from .launched import hint, introduce, until_gone
 
             await introduce(daemon, made, launcher, os.environ)
-            ending.append(asyncio.create_task(until_gone(daemon, launcher, serving)))
+            beside.append(asyncio.create_task(until_gone(daemon, launcher, serving)))
+            beside.append(asyncio.create_task(hint(daemon, Proc())))
         return made
 
-    ending: list[asyncio.Task[None]] = []
+    beside: list[asyncio.Task[None]] = []
     serving = asyncio.current_task()
     daemon = build(loaded, command=launcher.arguments if launcher else ())
     if launcher is None:
@@ -188,9 +190,9 @@ async def _serve(loaded: Loaded, launcher: Launcher | None) -> int:
     except asyncio.CancelledError:
         return 1
     finally:
-        for task in ending:
+        for task in beside:
             task.cancel()
-        await asyncio.gather(*ending, return_exceptions=True)
+        await asyncio.gather(*beside, return_exceptions=True)
     return 0
 
 

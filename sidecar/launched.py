@@ -15,11 +15,14 @@ from .config import Loaded
 from .daemon import Closing, Daemon
 from .io.launcher import Launcher
 from .io.listener import Listener, is_free
+from .io.proc import Proc
 from .logic.child_environment import changes
 from .logic.found import found_text
 from .logic.launch import Ready
 from .logic.scalars import Address, show_duration
 
+LOOKS, LOOK = 60, 0.5
+"""How often, and after how many seconds each, to look whether the command listens."""
 ANY_PORT = "127.0.0.1:0"
 _NEAR = {"localhost": "127.0.0.1", "": "127.0.0.1", "0.0.0.0": "127.0.0.1", "::": "::1"}
 """Where a program beside us reaches what listens there."""
@@ -60,16 +63,31 @@ async def introduce(daemon: Daemon, surface: Closing, launcher: Launcher, enviro
         daemon.log.info("command started", pid=pid, **({"not_told": why} if why else {"told": told}))
 
 
+async def hint(daemon: Daemon, proc: Proc) -> None:
+    """Without any check: say on which port one could be, as soon as the command listens."""
+    if daemon.config.probes:
+        return
+    for _ in range(LOOKS):
+        await daemon.clock.sleep(LOOK)
+        try:
+            ports = await asyncio.to_thread(proc.ports, daemon.process.pid)
+        except (ProcessLookupError, PermissionError):
+            continue
+        if ports:
+            remedy = f"give --target http://127.0.0.1:{ports[0]} to have its health checked"
+            daemon.log.info("command listens", ports=", ".join(map(str, ports)), remedy=remedy)
+            return
+
+
 async def until_gone(daemon: Daemon, launcher: Launcher, serving: asyncio.Task[int] | None) -> None:
     """Our life is the launcher's. What asks us alone to end would cost the command's last words (systemd asks every process of
-    a service); once the launcher has gone, any signal ends us at once."""
+    a service). Once the launcher has closed its end, SIGINT ends us at once."""
     loop = asyncio.get_running_loop()
     for number in (signal.SIGTERM, signal.SIGINT):
-        loop.add_signal_handler(number, daemon.log.info, "stays until the command ends")
+        loop.add_signal_handler(number, daemon.log.info, "stays until the command has ended and all is delivered")
     await launcher.gone()
-    for number in (signal.SIGTERM, signal.SIGINT):
-        if serving is not None:
-            loop.add_signal_handler(number, serving.cancel)
+    if serving is not None:
+        loop.add_signal_handler(signal.SIGINT, serving.cancel)
     daemon.stop(patient=True)
 
 

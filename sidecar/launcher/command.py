@@ -89,6 +89,7 @@ class Command:
         self._taken = taken
         self._pid = 0
         self._streams: list[Stream] = []
+        self._asked = 0
 
     def start(self) -> None:
         """Raises `OSError` where there is nothing to run."""
@@ -127,17 +128,21 @@ class Command:
                     return ended[self._pid]
 
     def _hand_on(self, info: signal.struct_siginfo) -> None:
+        self._asked += info.si_signo in _ENDING
         by_kernel = info.si_code > 0
         # The kernel tells the whole foreground group, but of a hangup only the session's leader.
         if not by_kernel or (info.si_signo == signal.SIGHUP and os.getsid(0) == os.getpid()):
             os.kill(self._pid, info.si_signo)
 
     def finish(self) -> None:
-        """Pass on what is left; let the sidecar deliver. Whoever is in a hurry says so by another signal."""
+        """Pass on what is left; let the sidecar deliver."""
         os.close(self._stop)
+        hurry = float("inf")
         for stream in self._streams:
-            while stream.thread.is_alive() and not signal.sigtimedwait(_ENDING, 0):
+            while stream.thread.is_alive() and time.monotonic() < hurry:
                 stream.thread.join(0.05)
+                if self._is_hurried(signal.sigtimedwait(_ENDING, 0)):
+                    hurry = min(hurry, time.monotonic() + FLUSH)
         # Who reads our output need not wait for the sidecar; it has our stderr too.
         with open(os.devnull, "wb", buffering=0) as nothing:
             os.dup2(nothing.fileno(), 1)
@@ -145,15 +150,20 @@ class Command:
             self._copy.finish(FLUSH)
         self._sidecar.close()
         deadline = time.monotonic() + self._drain + MARGIN
-        harder = [signal.SIGTERM, signal.SIGKILL]
+        harder = [signal.SIGINT, signal.SIGKILL]
         while self._sidecar.pid and self._sidecar.pid not in dict(_reaped()):
             info = signal.sigtimedwait({*_ENDING, signal.SIGCHLD}, max(0.0, deadline - time.monotonic()))
             if info is None:
                 say("the sidecar has not ended in time and is killed")
                 os.kill(self._sidecar.pid, signal.SIGKILL)
                 return
-            if info.si_signo != signal.SIGCHLD:
+            if info.si_signo != signal.SIGCHLD and self._is_hurried(info):
                 os.kill(self._sidecar.pid, harder.pop(0) if harder else signal.SIGKILL)
+
+    def _is_hurried(self, info: signal.struct_siginfo | None) -> bool:
+        """Whoever has ended the command may have asked us too; asking twice, or at the keyboard once it has ended, is more."""
+        self._asked += info is not None
+        return info is not None and (self._asked > 1 or info.si_signo == signal.SIGINT)
 
 
 def _reaped() -> Iterator[tuple[int, int]]:

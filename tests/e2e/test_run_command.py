@@ -19,6 +19,7 @@ import pytest
 from sidecar.io.proc import Proc
 from tests.e2e.processes import ROOT, eventually, outrider
 from tests.fakes import HttpServer
+from tests.ports import free_port
 from tests.real import require
 
 PYTHON = sys.executable
@@ -274,6 +275,17 @@ def test_at_a_terminal_ctrl_c_arrives_once_and_a_person_is_told_what_was_found()
         "  sent to  nowhere: set OUTRIDER_COLLECTOR_URL or OTEL_EXPORTER_OTLP_ENDPOINT",
         f"  status   /status at 127.0.0.1:{port}",
     ], lines
+
+
+def test_a_command_that_listens_without_a_check_is_named_with_its_port(tmp_path: Path) -> None:
+    errors, port = tmp_path / "stderr", free_port()
+    command = [PYTHON, "-m", "http.server", str(port), "--bind", "127.0.0.1", "--directory", str(tmp_path)]
+    with errors.open("wb") as log, launched("sh", "-c", '"$@"; true', "sh", *command, stderr=log) as launcher:
+        eventually(lambda: f"give --target http://127.0.0.1:{port} to have" in errors.read_text(), 20)
+        for pid in Proc().tree(launcher.pid)[1:]:
+            if "http.server" in Proc().cmdline(pid) and Proc().stat(pid).parent != launcher.pid:
+                os.kill(pid, signal.SIGTERM)
+        assert launcher.wait(20) == 0
 
 
 def test_what_was_ignored_stays_ignored_for_the_command() -> None:
