@@ -320,9 +320,11 @@ class Daemon:
         kinds = [check.period for check in self.config.probes.values() if kind_of(check) == "process"]
         pause = min([SAMPLING, self.config.metrics.interval, *kinds])
         while True:
-            before, now = self.process, self.clock.now()
-            self.process = await asyncio.to_thread(self._processes.sample, now)
-            self._note(before, self.process)
+            processes, now = self._processes, self.clock.now()
+            seen = await asyncio.to_thread(processes.sample, now)
+            if processes is self._processes:  # else `beside` has told of another, and looked itself
+                before, self.process = self.process, seen
+                self._note(before, seen)
             await self.clock.sleep(pause)
 
     def _note(self, before: ProcessSample, after: ProcessSample) -> None:
