@@ -12,6 +12,7 @@ from __future__ import annotations
 import asyncio
 import random
 from collections.abc import Awaitable, Callable, Sequence
+from os.path import basename
 from typing import Protocol
 from urllib.parse import urlsplit
 
@@ -37,7 +38,7 @@ from .io.spool import Spool
 from .io.tls import ClientTls
 from .logic import status
 from .logic.beats import Beats
-from .logic.command_line import program
+from .logic.command_line import program, redacted
 from .logic.cors import Cors
 from .logic.log_watch import LogWatch
 from .logic.loop import name_of
@@ -47,6 +48,7 @@ from .logic.rates import Rates
 from .logic.redaction import Rules
 from .logic.scalars import Address, masked_url
 from .logs.reading import Logs
+from .metrics.process import Config as ProcessConfig
 from .metrics.process import ProcessMetrics
 from .model.counters import HeartbeatCounters, ReceiverCounters
 from .model.health import CheckReport, State, Transition, Verdict
@@ -86,7 +88,16 @@ class Closing(Protocol):
 class Daemon:
     """One sidecar. Everything may be asked before, during and after `run`."""
 
-    def __init__(self, loaded: Loaded, clock: Clock, rng: random.Random, log: Logger, connections: Connections) -> None:
+    def __init__(
+        self,
+        loaded: Loaded,
+        clock: Clock,
+        rng: random.Random,
+        log: Logger,
+        connections: Connections,
+        command: Sequence[str] = (),
+    ) -> None:
+        """`command` is what our launcher is about to start; `beside` tells that it runs."""
         config = loaded.config
         self.connections = connections
         self.config = config
@@ -100,7 +111,7 @@ class Daemon:
 
         self._processes = ProcessMetrics(config.target.process, config.target.url)
         self.process = self._processes.sample(clock.now())
-        self.resource = resource_of(config, self.process)
+        self.resource = resource_of(config, _named_by(command) if command else self.process)
 
         watches: list[LogWatch] = []
         self.monitor = monitor_of(
@@ -138,6 +149,8 @@ class Daemon:
         self._rates = {upstream.name: Rates() for upstream in self.upstreams}
         self.heartbeats = self._heartbeats_of(config)
         self._surface: Closing | None = None
+        self.announce: Callable[[], None] | None = None
+        """Says what was found, instead of the log, once everything is open."""
         self._stop = asyncio.Event()
         self._patient = True
 
@@ -225,6 +238,12 @@ class Daemon:
         self._patient = patient
         self._stop.set()
 
+    def beside(self, pid: int) -> None:
+        """The neighbour is this process, unless the configuration says which."""
+        if self.config.target.process is None:
+            self._processes = ProcessMetrics(ProcessConfig(pid=pid), None)
+        self.process = self._processes.sample(self.clock.now())
+
     async def run(self, surface: Callable[[Daemon], Awaitable[Closing]]) -> None:
         """Run until `stop`, then drain. Cancelling it closes everything at once."""
         tasks: list[asyncio.Task[None]] = []
@@ -250,7 +269,7 @@ class Daemon:
                 reading = asyncio.create_task(self.logs.run(), name="logs")
                 tasks.append(reading)
             self._surface = await surface(self)
-            self._announce()
+            (self.announce or self._announce)()
             beating = None
             if self.heartbeats is not None:
                 beating = asyncio.create_task(self.heartbeats.run(), name="heartbeats")
@@ -327,9 +346,11 @@ class Daemon:
         kinds = [check.period for check in self.config.probes.values() if kind_of(check) == "process"]
         pause = min([SAMPLING, self.config.metrics.interval, *kinds])
         while True:
-            before, now = self.process, self.clock.now()
-            self.process = await asyncio.to_thread(self._processes.sample, now)
-            self._note(before, self.process)
+            processes, now = self._processes, self.clock.now()
+            seen = await asyncio.to_thread(processes.sample, now)
+            if processes is self._processes:  # else `beside` has told of another, and looked itself
+                before, self.process = self.process, seen
+                self._note(before, seen)
             await self.clock.sleep(pause)
 
     def _note(self, before: ProcessSample, after: ProcessSample) -> None:
@@ -476,12 +497,16 @@ class Daemon:
 
 
 def build(
-    loaded: Loaded, log: Logger | None = None, clock: Clock | None = None, rng: random.Random | None = None
+    loaded: Loaded,
+    log: Logger | None = None,
+    clock: Clock | None = None,
+    rng: random.Random | None = None,
+    command: Sequence[str] = (),
 ) -> Daemon:
     """The sidecar of a configuration, not yet started. Must be called inside the event loop."""
     log = log or configure(loaded.config.log.level.value)
     connections = connections_of(raise_limit())
-    return Daemon(loaded, clock or SystemClock(), rng or random.Random(), log, connections)
+    return Daemon(loaded, clock or SystemClock(), rng or random.Random(), log, connections, command)
 
 
 def resource_of(config: Config, process: ProcessSample) -> Resource:
@@ -502,6 +527,11 @@ def resource_of(config: Config, process: ProcessSample) -> Resource:
         "deployment.environment.name": service.environment,
     }
     return Resource({printable(key): printable(value) for key, value in attributes.items() if value})
+
+
+def _named_by(command: Sequence[str]) -> ProcessSample:
+    """A process that is not there yet, as far as its name goes."""
+    return ProcessSample(found=True, why="", name=basename(command[0]), cmdline=redacted(command))
 
 
 def monitor_of(
