@@ -109,13 +109,13 @@ _AUTHORIZATION = re.compile(
 
 
 def _value_of(line: bytes) -> Replace:
-    """Replace a key's value. In a JSON line, a quote right behind `key=` ends the string that the key is in."""
+    """Replace a key's value. In JSON, also behind other text, a quote right after `key=` ends the string that the key is in."""
     json = _JSON.match(line) is not None
 
     def replace(match: re.Match[bytes]) -> bytes | None:
         kind = match.lastgroup or ""
         value, quote = match[kind], match["quote"]
-        if not value or value == REDACTED or (json and kind == "plain" and not quote):
+        if not value or value == REDACTED or (kind == "plain" and not quote and (json or value[:1] in b",}]")):
             return None
         before, after = line[match.start() : match.start(kind)], line[match.end(kind) : match.end()]
         if kind == "bare" and quote:
