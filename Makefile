@@ -9,8 +9,10 @@ PIP := env -u PYTHONDONTWRITEBYTECODE $(BIN)/python -m pip --disable-pip-version
 demo: .venv/demo ## two services, sidecars and a collector, until Ctrl-C
 	@$(BIN)/outrider demo
 
+# Four at once also on two cores: those that start programs wait most of the time. In the order of their folders,
+# in which these come first, and not by how many tests a file has.
 test: .venv/dev ## all tests; those that need a part which is not installed say so
-	$(BIN)/python -m pytest -n 2 --dist loadfile
+	$(BIN)/python -m pytest -n 4 --dist loadfile --no-loadscope-reorder
 
 check: .venv/dev ## formatting, lint, types, generated files
 	$(BIN)/ruff format --check .
@@ -25,10 +27,11 @@ fmt: .venv/dev
 fuzz: .venv/dev ## hostile bytes for FUZZ_SECONDS, reproducible by FUZZ_SEED, which is printed
 	$(BIN)/python -m tests.fuzz --seconds $(or $(FUZZ_SECONDS),60) $(if $(FUZZ_SEED),--seed $(FUZZ_SEED))
 
-bench: .venv/dev ## at rest, and the relay beside the OpenTelemetry Collector: half an hour; needs Go and nginx
+bench: .venv/dev ## at rest, and the relay and logs beside the OpenTelemetry Collector: three quarters of an hour; needs Go and nginx
 	.ci/tools
 	$(BIN)/python -m bench rest
 	$(BIN)/python -m bench relay --publish
+	$(BIN)/python -m bench logs --publish
 
 reference: .venv/dev ## writes docs/reference/ and dashboards/generated/ anew
 	$(BIN)/python docs/generate.py

@@ -75,13 +75,18 @@ def save(results: Results) -> None:
 
 
 def publish(results: Results, tables: Iterable[str], file: Path = MARKDOWN) -> None:
-    """Replace what stands between the marks. Raises `ValueError` when they are not there."""
+    """Replace the relay's tables. Raises `ValueError` when the marks are not there."""
+    between(BEGIN, END, [*_head(results), *tables], file)
+
+
+def between(begin: str, end: str, lines: Iterable[str], file: Path = MARKDOWN) -> None:
+    """Replace what stands between two marks. Raises `ValueError` when they are not there."""
     text = file.read_text()
-    before, mark, rest = text.partition(BEGIN)
-    _, end, after = rest.partition(END)
-    if not (mark and end):
-        raise ValueError(f"{file} lacks the marks {BEGIN} and {END}")
-    file.write_text("\n".join([before + BEGIN, "", *_head(results), *tables, "", END]) + after)
+    before, mark, rest = text.partition(begin)
+    _, ended, after = rest.partition(end)
+    if not (mark and ended):
+        raise ValueError(f"{file} lacks the marks {begin} and {end}")
+    file.write_text("\n".join([before + begin, "", *lines, "", end]) + after)
 
 
 def _head(results: Results) -> Iterable[str]:

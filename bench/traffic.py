@@ -33,7 +33,7 @@ class Sent(msgspec.Struct, frozen=True):
 
 
 class Counts(msgspec.Struct, frozen=True):
-    """What arrived at the sink. `distinct` and `duplicates` are of spans that the load numbered."""
+    """What arrived at the sink; `spans` may be log records. `distinct` and `duplicates` are of those that have numbers."""
 
     requests: int
     spans: int
@@ -58,7 +58,15 @@ class Sink(msgspec.Struct, frozen=True):
         return self.http if protocol == "http" else self.grpc
 
     def counts(self) -> Counts:
-        with urllib.request.urlopen(f"http://127.0.0.1:{self.control}/count", timeout=120) as answer:
+        """Of spans."""
+        return self._counted("count")
+
+    def lines(self) -> Counts:
+        """Of log records, each by the number that its line has: #0123456789#."""
+        return self._counted("lines")
+
+    def _counted(self, what: str) -> Counts:
+        with urllib.request.urlopen(f"http://127.0.0.1:{self.control}/{what}", timeout=120) as answer:
             return msgspec.json.decode(answer.read(), type=Counts)
 
     def switch(self, way: str) -> None:

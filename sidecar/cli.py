@@ -231,7 +231,7 @@ async def _look_once(loaded: Loaded) -> tuple[Verdict, str]:
 
     config, clock = loaded.config, SystemClock()
     process = ProcessMetrics(config.target.process, config.target.url).sample(clock.now())
-    monitor = monitor_of(config, clock, random.Random(), Resolver(), lambda: process, [])
+    monitor = monitor_of(config, clock, random.Random(), Resolver(), lambda: process, [], lambda watch: None)
     checks, verdict = verdict_of(await monitor.once(), monitor.checks(), clock.now())
     return verdict, once_text(checks, verdict, process)
 

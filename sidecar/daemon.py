@@ -39,6 +39,7 @@ from .logic import status
 from .logic.beats import Beats
 from .logic.command_line import program
 from .logic.cors import Cors
+from .logic.log_watch import LogWatch
 from .logic.loop import name_of
 from .logic.otlp_metrics import encode
 from .logic.printable import printable
@@ -99,7 +100,10 @@ class Daemon:
         self.process = self._processes.sample(clock.now())
         self.resource = resource_of(config, self.process)
 
-        self.monitor = monitor_of(config, clock, rng, self._resolver, lambda: self.process, [self._changed])
+        watches: list[LogWatch] = []
+        self.monitor = monitor_of(
+            config, clock, rng, self._resolver, lambda: self.process, [self._changed], watches.append
+        )
         self.upstreams = upstreams_of(config, self._resolver)
         self.spool = Spool(config.spool, clock.now) if config.spool and self.upstreams else None
         self.relay = Relay(self.upstreams, clock, rng, self.spool, name_of(self.resource.instance, rng.getrandbits(32)))
@@ -430,6 +434,7 @@ class Daemon:
             otlp=status.receiver(self.received),
             relay=tuple(upstream_status(view, self._rates[view.name], now) for view in self.relay.status()),
             spool=spool_status(self.spool, [upstream.name for upstream in self.upstreams]) if self.spool else None,
+            logs=None,
             collector=status.heartbeats(masked_url(self.config.collector.url), self.heartbeats.counters, now)
             if self.heartbeats is not None and self.config.collector is not None
             else None,
@@ -474,9 +479,10 @@ def monitor_of(
     resolver: Resolver,
     process: Callable[[], ProcessSample],
     listeners: Sequence[Callable[[Transition], None]],
+    watch: Callable[[LogWatch], None],
 ) -> Monitor:
-    """Every configured check with its probe."""
-    context = Context(USER_AGENT, resolver, config.target.url, process, rng)
+    """Every configured check with its probe; those on logs are given to `watch`."""
+    context = Context(USER_AGENT, resolver, config.target.url, process, rng, clock.now, watch)
     watched = {
         name: Watched(kind_of(check), check, PROBES[kind_of(check)].probe(check, context), _looks_at_target(check))
         for name, check in config.probes.items()

@@ -11,7 +11,7 @@ import resource as rusage
 from collections.abc import Iterator, Mapping, Sequence
 
 from .logic.retry import UpstreamState
-from .model.counters import HeartbeatCounters, ReceiverCounters, SpoolCounters
+from .model.counters import HeartbeatCounters, LogCounters, ReceiverCounters, SpoolCounters
 from .model.health import CheckReport, State, Verdict
 from .model.process import ProcessSample
 from .model.signals import Declared, Metric, Signal
@@ -131,6 +131,56 @@ SPOOL_EVICTED = Declared(
 )
 SPOOL_ERRORS = Declared("outrider.spool.errors", "counter", "{error}", "Failures of the spool's disk.", ("reason",))
 HEARTBEATS = Declared("outrider.heartbeats", "counter", "{heartbeat}", "Reports to the collector.", ("outcome",))
+LOG_LINES = Declared("outrider.logs.lines", "counter", "{line}", "Lines of logs read.", ("source",))
+LOG_BYTES = Declared("outrider.logs.bytes", "counter", "By", "Bytes of lines of logs read.", ("source",))
+LOG_RECORDS = Declared(
+    "outrider.logs.records",
+    "counter",
+    "{record}",
+    "Records made of lines, those that were dropped after that included.",
+    ("source", "severity"),
+)
+LOG_DROPPED = Declared(
+    "outrider.logs.dropped",
+    "counter",
+    "{line}",
+    "Lines dropped as configured (severity, rate_limit, duplicate), or for want of room (launcher).",
+    ("source", "reason"),
+)
+LOG_REDACTED = Declared("outrider.logs.redacted", "counter", "{value}", "Values made unreadable.", ("source", "rule"))
+LOG_STREAMS = Declared(
+    "outrider.logs.streams", "gauge", "{stream}", "Files or containers that are followed.", ("source",)
+)
+LOG_ROTATIONS = Declared(
+    "outrider.logs.rotations",
+    "counter",
+    "{rotation}",
+    "Files that were followed under one name and replaced.",
+    ("source",),
+)
+LOG_TRUNCATIONS = Declared(
+    "outrider.logs.truncations",
+    "counter",
+    "{truncation}",
+    "Files that were emptied while they were followed; lines written shortly before may be lost.",
+    ("source",),
+)
+LOG_CUT_LINES = Declared(
+    "outrider.logs.cut_lines", "counter", "{line}", "Lines longer than max_line, cut there.", ("source",)
+)
+LOG_CUT_BYTES = Declared("outrider.logs.cut_bytes", "counter", "By", "What was cut off lines.", ("source",))
+LOG_LOST = Declared(
+    "outrider.logs.lost_bytes", "counter", "By", "Bytes known to have vanished before they could be read.", ("source",)
+)
+LOG_LAG = Declared(
+    "outrider.logs.lag", "gauge", "By", "Written and not yet delivered, as far as it is known.", ("source",)
+)
+LOG_LAG_TIME = Declared(
+    "outrider.logs.lag_time", "gauge", "s", "For how long the oldest of that has waited.", ("source",)
+)
+LOG_ERRORS = Declared(
+    "outrider.logs.errors", "counter", "{error}", "What the system or an API refused to a source.", ("source", "reason")
+)
 LOOP_LAG = Declared("outrider.loop.lag", "gauge", "s", "How late the sidecar's own event loop is.")
 CPU = Declared("outrider.cpu", "counter", "s", "CPU time of the sidecar itself, user and system.")
 MEMORY = Declared("outrider.resident_memory", "gauge", "By", "Resident memory of the sidecar itself.")
@@ -208,6 +258,34 @@ def spool(usable: bool, disk: int, counters: SpoolCounters, start: float) -> Ite
         (SPOOL_ERRORS, counters.errors),
     ):
         yield declared.of((((key,), n) for key, n in sorted(counter.items())), start)
+
+
+def logs(sources: Mapping[str, LogCounters], start: float) -> Iterator[Metric]:
+    """By source: what was read, what became of it, and how far behind we are."""
+    each = list(sources.items())
+    yield LOG_RECORDS.of(
+        (((name, severity), n) for name, c in each for severity, n in c.by_range().items()),
+        start,
+    )
+    for declared, by_reason in (
+        (LOG_DROPPED, {name: c.dropped for name, c in each}),
+        (LOG_REDACTED, {name: c.redacted for name, c in each}),
+        (LOG_ERRORS, {name: c.errors for name, c in each}),
+    ):
+        yield declared.of((((name, key), n) for name, by in by_reason.items() for key, n in sorted(by.items())), start)
+    for declared, field in (
+        (LOG_LINES, "lines"),
+        (LOG_BYTES, "bytes"),
+        (LOG_STREAMS, "streams"),
+        (LOG_ROTATIONS, "rotations"),
+        (LOG_TRUNCATIONS, "truncations"),
+        (LOG_CUT_LINES, "cut_lines"),
+        (LOG_CUT_BYTES, "cut_bytes"),
+        (LOG_LOST, "lost_bytes"),
+        (LOG_LAG, "lag_bytes"),
+        (LOG_LAG_TIME, "lag_seconds"),
+    ):
+        yield declared.of((((name,), getattr(c, field)) for name, c in each), start)
 
 
 def heartbeats(counters: HeartbeatCounters, start: float) -> Metric:

@@ -1,4 +1,5 @@
-"""Locally a test without its real parts skips and says which; under `CI=true` a skip is a failure."""
+"""Locally a test without its real parts skips and says which; under `CI=true` a skip is a failure. No test fails because
+the machine is busy, so nor does an example of hypothesis."""
 
 from __future__ import annotations
 
@@ -7,6 +8,10 @@ from collections.abc import Generator
 from typing import Any
 
 import pytest
+from hypothesis import HealthCheck, settings
+
+settings.register_profile("busy", settings.default, deadline=None, suppress_health_check=[HealthCheck.too_slow])
+settings.load_profile("busy")
 
 
 @pytest.hookimpl(wrapper=True)

@@ -9,7 +9,7 @@ import socket
 import ssl
 import struct
 import threading
-from collections.abc import AsyncIterator, Callable, Iterable, Mapping
+from collections.abc import AsyncIterator, Callable, Iterable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import asynccontextmanager
 from functools import partial
@@ -62,8 +62,8 @@ async def settle() -> None:
 
 
 async def until(condition: Callable[[], object]) -> None:
-    """Wait, on the real clock, until `condition` is true; at most 10 s."""
-    async with asyncio.timeout(10):
+    """Wait, on the real clock, until `condition` is true; at most 20 s."""
+    async with asyncio.timeout(20):
         while not condition():
             await asyncio.sleep(0.002)
 
@@ -356,7 +356,7 @@ class GrpcUpstream:
     def _take(self, method: str, body: bytes, context: grpc.ServicerContext) -> bytes:
         self.requests.append((method, {key: str(value) for key, value in context.invocation_metadata()}, body))
         self.peers.add(context.peer())
-        self.hold.wait(10)
+        self.hold.wait(30)
         return self.answer(body, context)
 
 
@@ -387,3 +387,60 @@ async def resetting() -> AsyncIterator[int]:
     yield server.sockets[0].getsockname()[1]
     server.close()
     await server.wait_closed()
+
+
+class RecordingStream:
+    """Remembers what it is fed; everything is settled at once, unless `settle` says how much."""
+
+    def __init__(self, intake: RecordingIntake, uid: bytes, attributes: Mapping[str, str], start: int) -> None:
+        self.uid = uid
+        self.attributes = dict(attributes)
+        self.start = start
+        self.lines: list[bytes] = []
+        self.marks: list[int] = []
+        self.flushed: list[int] = []
+        """How many lines had been fed at each flush."""
+        self._intake = intake
+        self._settled: int | None = None
+
+    async def feed(
+        self, lines: Sequence[bytes], marks: Sequence[int], times: Sequence[int] | None = None, iostream: str = ""
+    ) -> None:
+        await self._intake.open.wait()
+        assert len(lines) == len(marks)
+        self.lines += lines
+        self.marks += marks
+
+    def settle(self, lines: int | None) -> None:
+        """Let the first `lines` lines be settled, and no more from now on; None: all, always."""
+        self._settled = lines
+
+    def safe(self, read_to: int) -> int:
+        settled = self._settled if self._settled is not None else len(self.lines) if self._intake.settles else 0
+        if settled >= len(self.lines):
+            return read_to
+        return self.marks[settled - 1] if settled else self.start
+
+    async def flush(self) -> None:
+        self.flushed.append(len(self.lines))
+
+
+class RecordingIntake:
+    """An `Intake` that keeps what is fed, by stream. `open` keeps `feed` waiting while it is cleared; without `settles` nothing
+    is settled but what a stream's `settle` names."""
+
+    def __init__(self) -> None:
+        self.streams: list[RecordingStream] = []
+        self.open = asyncio.Event()
+        self.open.set()
+        self.settles = True
+
+    def stream(self, uid: bytes, attributes: Mapping[str, str], start: int) -> RecordingStream:
+        stream = RecordingStream(self, uid, attributes, start)
+        self.streams.append(stream)
+        return stream
+
+    @property
+    def lines(self) -> list[bytes]:
+        """Of all streams, one after the other."""
+        return [line for stream in self.streams for line in stream.lines]

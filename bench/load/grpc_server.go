@@ -3,7 +3,6 @@ package main
 import (
 	"io"
 	"net"
-	"strings"
 	"sync"
 
 	"golang.org/x/net/http2/hpack"
@@ -26,9 +25,9 @@ type grpcServed struct {
 }
 
 type incoming struct {
-	traces bool
-	body   []byte
-	owed   int
+	kind *later
+	body []byte
+	owed int
 }
 
 // serveGRPC takes calls from one connection until it ends.
@@ -67,7 +66,7 @@ func (s *grpcServed) take(frames *frames, read frame) error {
 		s.streams[read.stream] = stream
 		err := frames.fields(read, func(field hpack.HeaderField) {
 			if field.Name == ":path" {
-				stream.traces = strings.Contains(field.Value, "TraceService")
+				stream.kind = s.taker.of(field.Value)
 			}
 		})
 		if err != nil {
@@ -102,7 +101,7 @@ func (s *grpcServed) take(frames *frames, read frame) error {
 		if len(stream.body) < framePrefix {
 			return errHTTP2
 		}
-		s.taker.take(stream.traces, stream.body[0] == 1, stream.body[framePrefix:])
+		take(stream.kind, stream.body[0] == 1, stream.body[framePrefix:])
 		s.taker.after(func() { s.answer(read.stream) })
 	}
 	return nil

@@ -145,7 +145,7 @@ func serveHTTP(conn net.Conn, taker *taker) {
 		if _, err := io.ReadFull(reader, body); err != nil {
 			return
 		}
-		taker.take(bytes.Contains(first, []byte("/v1/traces ")), request.gzip, body)
+		take(taker.of(string(first)), request.gzip, body)
 		taker.wait()
 		if _, err := conn.Write([]byte(httpAnswer)); err != nil || request.close {
 			return

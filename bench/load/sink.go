@@ -12,7 +12,7 @@ import (
 )
 
 // sink accepts everything, over HTTP and gRPC, and counts it. It prints the ports it listens on, then serves until it is
-// killed. On its control port: GET /count, POST /down (as a server that is gone), POST /up.
+// killed. On its control port: GET /count (spans), GET /lines (log records), POST /down (as a server that is gone), POST /up.
 func sink(args []string) error {
 	flags := flag.NewFlagSet("sink", flag.ExitOnError)
 	delay := flags.Duration("delay", 0, "wait this long before each answer")
@@ -35,7 +35,10 @@ func sink(args []string) error {
 	}
 	mux := http.NewServeMux()
 	mux.HandleFunc("GET /count", func(w http.ResponseWriter, _ *http.Request) {
-		json.NewEncoder(w).Encode(taker.later.counts())
+		json.NewEncoder(w).Encode(taker.traces.counts())
+	})
+	mux.HandleFunc("GET /lines", func(w http.ResponseWriter, _ *http.Request) {
+		json.NewEncoder(w).Encode(taker.logs.counts())
 	})
 	mux.HandleFunc("POST /down", func(http.ResponseWriter, *http.Request) {
 		for _, door := range doors {

@@ -1,28 +1,42 @@
 package main
 
-import "time"
+import (
+	"strings"
+	"time"
+)
 
 // taker is what the sink does with a request, by whichever protocol it came.
 type taker struct {
-	tally tally
-	later later
-	delay time.Duration // from a request's end until its answer
+	traces, logs later
+	delay        time.Duration // from a request's end until its answer
 }
 
 func newTaker(delay time.Duration) *taker {
 	t := &taker{delay: delay}
-	t.later.tally = &t.tally
+	t.traces.tally = &tally{number: spanNumber}
+	t.logs.tally = &tally{number: lineNumber}
 	return t
 }
 
-// take counts the body, which belongs to the caller again afterwards.
-func (t *taker) take(traces, gzip bool, body []byte) {
+// of finds who counts what came to this path, whether it is of HTTP or of gRPC; nil for metrics.
+func (t *taker) of(path string) *later {
 	switch {
-	case !traces:
+	case strings.Contains(path, "/v1/traces") || strings.Contains(path, "TraceService"):
+		return &t.traces
+	case strings.Contains(path, "/v1/logs") || strings.Contains(path, "LogsService"):
+		return &t.logs
+	}
+	return nil
+}
+
+// take counts the body, which belongs to the caller again afterwards.
+func take(kind *later, gzip bool, body []byte) {
+	switch {
+	case kind == nil:
 	case gzip:
-		t.later.take(body)
+		kind.take(body)
 	default:
-		t.tally.take(body, len(body))
+		kind.tally.take(body, len(body))
 	}
 }
 

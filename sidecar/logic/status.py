@@ -5,13 +5,14 @@ from __future__ import annotations
 from datetime import UTC, datetime
 from typing import overload
 
-from ..model.counters import HeartbeatCounters, ReceiverCounters
+from ..model.counters import HeartbeatCounters, LogCounters, ReceiverCounters
 from ..model.health import CheckReport, Verdict
 from ..model.process import ProcessSample
 from ..model.status import (
     CheckStatus,
     Health,
     HeartbeatStatus,
+    LogSourceStatus,
     MissingField,
     ProcessStatus,
     ReceiverStatus,
@@ -99,6 +100,26 @@ def receiver(counters: ReceiverCounters) -> ReceiverStatus:
         items={signal.value: count for signal, count in counters.items.items()},
         bytes={signal.value: count for signal, count in counters.bytes.items()},
         refused={str(status): count for status, count in sorted(counters.refused.items())},
+    )
+
+
+def log_source(name: str, kind: str, counters: LogCounters) -> LogSourceStatus:
+    return LogSourceStatus(
+        name=name,
+        kind=kind,
+        streams=counters.streams,
+        lines=counters.lines,
+        bytes=counters.bytes,
+        records=counters.by_range(),
+        dropped=dict(counters.dropped),
+        redacted=dict(counters.redacted),
+        rotations=counters.rotations,
+        truncations=counters.truncations,
+        cut_lines=counters.cut_lines,
+        lost_bytes=counters.lost_bytes,
+        lag_bytes=counters.lag_bytes,
+        lag_s=round(counters.lag_seconds, 3),
+        errors=dict(counters.errors),
     )
 
 

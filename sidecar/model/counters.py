@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from typing import TypeVar
 
+from .logs import range_of
 from .signals import Signal
 
 
@@ -126,8 +127,6 @@ class LogCounters:
         """Lines by reason: severity, rate_limit, duplicate."""
         self.redacted: dict[str, int] = {}
         """Values by rule."""
-        self.refused: dict[str, int] = {}
-        """Records that every upstream was offered and one has rejected for good, by reason."""
 
         self.streams = 0
         """Files or containers that are followed now."""
@@ -145,3 +144,11 @@ class LogCounters:
         """Age of the oldest byte that is not settled, as well as it is known."""
         self.errors: dict[str, int] = {}
         """What the system or the API refused, by a word each."""
+
+    def by_range(self) -> dict[str, int]:
+        """Records by severity: trace, debug, info, warn, error, fatal or unspecified."""
+        found: dict[str, int] = {}
+        for severity, count in sorted(self.records.items()):
+            name = range_of(severity)
+            found[name] = found.get(name, 0) + count
+        return found

@@ -18,6 +18,15 @@ ORDINAL_BITS = 20
 Value: TypeAlias = "str | int | float | bool | list[Value] | dict[str, Value] | None"
 
 
+SEVERITIES = ("unspecified", "trace", "debug", "info", "warn", "error", "fatal")
+"""OpenTelemetry's ranges of severity numbers: 0, 1 to 4, 5 to 8, and so on."""
+
+
+def range_of(severity: int) -> str:
+    """The name of a severity number's range."""
+    return SEVERITIES[(severity + 3) // 4]
+
+
 class Keep(StrEnum):
     """What becomes of a structured line's fields beside those that every record has (time, severity, trace context).
 
@@ -30,8 +39,11 @@ class Keep(StrEnum):
     NONE = "none"
 
 
-class LogRecord(msgspec.Struct):
+class LogRecord(msgspec.Struct, gc=False):
     """What a format has made of a line; https://opentelemetry.io/docs/specs/otel/logs/data-model/.
+
+    `dropped` counts fields of the line that would have been too many attributes, or had too long names. Nothing in a record may
+    refer to the record: the collector of cycles does not look at it.
 
     `time` is unix nanoseconds, 0 where the line says none. `severity` is OpenTelemetry's number, 1 to 24, 0 where unknown;
     `severity_text` is the word in the line. `body` is UTF-8, or bytes that may not be. `trace_id` has 16 bytes, `span_id` 8, or
@@ -46,3 +58,4 @@ class LogRecord(msgspec.Struct):
     trace_id: bytes = b""
     span_id: bytes = b""
     flags: int = 0
+    dropped: int = 0

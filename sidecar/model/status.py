@@ -169,6 +169,38 @@ class SpoolStatus(msgspec.Struct, frozen=True, kw_only=True):
     errors: dict[str, int]
 
 
+class LogSourceStatus(msgspec.Struct, frozen=True, kw_only=True):
+    """One source of logs. `records` by severity; `dropped` lines by reason, `redacted` values by rule, `errors` by a word each.
+
+    `lag_…`: written and not yet delivered. `lost_bytes` are known to have vanished unread; a truncation may have taken lines too.
+    """
+
+    name: str
+    kind: str
+    streams: int
+    lines: int
+    bytes: int
+    records: dict[str, int]
+    dropped: dict[str, int]
+    redacted: dict[str, int]
+    rotations: int
+    truncations: int
+    cut_lines: int
+    lost_bytes: int
+    lag_bytes: int
+    lag_s: float
+    errors: dict[str, int]
+
+
+class LogsStatus(msgspec.Struct, frozen=True, kw_only=True):
+    """`why` says what keeps logs from being delivered now. `checkpoints` is the file that says after a restart where to go on;
+    without one everything is read again from `start_at`."""
+
+    why: str
+    checkpoints: str | None
+    sources: tuple[LogSourceStatus, ...]
+
+
 class HeartbeatStatus(msgspec.Struct, frozen=True, kw_only=True):
     """Our reports to the collector."""
 
@@ -193,6 +225,7 @@ class Status(msgspec.Struct, frozen=True, kw_only=True):
     otlp: ReceiverStatus
     relay: tuple[UpstreamStatus, ...]
     spool: SpoolStatus | None
+    logs: LogsStatus | None
     collector: HeartbeatStatus | None
     loop_lag_s: float
     warnings: tuple[str, ...]

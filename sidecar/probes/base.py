@@ -10,6 +10,7 @@ from typing import Any, Protocol
 import msgspec
 
 from ..io.resolver import Resolver
+from ..logic.log_watch import LogWatch
 from ..logic.scalars import Duration, show_duration
 from ..model.health import Result, Role, Severity
 from ..model.process import ProcessSample
@@ -50,13 +51,16 @@ class CheckConfig(msgspec.Struct, frozen=True, kw_only=True):
 
 @dataclass(frozen=True, slots=True)
 class Context:
-    """What a probe is given beside its own settings. `process` says what the neighbour's process is now."""
+    """What a probe is given beside its own settings. `process` says what the neighbour's process is now, `now` is unix seconds,
+    and who is given to `watch` is told of the logs."""
 
     user_agent: str
     resolver: Resolver
     target_url: str | None
     process: Callable[[], ProcessSample]
     random: random.Random
+    now: Callable[[], float]
+    watch: Callable[[LogWatch], None]
 
 
 @dataclass(frozen=True, slots=True)

@@ -136,7 +136,7 @@ async def test_unknown_is_written_as_warn_with_a_flag() -> None:
 
 async def test_silence_past_the_lease_is_stale_within_seconds_and_over_with_a_heartbeat() -> None:
     async with collector() as (_, session):
-        await post(session, full("shop-1", 1, checks(ready="+"), interval=0.1))
+        await post(session, full("shop-1", 1, checks(ready="+"), interval=0.3))
 
         async def service() -> resources.Service:
             body = (await get(session, "/v1/services/shop"))[2]

@@ -94,7 +94,7 @@ def test_bad_settings_are_told_in_a_line(argv: list[str], environ: dict[str, str
 
 def run(*argv: str) -> subprocess.CompletedProcess[str]:
     command = [sys.executable, "-c", START, *argv]
-    return subprocess.run(command, cwd=ROOT, capture_output=True, text=True, timeout=30)
+    return subprocess.run(command, cwd=ROOT, capture_output=True, text=True, timeout=50)
 
 
 def test_bad_settings_and_files_exit_78(tmp_path: Path) -> None:
@@ -137,7 +137,7 @@ def without_protobuf(*argv: str) -> subprocess.CompletedProcess[str]:
     """The command where the extra is not installed."""
     hidden = "import sys; sys.modules.update({'google': None, 'google.protobuf': None, 'opentelemetry': None}); "
     command = [sys.executable, "-c", hidden + START, *argv]
-    return subprocess.run(command, cwd=ROOT, capture_output=True, text=True, timeout=30)
+    return subprocess.run(command, cwd=ROOT, capture_output=True, text=True, timeout=50)
 
 
 def test_help_and_bad_settings_need_no_extra() -> None:
@@ -168,7 +168,7 @@ def process(db: Path) -> Iterator[tuple[subprocess.Popen[str], str]]:
 
 def ask(url: str, beat: Heartbeat | None = None) -> Any:
     body = msgspec.json.encode(beat) if beat else None
-    with urllib.request.urlopen(urllib.request.Request(url, data=body), timeout=10) as response:
+    with urllib.request.urlopen(urllib.request.Request(url, data=body), timeout=20) as response:
         return json.load(response)
 
 
@@ -180,7 +180,7 @@ def test_a_killed_collector_comes_back_with_its_events_and_since(tmp_path: Path)
         before = ask(f"{url}/v1/events")["events"]
         assert [event["kind"] for event in before] == ["joined", "joined", "status"]
         child.send_signal(signal.SIGKILL)
-        child.wait(10)
+        child.wait(20)
     with process(db) as (child, url):
         assert ask(f"{url}/v1/events")["events"] == before
         (service,) = ask(f"{url}/v1/services")["services"]
@@ -190,7 +190,7 @@ def test_a_killed_collector_comes_back_with_its_events_and_since(tmp_path: Path)
         assert (service["status"], service["since"]) == ("fail", "2023-11-14T22:13:25Z")
         assert ask(f"{url}/v1/events")["events"] == before
         child.send_signal(signal.SIGTERM)
-        assert child.wait(10) == 0
+        assert child.wait(20) == 0
 
 
 def test_a_port_that_is_taken_ends_the_command_with_the_reason(tmp_path: Path) -> None:

@@ -22,8 +22,8 @@ from tests.ports import free_port
 
 # The demo is scraped every 5 s; Grafana's interval is four scrapes.
 VARIABLES = {"$__rate_interval": "20s", "$__range": "1m", "$job": ".+", "$instance": ".+"}
-STARTED = 15.0
-DATA = 35.0
+STARTED = 40.0
+DATA = 60.0
 
 
 def queries() -> dict[str, str]:
@@ -49,7 +49,7 @@ def running(argv: list[str], log: Path) -> Iterator[subprocess.Popen[bytes]]:
     finally:
         child.send_signal(signal.SIGINT)
         try:
-            child.wait(timeout=15)
+            child.wait(timeout=20)
         except subprocess.TimeoutExpired:
             child.kill()
             child.wait()
@@ -58,7 +58,7 @@ def running(argv: list[str], log: Path) -> Iterator[subprocess.Popen[bytes]]:
 def has_data(prometheus: str, query: str) -> bool:
     """Whether an instant query answers with at least one number."""
     body = urllib.parse.urlencode({"query": query}).encode()
-    with urllib.request.urlopen(f"{prometheus}/api/v1/query", body, timeout=5) as answer:
+    with urllib.request.urlopen(f"{prometheus}/api/v1/query", body, timeout=20) as answer:
         result = json.load(answer)["data"]["result"]
     return any(not math.isnan(float(series["value"][1])) for series in result)
 
@@ -71,6 +71,7 @@ def listens(url: str) -> bool:
         return False
 
 
+@pytest.mark.timeout(150)
 def test_every_query_has_data_when_the_demo_is_scraped(tmp_path: Path) -> None:
     prometheus = shutil.which("prometheus") or ""
     if not prometheus:
@@ -78,7 +79,7 @@ def test_every_query_has_data_when_the_demo_is_scraped(tmp_path: Path) -> None:
         pytest.skip(reason)
     folder, scrape = tmp_path / "demo", tmp_path / "demo/prometheus.yml"
     url = f"http://127.0.0.1:{free_port()}"
-    demo = [sys.executable, "-m", "sidecar", "demo", "--dir", str(folder), "--free-ports", "--duration", "60"]
+    demo = [sys.executable, "-m", "sidecar", "demo", "--dir", str(folder), "--free-ports", "--duration", "120"]
     server = [
         prometheus,
         f"--config.file={scrape}",

@@ -28,7 +28,7 @@ async def test_a_child_that_ignores_sigterm_is_killed_after_the_grace(tmp_path: 
     children = Children(tmp_path, os.environ)
     good = await ready(await children.start("good", "service", OBEDIENT))
     bad = await ready(await children.start("bad", "service", STUBBORN))
-    await children.stop(grace=0.3)
+    await children.stop(grace=1.0)
     assert good.obituary() == f"good (pid {good.pid}) was killed by SIGTERM"
     assert bad.obituary() == f"bad (pid {bad.pid}) was killed by SIGKILL"
 
@@ -70,7 +70,7 @@ asyncio.run(main())
         watch = os.pidfd_open(pid)
         demo.send_signal(signal.SIGKILL)
     try:
-        assert select.select([watch], [], [], 10)[0], "the child is still there"
+        assert select.select([watch], [], [], 20)[0], "the child is still there"
     finally:
         os.close(watch)
 

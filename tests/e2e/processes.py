@@ -19,7 +19,7 @@ ROOT = Path(__file__).parent.parent.parent
 
 @contextmanager
 def running(
-    command: Sequence[str], log: Path, environ: dict[str, str] | None = None, patience: float = 10
+    command: Sequence[str], log: Path, environ: dict[str, str] | None = None, patience: float = 20
 ) -> Iterator[subprocess.Popen[bytes]]:
     """A process with its output in `log`; SIGTERM at the end, SIGKILL when that is not enough."""
     clean = {key: value for key, value in os.environ.items() if not key.startswith(("OUTRIDER_", "OTEL_"))}
@@ -51,14 +51,14 @@ def get(url: str, **headers: str) -> Answer:
     """Any status is an answer; no connection raises `OSError`."""
     request = urllib.request.Request(url, headers={name.replace("_", "-"): value for name, value in headers.items()})
     try:
-        with urllib.request.urlopen(request, timeout=5) as answer:
+        with urllib.request.urlopen(request, timeout=20) as answer:
             return Answer(answer.status, answer.read().decode())
     except urllib.error.HTTPError as error:
         with error:
             return Answer(error.code, error.read().decode())
 
 
-def eventually(condition: Callable[[], object], within: float = 15) -> None:
+def eventually(condition: Callable[[], object], within: float = 30) -> None:
     """Wait until `condition` is true; what raises `OSError` is not yet true. Fails with what it saw last."""
     deadline = time.monotonic() + within
     seen: object = None

@@ -119,7 +119,7 @@ def _ports(log: Path, since: int) -> list[int]:
     return [int(address.rpartition(":")[2]) for address in found]
 
 
-async def eventually(condition: Callable[[], object], within: float = 20) -> None:
+async def eventually(condition: Callable[[], object], within: float = 30) -> None:
     """Asked in a thread, because upstreams live in this loop; what raises `OSError` is not yet true."""
     async with asyncio.timeout(within):
         while True:

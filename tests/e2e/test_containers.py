@@ -23,7 +23,7 @@ from typing import Any, TypeVar
 import pytest
 import yaml
 
-from tests.test_docs import block
+from tests.e2e.test_docs import block
 
 ROOT = Path(__file__).parents[2]
 COMPOSE = ROOT / "deploy/compose/compose.yaml"
@@ -64,13 +64,18 @@ def building() -> dict[str, str]:
 
 
 def get(url: str) -> Any:
-    """The JSON or text at `url`; None where nothing (good) answers yet."""
+    """The JSON or text at `url`; an empty one where nothing (good) answers yet."""
     try:
-        with urllib.request.urlopen(url, timeout=5) as answer:
+        with urllib.request.urlopen(url, timeout=20) as answer:
             body = answer.read()
     except (OSError, urllib.error.HTTPError):
-        return None
+        return {}
     return json.loads(body) if body[:1] in (b"{", b"[") else body.decode()
+
+
+def dropped(collector: str) -> int:
+    """How many metrics the collector was sent: it keeps none."""
+    return int(get(collector).get("telemetry", {}).get("metrics_dropped", 0))
 
 
 def until(look: Callable[[], Found | None], within: float, otherwise: Callable[[], object]) -> Found:
@@ -156,13 +161,13 @@ def test_health_process_metrics_and_traces_reach_a_collector(collector: str, pod
 
     def healthy() -> dict[str, Any] | None:
         services = get(f"{collector}/v1/services")
-        found = [s for s in (services or {}).get("services", []) if s["service"] == "fastjson-api"]
+        found = [s for s in services.get("services", []) if s["service"] == "fastjson-api"]
         return found[0] if found and found[0]["status"] == "pass" else None
 
-    service = until(healthy, 40, pod.logs)
+    service = until(healthy, 60, pod.logs)
     assert service["instances"] == {"pass": 1, "warn": 0, "fail": 0, "unknown": 0}
 
-    seen = until(lambda: process(pod), 20, pod.logs)
+    seen = until(lambda: process(pod), 60, pod.logs)
     assert "demo.fastjson_api" in seen["command_line"]
     assert seen["missing"] == []
     values = {series["name"]: series["value"] for series in seen["metrics"]}
@@ -172,13 +177,13 @@ def test_health_process_metrics_and_traces_reach_a_collector(collector: str, pod
     assert "process_memory_usage_bytes{" in get(f"{pod.sidecar}/metrics") or "process_memory_usage_bytes " in get(
         f"{pod.sidecar}/metrics"
     )
-    until(lambda: get(collector)["telemetry"]["metrics_dropped"] > 0, 20, pod.logs)
+    until(lambda: dropped(collector), 60, pod.logs)
 
     def traced() -> Any:
         get(f"{pod.api}/items/7")
-        return (get(f"{collector}/v1/traces?service=fastjson-api") or {}).get("traces")
+        return get(f"{collector}/v1/traces?service=fastjson-api").get("traces")
 
-    assert until(traced, 30, pod.logs)[0]["service"] == "fastjson-api"
+    assert until(traced, 60, pod.logs)[0]["service"] == "fastjson-api"
 
     podman("healthcheck", "run", f"{pod.name}-sidecar")
     podman("stop", "--time", "10", f"{pod.name}-sidecar")
@@ -187,7 +192,7 @@ def test_health_process_metrics_and_traces_reach_a_collector(collector: str, pod
 
 @pytest.mark.parametrize("pod", [{"app_uid": 1234, "sidecar_uid": 4321}], indirect=True)
 def test_under_another_uid_what_cannot_be_read_is_named(collector: str, pod: Pod) -> None:
-    seen = until(lambda: process(pod), 40, pod.logs)
+    seen = until(lambda: process(pod), 60, pod.logs)
     assert "demo.fastjson_api" in seen["command_line"]
     values = {series["name"] for series in seen["metrics"]}
     assert {"process.memory.usage", "process.cpu.time", "process.thread.count"} <= values
@@ -197,7 +202,7 @@ def test_under_another_uid_what_cannot_be_read_is_named(collector: str, pod: Pod
     for one in named.values():
         assert "permission denied" in one["reason"].lower()
         assert "1234" in one["remedy"], "the uid that would help"
-    until(lambda: get(f"{pod.sidecar}/health"), 20, pod.logs)
+    until(lambda: get(f"{pod.sidecar}/health"), 60, pod.logs)
 
 
 class Stack:
@@ -270,14 +275,14 @@ def test_compose_starts_the_demo_and_the_published_port_answers(stack: Stack) ->
     collector = "http://127.0.0.1:4320"
 
     def all_pass() -> dict[str, Any] | None:
-        found = (get(f"{collector}/v1/services") or {}).get("services", [])
+        found = get(f"{collector}/v1/services").get("services", [])
         counted = {one["service"]: one["instances"] for one in found if one["status"] == "pass"}
         ready = counted.get("fastjson-api", {}).get("pass") == 2 and counted.get("cache-server", {}).get("pass") == 1
         return counted if ready else None
 
     until(all_pass, 60, stack.logs)
-    until(lambda: get(f"{collector}/v1/traces?service=fastjson-api")["traces"], 30, stack.logs)
-    assert get(collector)["telemetry"]["metrics_dropped"] > 0
+    until(lambda: get(f"{collector}/v1/traces?service=fastjson-api").get("traces"), 60, stack.logs)
+    until(lambda: dropped(collector), 60, stack.logs)
     for port, module in ((4319, "demo.fastjson_api"), (4329, "demo.fastjson_api"), (4339, "demo.cache_server")):
         found = get(f"http://127.0.0.1:{port}/status")["process"]
         assert module in found["command_line"]
@@ -287,7 +292,7 @@ def test_compose_starts_the_demo_and_the_published_port_answers(stack: Stack) ->
     podman("stop", "--time", "2", stack.container("cache-server"))
 
     def noticed() -> dict[str, Any] | None:
-        found = {one["service"]: one for one in get(f"{collector}/v1/services")["services"]}
+        found = {one["service"]: one for one in get(f"{collector}/v1/services").get("services", [])}
         return found if [one["status"] for one in found.values()] == ["unknown", "warn"] else None
 
     found = until(noticed, 60, lambda: json.dumps(get(f"{collector}/v1/services"), indent=1))

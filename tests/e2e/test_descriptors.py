@@ -23,6 +23,7 @@ def test_running_out_of_descriptors_is_lived_through(tmp_path: Path, limit: int)
     settings = {
         "OUTRIDER_API_LISTEN": f"127.0.0.1:{api}",
         "OUTRIDER_OTLP_HTTP": f"127.0.0.1:{otlp}",
+        "OUTRIDER_OTLP_GRPC": f"127.0.0.1:{free_port()}",
         "OUTRIDER_COLLECTOR_URL": "http://127.0.0.1:9",
         "OUTRIDER_TARGET_PROCESS_PID": str(neighbour.pid),
         "OUTRIDER_METRICS_INTERVAL": "1s",

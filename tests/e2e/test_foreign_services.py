@@ -25,7 +25,7 @@ from tests.fakes import DelayingProxy
 from tests.ports import free_port
 from tests.real import require
 
-QUICK = {"period": "200ms", "timeout": "500ms", "failure_threshold": 1}
+QUICK = {"period": "200ms", "timeout": "1s", "failure_threshold": 1}
 ROOT = Path(__file__).parents[2]
 
 NGINX = """
@@ -150,14 +150,14 @@ class Sidecar:
         """The HTTP status and the word."""
         request = urllib.request.Request(self.url + "/health", headers={"Accept": "application/health+json"})
         try:
-            with urllib.request.urlopen(request, timeout=5) as response:
+            with urllib.request.urlopen(request, timeout=20) as response:
                 return response.status, json.load(response)["status"]
         except urllib.error.HTTPError as error:
             with error:
                 return error.code, json.load(error)["status"]
 
     def status(self) -> dict[str, Any]:
-        with urllib.request.urlopen(self.url + "/status", timeout=5) as response:
+        with urllib.request.urlopen(self.url + "/status", timeout=20) as response:
             made: dict[str, Any] = json.load(response)
             return made
 
@@ -166,7 +166,7 @@ class Sidecar:
 
     def metrics(self) -> dict[str, float]:
         """Every sample by its name and sorted label values: `process_cpu_time_seconds_total user`."""
-        with urllib.request.urlopen(self.url + "/metrics", timeout=5) as response:
+        with urllib.request.urlopen(self.url + "/metrics", timeout=20) as response:
             text = response.read().decode()
         return {
             " ".join([sample.name, *(value for _, value in sorted(sample.labels.items()))]): sample.value
@@ -218,7 +218,8 @@ async def test_up_hung_stopped_and_restarted(service: Foreign, tmp_path: Path) -
         assert sidecar.outputs()["answers"].startswith(service.says.format(port=service.port))
         assert (up["process"]["pid"], up["process"]["restarts"]) == (service.process.pid, 0)
         assert (up["process"]["name"], up["process"]["missing"]) == (service.name, [])
-        assert up["process"]["processes"] == len(Proc().tree(service.process.pid))
+        tree = service.process.pid
+        await until(lambda: sidecar.status()["process"]["processes"] == len(Proc().tree(tree)))
         first = sidecar.metrics()
         assert first["outrider_target_up"] == 1
         assert first["process_memory_usage_bytes"] > 1e6
@@ -233,7 +234,7 @@ async def test_up_hung_stopped_and_restarted(service: Foreign, tmp_path: Path) -
         service.signal(signal.SIGSTOP)
         await until(lambda: sidecar.health() == (503, "fail"))
         await until(lambda: "is stopped (SIGSTOP or SIGTSTP)" in sidecar.outputs()["process"])
-        silent = f"no answer within 500ms: {service.name} (pid {service.process.pid}) is stopped (SIGSTOP or SIGTSTP)"
+        silent = f"no answer within 1s: {service.name} (pid {service.process.pid}) is stopped (SIGSTOP or SIGTSTP)"
         await until(lambda: sidecar.outputs()["answers"] == silent)
         service.signal(signal.SIGCONT)
         await until(lambda: sidecar.health() == (200, "pass"))

@@ -29,6 +29,7 @@ async def test_traces_flow_while_metrics_our_own_too_are_held(
                 assert await post(made.http, [point(start)], signal="metrics") == {200 if spooled else 503: 1}
                 await asyncio.sleep(0.7)
             await asyncio.to_thread(eventually, lambda: names(upstream.spans) == expected(300))
+            await asyncio.to_thread(eventually, lambda: made.relay()[0]["lost"])
             (relay,) = made.relay()
             assert (relay["state"], relay["why"]) == ("ok", "")
             assert relay["held_signals"].keys() == {"metrics"}

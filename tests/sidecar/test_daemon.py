@@ -68,11 +68,11 @@ async def running(loaded: Loaded) -> AsyncIterator[tuple[Daemon, Events]]:
         yield daemon, events
     finally:
         daemon.stop(patient=False)
-        await asyncio.wait_for(task, 10)
+        await asyncio.wait_for(task, 20)
 
 
 async def until(condition: Callable[[], object]) -> None:
-    async with asyncio.timeout(10):
+    async with asyncio.timeout(20):
         while not condition():
             await asyncio.sleep(0.02)
 

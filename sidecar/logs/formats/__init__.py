@@ -1,1 +1,24 @@
-"""How programs write their lines, one kind per file."""
+"""How programs write their lines, one kind per file.
+
+A format is a class that takes a `Keep` and has `parse`; a line in `FORMATS` makes it known. `auto` tries them in this order:
+the more a format demands of a line, the earlier it stands. `plain` takes everything and is the last.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+from ...model.logs import Keep
+from ..base import Format
+from . import auto, json, plain
+
+FORMATS: dict[str, Callable[[Keep], Format]] = {
+    "json": json.Json,
+    "plain": plain.Plain,
+}
+AUTO = "auto"
+
+
+def format_named(name: str, keep: Keep) -> Format:
+    """A new one, for one stream: formats remember what they have seen. `name` is one of `FORMATS` or `auto`."""
+    return auto.Auto(FORMATS, keep) if name == AUTO else FORMATS[name](keep)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import socket
 from pathlib import Path
 from typing import Any
 
@@ -88,10 +89,15 @@ async def test_a_hundred_requests_at_once_use_one_connection() -> None:
 
 
 async def test_a_server_that_takes_two_streams_at_once_gets_them_all() -> None:
+    """To grpcio a stream is there for a moment after we have seen its end: it may refuse the next one, which is sent later."""
+    refused = RetryLater(None, "the server has reset the stream (REFUSED_STREAM)")
     async with GrpcUpstream(("grpc.max_concurrent_streams", 2)) as upstream:
         sink = OtlpGrpc(Config(endpoint=upstream.url))
-        outcomes = await asyncio.gather(*(sink.send(BATCH) for _ in range(30)))
-        assert outcomes == [Accepted()] * 30
+        left = 30
+        while left:
+            outcomes = await asyncio.gather(*(sink.send(BATCH) for _ in range(left)))
+            left = outcomes.count(refused)
+            assert outcomes.count(Accepted()) + left == len(outcomes), outcomes
         assert len(upstream.requests) == 30
         assert len(upstream.peers) <= 4
         await sink.close()
@@ -178,8 +184,13 @@ async def test_the_server_hears_how_long_we_wait() -> None:
             return b""
 
         upstream.answer = answer
-        assert await sent(Config(endpoint=upstream.url, timeout=7.0)) == Accepted()
-    assert 5 < remaining[0] <= 7
+        assert await sent(Config(endpoint=upstream.url, timeout=60.0)) == Accepted()
+    assert 30 < remaining[0] <= 60
+
+
+def listens(port: int) -> bool:
+    with socket.socket() as client:
+        return client.connect_ex(("127.0.0.1", port)) == 0
 
 
 async def test_a_server_that_restarts_in_order_loses_nothing_and_gets_nothing_twice() -> None:
@@ -191,7 +202,7 @@ async def test_a_server_that_restarts_in_order_loses_nothing_and_gets_nothing_tw
     taken = asyncio.create_task(sink.send(BATCH))
     await until(lambda: first.requests)
     stopping = asyncio.create_task(asyncio.to_thread(first.stop, 5.0))
-    await asyncio.sleep(0.1)
+    await until(lambda: not listens(first.port))
     refused = await sink.send(BATCH)
     assert isinstance(refused, RetryLater), "nobody listens now"
     first.hold.set()

@@ -21,5 +21,5 @@ def test_the_soft_limit_is_raised_to_the_hard_one() -> None:
         "import resource as r; from sidecar.io.descriptors import raise_limit; "
         "r.setrlimit(r.RLIMIT_NOFILE, (64, 100)); print(raise_limit(), *r.getrlimit(r.RLIMIT_NOFILE))"
     )
-    done = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, timeout=30)
+    done = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, timeout=50)
     assert done.stdout == "100 100 100\n", done.stderr

@@ -262,8 +262,8 @@ async def test_many_that_come_at_once_are_bounded_too(authority: Authority) -> N
     async with serving(of(authority.issue()), handshakes=2) as served:
         clients = []
         for _ in range(20):  # before the loop runs again
-            sock = socket.create_connection(("127.0.0.1", served.port), 5)
-            sock.settimeout(5)
+            sock = socket.create_connection(("127.0.0.1", served.port), 20)
+            sock.settimeout(20)
             clients.append(sock)
         await until(lambda: sum(served.refused.values()) == 18)
         assert await served.echo(client(authority)) == b"HELLO"

@@ -166,7 +166,7 @@ async def test_a_file_that_breaks_while_it_is_open_is_replaced(tmp_path: Path) -
             raw = bytearray((tmp_path / name).read_bytes())
             raw[: len(raw)] = b"\xff" * len(raw)
             (tmp_path / name).write_bytes(raw)
-        async with asyncio.timeout(10):
+        async with asyncio.timeout(20):
             while not spool.counters.errors.get("corrupt"):
                 if await put(spool, b"x" * 50_000) is None:
                     await bodies(spool)

@@ -81,12 +81,12 @@ async def test_a_certificate_that_has_expired_or_is_for_another_name_is_refused(
 def saying(context: ssl.SSLContext, connections: int) -> Iterator[str]:
     """A server in a thread, which tells its clients why a handshake failed: asyncio's only hang up."""
     with socket.create_server(("127.0.0.1", 0)) as listening:
-        listening.settimeout(5)
+        listening.settimeout(20)
 
         def serve() -> None:
             for _ in range(connections):
                 accepted, _ = listening.accept()
-                accepted.settimeout(5)
+                accepted.settimeout(20)
                 connection = context.wrap_socket(accepted, server_side=True, do_handshake_on_connect=False)
                 try:
                     connection.do_handshake()
@@ -95,7 +95,7 @@ def saying(context: ssl.SSLContext, connections: int) -> Iterator[str]:
                     connection.close()
                 except ssl.SSLError:
                     with socket.socket(fileno=connection.detach()) as plain, suppress(ConnectionError):
-                        plain.settimeout(5)
+                        plain.settimeout(20)
                         while plain.recv(1 << 16):  # the alert is read before we close
                             pass
 

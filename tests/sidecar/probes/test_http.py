@@ -500,7 +500,7 @@ async def test_a_check_without_a_host_is_a_config_error_and_never_fails() -> Non
 
 
 def test_the_table_has_every_kind() -> None:
-    assert sorted(PROBES) == ["http", "process", "tcp"]
+    assert sorted(PROBES) == ["http", "log", "process", "tcp"]
 
 
 def test_a_look_never_imports_aiohttp() -> None:

@@ -1,0 +1,123 @@
+"""Where the reading of logs goes on after a restart: one small JSON file, replaced as a whole.
+
+::
+
+    {"version": 1, "sources": {name: what the source remembers}}
+
+It is written beside and renamed over, with both synced, so that a crash leaves the old or the new one. What cannot be read is
+moved aside and said; reading then starts as it did the first time.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import threading
+from collections.abc import Mapping
+from pathlib import Path
+
+import msgspec
+import structlog
+
+VERSION = 1
+NAME = "logs.json"
+LARGEST = 64 << 20
+
+
+class _File(msgspec.Struct):
+    version: int
+    sources: dict[str, dict[str, object]]
+
+
+class Checkpoints:
+    """`load` once, then `save` by one task. Neither raises for whatever the disk does."""
+
+    def __init__(self, directory: str, log: structlog.typing.FilteringBoundLogger) -> None:
+        self.path = Path(directory) / NAME
+        self.errors: dict[str, int] = {}
+        """By a word each: unreadable (at the start), unwritable."""
+        self._log = log
+        self._last = b""
+        self._failing = False
+        self._one = threading.Lock()
+        """A save that was cancelled goes on in its thread, before the next."""
+
+    def load(self) -> Mapping[str, Mapping[str, object]]:
+        """What was saved last, by source; nothing at the first start."""
+        try:
+            if self.path.stat().st_size > LARGEST:
+                raise ValueError("too large")
+            content = self.path.read_bytes()
+            found = msgspec.json.decode(content, type=_File)
+            if found.version != VERSION:
+                raise ValueError(f"version {found.version}, this program knows {VERSION}")
+        except FileNotFoundError:
+            return {}
+        except (OSError, ValueError, msgspec.MsgspecError) as error:
+            self._put_aside(error)
+            return {}
+        self._last = content
+        return found.sources
+
+    def _put_aside(self, error: Exception) -> None:
+        self._count("unreadable")
+        aside = self.path.with_suffix(".unreadable")
+        try:
+            self.path.replace(aside)
+        except OSError as trouble:
+            self._log.warning("a checkpoint that cannot be read stays", path=str(self.path), error=str(trouble))
+        self._log.error(
+            "where reading of logs stood is not known: files are read as at the first start",
+            path=str(self.path),
+            moved_to=str(aside),
+            error=str(error),
+        )
+
+    async def save(self, sources: Mapping[str, Mapping[str, object]]) -> bool:
+        """Replace what is remembered; true when it is on the disk. Costs nothing when nothing has changed."""
+        content = msgspec.json.encode({"version": VERSION, "sources": sources})
+        if content == self._last:
+            return True
+        try:
+            await asyncio.to_thread(self._write, content)
+        except OSError as error:
+            self._count("unwritable")
+            if not self._failing:
+                self._log.error(
+                    "where reading of logs stands cannot be saved: a restart would repeat lines",
+                    path=str(self.path),
+                    error=str(error),
+                )
+            self._failing = True
+            return False
+        self._last = content
+        if self._failing:
+            self._log.info("where reading of logs stands is saved again", path=str(self.path))
+        self._failing = False
+        return True
+
+    def _write(self, content: bytes) -> None:
+        with self._one:
+            self._replace(content)
+
+    def _replace(self, content: bytes) -> None:
+        self.path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
+        new = self.path.with_suffix(".new")
+        try:
+            handle = os.open(new, os.O_WRONLY | os.O_CREAT | os.O_TRUNC | os.O_CLOEXEC, 0o600)
+            with open(handle, "wb") as file:
+                file.write(content)
+                file.flush()
+                os.fsync(file.fileno())
+            new.replace(self.path)
+        except OSError:
+            new.unlink(missing_ok=True)
+            raise
+        directory = os.open(self.path.parent, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
+        try:
+            os.fsync(directory)
+        finally:
+            os.close(directory)
+
+    def _count(self, error: str) -> None:
+        self.errors[error] = self.errors.get(error, 0) + 1

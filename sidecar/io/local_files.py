@@ -1,0 +1,74 @@
+"""The hands of whatever follows local files: look, open, read. All raise `OSError`, and none waits for a writer."""
+
+from __future__ import annotations
+
+import errno
+import os
+import stat
+from collections.abc import Callable
+
+from ..logic.tail import FileId, Fingerprint, Seen
+
+MOST_ENTRIES = 10_000
+"""Names looked at in one directory."""
+
+_KINDS = {
+    stat.S_IFDIR: "a directory",
+    stat.S_IFIFO: "a pipe",
+    stat.S_IFSOCK: "a socket",
+    stat.S_IFCHR: "a terminal or another device",
+    stat.S_IFBLK: "a device",
+}
+
+
+class NotRegular(OSError):
+    """What only files are good for: a pipe would be emptied, a terminal waited for."""
+
+    def __init__(self, mode: int, path: str) -> None:
+        super().__init__(errno.EINVAL, f"{_KINDS.get(stat.S_IFMT(mode), 'nothing')}, not a regular file", path)
+
+
+def look(where: str | int) -> Seen:
+    """At a path, past symlinks, or at what is open. Raises `NotRegular` too."""
+    found = os.stat(where)
+    if not stat.S_ISREG(found.st_mode):
+        raise NotRegular(found.st_mode, str(where))
+    return Seen(FileId(found.st_dev, found.st_ino), found.st_size, found.st_mtime_ns, found.st_nlink)
+
+
+def open_file(path: str, expected: FileId) -> int:
+    """A descriptor for reading; -1 when the path leads to another file by now."""
+    handle = os.open(path, os.O_RDONLY | os.O_NONBLOCK | os.O_NOCTTY | os.O_CLOEXEC)
+    try:
+        same = look(handle).id == expected
+    except OSError:
+        os.close(handle)
+        raise
+    if same:
+        return handle
+    os.close(handle)
+    return -1
+
+
+def holds(handle: int, print_: Fingerprint) -> bool:
+    """Does the file still hold what was read of it?"""
+    return print_.fits(os.pread(handle, print_.length, print_.start))
+
+
+def siblings(directory: str, wanted: Callable[[str], object]) -> list[tuple[str, Seen]]:
+    """Regular files in a directory with the names that are wanted, the latest written first. Raises nothing: what may not be
+    seen is left out."""
+    found = []
+    try:
+        with os.scandir(directory) as listing:
+            for count, entry in enumerate(listing):
+                if count >= MOST_ENTRIES:
+                    break
+                if wanted(entry.name):
+                    try:
+                        found.append((entry.path, look(entry.path)))
+                    except OSError:
+                        continue
+    except OSError:
+        return []
+    return sorted(found, key=lambda one: -one[1].changed)

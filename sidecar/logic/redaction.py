@@ -1,0 +1,202 @@
+"""Secrets leave no line: what `redaction_rules` knows and what the user adds is replaced by `[REDACTED]`.
+
+A block is looked at as a whole first: folded once (`FOLD`), then asked for each rule's triggers. Only lines that hold a trigger
+of a rule are rewritten by it. Lines are bytes of any kind; a line stays one line, and a JSON line stays JSON.
+
+A private key over several lines is followed from its BEGIN to its END, also from one block to the next.
+"""
+
+from __future__ import annotations
+
+import re
+from bisect import bisect_right
+from collections.abc import Sequence
+from importlib import import_module
+from itertools import accumulate
+
+import msgspec
+
+from .needles import holds
+from .redaction_rules import BUILT_IN, EMAIL, FOLD, REDACTED, Apply, Rule, Trigger, by_pattern, folded
+
+PRIVATE_KEY = "private_key"
+KEY_LINES = 256
+"""A private key of more lines than that is not followed further; RSA with 16384 bits has 200."""
+STAR = 256
+"""Bytes that a `*` stands for, at most."""
+
+_KEY = re.compile(
+    rb"(-----BEGIN [A-Z0-9 ]{0,40}PRIVATE KEY(?: BLOCK)?-----)"
+    rb"((?:[A-Za-z0-9+/=:,. \t\r]|-(?!-)|\\{1,3}[nrt])*+)(-----END [A-Z0-9 ]{0,40}+)?"
+)
+_KEY_BODY = re.compile(rb"[ \t]*+[A-Za-z0-9+/=]{1,512}+[ \t\r]*+")
+_KEY_OTHER = re.compile(rb"[A-Za-z-]{1,32}+: .{0,128}|[ \t\r]*+")
+
+
+class OwnRule(msgspec.Struct, frozen=True, kw_only=True):
+    """What else is secret: a `literal`, a `glob` (`*` is a run of up to 256 bytes without white space, quotes and backslashes),
+    or a `regex` in RE2 syntax, which needs the `re2` extra and looks at each line."""
+
+    name: str
+    literal: str = ""
+    glob: str = ""
+    regex: str = ""
+
+    def problems(self) -> list[tuple[str, str, str]]:
+        given = [kind for kind in ("literal", "glob", "regex") if getattr(self, kind)]
+        if not re.fullmatch(r"[a-z][a-z0-9_]{0,62}", self.name):
+            return [("name", f'"{self.name}" is not a name', "lower case letters, digits and _")]
+        if len(given) != 1:
+            return [("", "one kind of pattern is needed", "one of literal, glob or regex")]
+        if "\n" in self.literal + self.glob:
+            return [(given[0], "a line holds no line end", "a pattern without one")]
+        if self.glob and not self.glob.strip("*"):
+            return [("glob", f'"{self.glob}" would match everything', "some bytes beside the *")]
+        return _regex_problems(self.regex) if self.regex else []
+
+
+class Config(msgspec.Struct, frozen=True, kw_only=True):
+    """What is removed from log lines before anything leaves. `off` names rules that are not wanted."""
+
+    emails: bool = False
+    rules: list[OwnRule] = []
+    off: list[str] = []
+
+    def problems(self) -> list[tuple[str, str, str]]:
+        names = [rule.name for rule in BUILT_IN] + [PRIVATE_KEY]
+        bad = []
+        for number, rule in enumerate(self.rules):
+            for place, what, remedy in rule.problems():
+                bad.append((f"rules.{number}.{place}".rstrip("."), what, remedy))
+            if rule.name in names or rule.name == EMAIL.name:
+                bad.append((f"rules.{number}.name", f'"{rule.name}" is taken', "another name"))
+            names.append(rule.name)
+        for number, name in enumerate(self.off):
+            if name not in names:
+                bad.append((f"off.{number}", f'there is no rule "{name}"', "one of " + ", ".join(names)))
+        return bad
+
+
+def _regex_problems(pattern: str) -> list[tuple[str, str, str]]:
+    try:
+        re2 = import_module("re2")
+    except ImportError:
+        return [("regex", "the package google-re2 is not installed", "pip install outrider[re2], or a literal or glob")]
+    try:
+        empty = re2.compile(pattern.encode()).search(b"") is not None
+    except re2.error as error:
+        return [("regex", f"is not RE2: {error}", "https://github.com/google/re2/wiki/Syntax")]
+    return [("regex", "matches an empty line", "a pattern that needs some bytes")] if empty else []
+
+
+def _own(rule: OwnRule) -> Rule:
+    if rule.regex:
+        pattern = import_module("re2").compile(rule.regex.encode())
+        return Rule(rule.name, (), lambda line: pattern.subn(REDACTED, line))
+    if rule.literal:
+        literal = rule.literal.encode()
+        return Rule(rule.name, folded(rule.literal), by_pattern(re.compile(re.escape(literal))))
+    pieces = rule.glob.encode().split(b"*")
+    longest = max(pieces, key=len)
+    return Rule(rule.name, folded(longest.decode()), _glob(pieces))
+
+
+def _glob(pieces: Sequence[bytes]) -> Apply:
+    """Each `*` ends at the first place where the next piece stands, and stays there: nothing is tried twice."""
+    star = rb"""[^\s"'\\]{0,%d}""" % STAR
+    pattern = re.escape(pieces[0])
+    for piece in pieces[1:]:
+        pattern += rb"(?>%s?%s)" % (star, re.escape(piece)) if piece else star + b"+"
+    return by_pattern(re.compile(pattern))
+
+
+class Rules:
+    """A configuration without problems, compiled; shared by all streams."""
+
+    def __init__(self, config: Config) -> None:
+        emails = (EMAIL,) if config.emails else ()
+        own = tuple(_own(rule) for rule in config.rules)
+        self.rules = tuple(rule for rule in (*BUILT_IN, *emails, *own) if rule.name not in config.off)
+        self.keys = PRIVATE_KEY not in config.off
+        self.key_trigger = b"-----BEGIN ".translate(FOLD)
+
+
+class Redactor:
+    """One stream's. `counts` gets the values removed, by rule."""
+
+    def __init__(self, rules: Rules, counts: dict[str, int]) -> None:
+        self._rules = rules
+        self._counts = counts
+        self._key_lines = 0
+        """How many more lines may belong to the private key whose BEGIN was seen."""
+
+    def redact(self, lines: list[bytes], joined: bytes) -> list[bytes]:
+        """The lines without secrets: the same list if there are none, else another of the same length. `joined` is
+        `b"\\n".join(lines)`."""
+        block = joined.translate(FOLD)
+        out = lines
+        starts: list[int] = []
+        keys = self._key_lines or (self._rules.keys and holds(block, self._rules.key_trigger))
+        if keys:
+            out = self._without_keys(lines)
+        for rule in self._rules.rules:
+            triggers = [trigger for trigger in rule.triggers if holds(block, trigger.literal)]
+            if not triggers and rule.triggers:
+                continue
+            if not starts:
+                starts = [0, *accumulate(len(line) + 1 for line in lines)]
+            for number in _lines_with(rule, triggers, block, joined, starts) if triggers else range(len(lines)):
+                replaced, count = rule.apply(out[number])
+                if count:
+                    if out is lines:
+                        out = lines.copy()
+                    out[number] = replaced
+                    self._count(rule.name, count)
+        return out
+
+    def _count(self, name: str, values: int) -> None:
+        self._counts[name] = self._counts.get(name, 0) + values
+
+    def _without_keys(self, lines: list[bytes]) -> list[bytes]:
+        out = lines
+        for number, line in enumerate(lines):
+            replaced = line
+            if self._key_lines:
+                self._key_lines -= 1
+                if _KEY_BODY.fullmatch(line):
+                    replaced = REDACTED
+                elif b"-----END " in line or not _KEY_OTHER.fullmatch(line):
+                    self._key_lines = 0
+            if b"-----BEGIN " in line and (found := list(_KEY.finditer(line))):
+                replaced = _KEY.sub(_without_body, line)
+                self._count(PRIVATE_KEY, len(found))
+                open_ended = not found[-1][3] and found[-1].end() == len(line)
+                self._key_lines = KEY_LINES if open_ended else 0
+            if replaced is not line:
+                if out is lines:
+                    out = lines.copy()
+                out[number] = replaced
+        return out
+
+
+def _without_body(match: re.Match[bytes]) -> bytes:
+    return match[1] + (REDACTED if match[2].strip() else b"") + (match[3] or b"")
+
+
+def _lines_with(
+    rule: Rule, triggers: Sequence[Trigger], block: bytes, joined: bytes, starts: Sequence[int]
+) -> Sequence[int]:
+    """Numbers of the lines where the rule may find something. `starts` has one entry more than there are lines."""
+    found: set[int] = set()
+    for trigger in triggers:
+        hit = trigger.pattern.search(block)
+        while hit:
+            at = hit.start()
+            number = bisect_right(starts, at) - 1
+            end = starts[number + 1]
+            if number not in found and rule.pattern and not rule.pattern.match(joined, max(0, at - rule.back), end - 1):
+                end = at + 1
+            else:
+                found.add(number)
+            hit = trigger.pattern.search(block, end)
+    return sorted(found)

@@ -1,0 +1,156 @@
+"""From packed records to the relay, and back to the streams: what is settled, in order.
+
+::
+
+    Stream ──> parts … parts ──(FULL bytes, or LINGER s)──> Parcel ──> take ──> OK: settled
+                                                                        └─> refused: again, later, for ever
+
+Parcels are settled in the order in which they were cut, whatever the order of their answers: a stream's mark never passes a line
+that is not settled, so a restart from it loses nothing. `MOST` parcels may wait for their answer; then `room` waits, and with it
+every source: files are the buffer. A parcel that an upstream rejects (400, 413) is cut in halves, `CUTS` times at most, so that
+one bad record does not take thousands with it; what is rejected in the end counts as settled, for reading it again would change
+nothing. The relay counts it as lost, and its spool has put it aside.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import random
+from collections import deque
+from collections.abc import Callable
+from typing import Protocol
+
+from ..io.clock import Clock
+from ..logic.otlp_http import Reply, decode_status
+from ..logic.otlp_logs import Frame
+from ..logic.otlp_split import halve
+from ..model.signals import Batch, Signal
+
+FULL = 512 << 10
+LINGER = 0.2
+MOST = 4
+CUTS = 32
+LONGEST = 5.0
+"""Seconds between two offers of a parcel that is refused."""
+
+
+class Settles(Protocol):
+    """A stream as the delivery sees it."""
+
+    def settled(self, mark: int) -> None:
+        """Everything up to `mark` has its place behind us."""
+
+
+class _Parcel:
+    __slots__ = ("done", "marks")
+
+    def __init__(self, marks: dict[Settles, int]) -> None:
+        self.marks = marks
+        self.done = False
+
+
+Take = Callable[[Batch], "asyncio.Future[Reply]"]
+
+
+class Delivery:
+    """`put` records, `room` before more of them; `flush` and `close` in the end."""
+
+    def __init__(self, take: Take | None, frame: Frame, clock: Clock, rng: random.Random) -> None:
+        """Without `take` nothing leaves: what is put counts as settled at once."""
+        self._take = take
+        self._frame = frame
+        self._clock = clock
+        self._rng = rng
+        self._parts: list[bytes] = []
+        self._size = 0
+        self._items = 0
+        self._marks: dict[Settles, int] = {}
+        self._outstanding: deque[_Parcel] = deque()
+        self._tasks: set[asyncio.Task[None]] = set()
+        self._timer: asyncio.TimerHandle | None = None
+        self._changed = asyncio.Event()
+        self.why = ""
+        """Why the last offer was refused; empty when all is well."""
+
+    def put(self, stream: Settles, parts: list[bytes], size: int, items: int, mark: int) -> None:
+        """Records of `stream`, packed; with them everything up to `mark` is dealt with. `parts` may be empty."""
+        self._marks[stream] = mark
+        if size:
+            self._parts += parts
+            self._size += size
+            self._items += items
+        if self._size >= FULL:
+            self._cut()
+        elif self._timer is None:
+            self._timer = asyncio.get_running_loop().call_later(LINGER, self._cut)
+
+    async def room(self) -> None:
+        while len(self._outstanding) >= MOST:
+            self._changed.clear()
+            await self._changed.wait()
+
+    async def flush(self) -> None:
+        """Send what waits, and return when everything is settled."""
+        self._cut()
+        while self._outstanding:
+            self._changed.clear()
+            await self._changed.wait()
+
+    async def close(self) -> None:
+        """What is not settled by now is read again after the next start."""
+        if self._timer is not None:
+            self._timer.cancel()
+        for task in self._tasks:
+            task.cancel()
+        await asyncio.gather(*self._tasks, return_exceptions=True)
+
+    def _cut(self) -> None:
+        if self._timer is not None:
+            self._timer.cancel()
+            self._timer = None
+        if not self._marks:
+            return
+        parcel = _Parcel(self._marks)
+        self._outstanding.append(parcel)
+        parts, size, items = self._parts, self._size, self._items
+        self._parts, self._size, self._items, self._marks = [], 0, 0, {}
+        if self._take is None or not size:
+            parcel.done = True
+            self._settle()
+            return
+        batch = Batch(Signal.LOGS, self._frame.around(parts, size), items)
+        task = asyncio.get_running_loop().create_task(self._deliver(self._take, batch, parcel))
+        self._tasks.add(task)
+        task.add_done_callback(self._tasks.discard)
+
+    async def _deliver(self, take: Take, batch: Batch, parcel: _Parcel) -> None:
+        left, cuts = [batch], CUTS
+        while left:
+            whole = left.pop()
+            if not await self._accepted(take, whole) and cuts and (halves := halve(whole)):
+                cuts -= 1
+                left += reversed(halves)
+        parcel.done = True
+        self._settle()
+
+    async def _accepted(self, take: Take, batch: Batch) -> bool:
+        """Offers it until it is accepted, or rejected for good."""
+        failures = 0
+        while True:
+            reply = await take(batch)
+            if reply.status == 200:
+                self.why = ""
+                return True
+            self.why = decode_status(reply.body)[1] or f"status {reply.status}"
+            if reply.status in (400, 413):
+                return False
+            wait = min(LONGEST, reply.retry_after or 2.0 ** min(failures, 4))
+            failures += 1
+            await self._clock.sleep(wait * (0.5 + self._rng.random() / 2))
+
+    def _settle(self) -> None:
+        waiting = self._outstanding
+        while waiting and waiting[0].done:
+            for stream, mark in waiting.popleft().marks.items():
+                stream.settled(mark)
+        self._changed.set()

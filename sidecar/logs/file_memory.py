@@ -1,0 +1,79 @@
+"""What the file source remembers over a restart, as JSON values."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterable, Mapping
+
+import msgspec
+
+from ..logic.tail import FileId, Fingerprint
+from ..model.logs import OFFSET_BITS
+from .followed_file import FollowedFile
+
+
+class Remembered(msgspec.Struct, frozen=True):
+    """A file: which, where everything is settled (`mark`), and how it was recognised where it was read to (`fingerprint`).
+
+    A `mark` of an older generation than `generation` means that lines are not settled which the file no longer holds.
+    """
+
+    uid: str
+    device: int
+    inode: int
+    path: str
+    attributes: dict[str, str]
+    generation: int
+    mark: int
+    fingerprint: Fingerprint
+    size: int
+    rotated: bool
+
+    @property
+    def id(self) -> FileId:
+        return FileId(self.device, self.inode)
+
+    @property
+    def offset(self) -> int:
+        return self.mark & (1 << OFFSET_BITS) - 1 if self.mark >> OFFSET_BITS == self.generation else 0
+
+    @property
+    def unread(self) -> int:
+        return max(0, self.size - self.offset)
+
+
+class _Memory(msgspec.Struct):
+    files: list[Remembered]
+
+
+def remember(files: Iterable[FollowedFile]) -> dict[str, object]:
+    kept = [
+        Remembered(
+            uid=file.uid,
+            device=file.id.device,
+            inode=file.id.inode,
+            path=_json(file.path),
+            attributes=dict(file.attributes),
+            generation=file.generation,
+            mark=file.settled,
+            fingerprint=file.fingerprint,
+            size=file.seen.size,
+            rotated=file.rotated,
+        )
+        for file in files
+    ]
+    found: dict[str, object] = msgspec.to_builtins(_Memory(kept))
+    return found
+
+
+def recall(remembered: Mapping[str, object]) -> list[Remembered]:
+    """Raises `ValueError` for what this program has not written."""
+    return [
+        msgspec.structs.replace(file, path=os.fsdecode(file.path.encode("latin-1")))
+        for file in msgspec.convert(remembered, _Memory).files
+    ]
+
+
+def _json(path: str) -> str:
+    """A file's name is bytes, JSON has only text."""
+    return os.fsencode(path).decode("latin-1")

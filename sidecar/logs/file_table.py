@@ -1,0 +1,295 @@
+"""Which files are followed, and under which names: what a look at the file system changes.
+
+Everything here is done without waiting, so that whoever reads meanwhile finds each file as it was or as it is. Names are what
+the patterns match; a file may have several (hard links, symlinks) or, once it was rotated away, none.
+"""
+
+from __future__ import annotations
+
+import errno
+import os
+import secrets
+from collections.abc import Callable, Iterable, Iterator, Mapping
+
+import structlog
+
+from ..io.local_files import NotRegular, holds, look, open_file, siblings
+from ..logic.tail import Change, FileId, Fingerprint, Seen, change, originals
+from ..model.counters import LogCounters
+from .file_memory import Remembered
+from .followed_file import CLOSED, FollowedFile, Rewritten
+from .open_files import OpenFiles
+
+MOST_NAMES = 1000
+QUIET = 5.0
+"""Seconds without growth after which nobody is expected to go on with a line, or a copy."""
+BUSY = 10.0
+"""Seconds after it has grown for which a file is looked at each time."""
+
+Describe = Callable[[str], Mapping[str, str]]
+"""The attributes of what is read under a path."""
+
+
+class FileTable:
+    def __init__(self, describe: Describe, counters: LogCounters, log: structlog.typing.FilteringBoundLogger) -> None:
+        self.files: dict[FileId, FollowedFile] = {}
+        self.names: dict[str, FollowedFile] = {}
+        self.open_files = OpenFiles()
+        self._describe = describe
+        self._counters = counters
+        self._log = log
+        self._said: dict[str, str] = {}
+
+        self.gone: list[FollowedFile] = []
+        """Files that vanished or were replaced: their streams have ended."""
+
+    def close(self) -> None:
+        self.open_files.close_all()
+
+    # What a look finds.
+
+    def look(self, now: float, everything: bool) -> Iterator[None]:
+        """Look at the names, or only at those whose files have grown lately; a step each. Then at files without a name."""
+        for path, file in list(self.names.items()):
+            if self.names.get(path) is file and (everything or file.wants or now - file.grown_at < BUSY):
+                self._look_at(path, file, now)
+                yield
+        for file in [file for file in self.files.values() if not file.names and file.handle != CLOSED]:
+            if file.handle != CLOSED and not file.names:
+                seen = file.look()
+                if seen.size < file.offset:
+                    self.truncated(file, seen, now)
+                else:
+                    file.saw(seen, now)
+                yield
+
+    def _look_at(self, path: str, file: FollowedFile, now: float) -> None:
+        try:
+            seen = look(path)
+        except (FileNotFoundError, NotADirectoryError, NotRegular):
+            self._lose_name(path, file, now, replaced=False)
+            return
+        except OSError as error:
+            self.complain(path, error)
+            return
+        match change(file.seen, file.offset, seen):
+            case Change.REPLACED:
+                self._lose_name(path, file, now, replaced=True)
+                self._meet(path, seen, now)
+            case Change.TRUNCATED:
+                self.truncated(file, seen, now)
+            case _:
+                file.saw(seen, now)
+
+    def meet(self, path: str, now: float) -> None:
+        """A name that the patterns match."""
+        try:
+            seen = look(path)
+        except FileNotFoundError:
+            return  # gone again, or a symlink to nothing
+        except OSError as error:
+            self.complain(path, error)
+            return
+        self._meet(path, seen, now)
+
+    def _meet(self, path: str, seen: Seen, now: float) -> None:
+        file = self.files.get(seen.id)
+        if file is None:
+            if len(self.names) >= MOST_NAMES:
+                self.complain(path, OSError(errno.ENFILE, f"more than {MOST_NAMES} files"))
+                return
+            file = self._new(path, seen, now)
+        file.path = os.path.realpath(path)
+        file.names.add(path)
+        self.names[path] = file
+        self.hold(file)
+
+    def _new(self, path: str, seen: Seen, now: float) -> FollowedFile:
+        file = FollowedFile(secrets.token_hex(8), os.path.realpath(path), seen, now=now)
+        file.attributes = self._describe(path)
+        self.files[seen.id] = file
+        return file
+
+    def _lose_name(self, path: str, file: FollowedFile, now: float, *, replaced: bool) -> None:
+        del self.names[path]
+        self._said.pop(path, None)
+        file.names.discard(path)
+        file.rotated = True
+        file.grown_at = now
+        if file.names:
+            return
+        if self.hold(file) and (replaced or file.seen.links):
+            self._counters.rotations += 1
+
+    def hold(self, file: FollowedFile) -> bool:
+        """Keep it open, where that is possible: from now on it may be renamed or deleted. False: it has vanished."""
+        try:
+            if self.open_files.open(file) and not file.names:
+                file.seen = file.look()
+            self.fine(file.path)
+        except FileNotFoundError:
+            if not file.names:
+                self.vanished(file)
+                return False
+        except OSError as error:
+            self.complain(file.path, error)
+        return True
+
+    # Files that end.
+
+    def truncated(self, file: FollowedFile, seen: Seen, now: float) -> None:
+        """What was read of it stands there no more: perhaps in a copy, else nowhere."""
+        self._counters.truncations += 1
+        copy = self._copy_of(file)
+        if copy is None:
+            self._lose(
+                file.path, file.seen.size - file.offset, "a file of logs was truncated before it was read to its end"
+            )
+            file.rewind()
+            file.saw(seen, now)
+            return
+        names, was = file.names, file.path
+        self.forget(file)
+        twin = self.files.get(copy[1].id)
+        file.names = twin.names if twin else set()
+        if twin:
+            self.forget(twin)
+        file.move(*copy, now)
+        self._enter(file)
+        if names:
+            new = FollowedFile(secrets.token_hex(8), was, seen, now=now)
+            new.attributes, new.names = file.attributes, names
+            self._enter(new)
+
+    def _enter(self, file: FollowedFile) -> None:
+        self.files[file.id] = file
+        for name in file.names:
+            self.names[name] = file
+        self.hold(file)
+
+    def _copy_of(self, file: FollowedFile) -> tuple[str, Seen] | None:
+        directory, name = os.path.split(file.path)
+        return self.find_copy(file.fingerprint, directory, _is_rotated(name))
+
+    def find_copy(
+        self, print_: Fingerprint, directory: str, wanted: Callable[[str], object]
+    ) -> tuple[str, Seen] | None:
+        """A file in the directory that nobody has read and that holds, at the same place, what `print_` is of."""
+        for path, seen in siblings(directory, wanted) if print_.length else []:
+            known = self.files.get(seen.id)
+            if seen.size >= print_.at and (known is None or not (known.begun or known.expected)):
+                try:
+                    handle = open_file(path, seen.id)
+                except OSError:
+                    continue
+                if handle != CLOSED:
+                    try:
+                        if holds(handle, print_):
+                            return path, seen
+                    except OSError:
+                        continue
+                    finally:
+                        os.close(handle)
+        return None
+
+    def may_be_copy(self, file: FollowedFile, now: float) -> bool:
+        """Is this new file perhaps the copy of another, which is truncated next? Then it is not read on its own; for as long as
+        it grows, and a little longer."""
+        if now - file.grown_at > QUIET:
+            return False
+        directory, name = os.path.split(file.path)
+        for original in originals(name):
+            other = self.names.get(os.path.join(directory, original))
+            if other is None or other is file or not other.offset or not self.open_files.open(other):
+                continue
+            seen = other.look()
+            try:
+                if seen.size < other.offset:
+                    raise Rewritten
+                other.recognise() if other.expected else other.verify()
+            except Rewritten:
+                self.truncated(other, seen, now)
+                return True
+            if file.head(other.offset) == other.head(file.seen.size):
+                return True
+        return False
+
+    def vanished(self, file: FollowedFile) -> None:
+        self._lose(file.path, file.seen.size - file.offset, "a file of logs has vanished before it was read to its end")
+        self.forget(file)
+        self.gone.append(file)
+
+    def _lose(self, path: str, size: int, event: str) -> None:
+        if size > 0:
+            self._counters.lost_bytes += size
+            self._log.error(event, path=path, lost_bytes=size)
+
+    def forget(self, file: FollowedFile) -> None:
+        self.open_files.close(file)
+        del self.files[file.id]
+        for name in file.names:
+            del self.names[name]
+
+    # After a restart.
+
+    def restore(self, remembered: Iterable[Remembered], matched: Iterable[str], now: float) -> None:
+        """Find what was followed, wherever it is now: by its inode, else as a copy."""
+        matching = {seen.id: (path, seen) for path in matched if (seen := _look_or_none(path))}
+        for known in remembered:
+            directory, name = os.path.split(known.path)
+            beside = {seen.id: (path, seen) for path, seen in siblings(directory, lambda name: True)}
+            found = matching.get(known.id) or beside.get(known.id)
+            if found and os.path.realpath(found[0]) != known.path and not _is(known, *found):
+                found = None  # its inode was given to another file
+            if not found:
+                found = self.find_copy(known.fingerprint, directory, _is_rotated(name, itself=True))
+            if not found:
+                self._lose(known.path, known.unread, "a file of logs has vanished while nobody followed it")
+                continue
+            path, seen = os.path.realpath(found[0]), found[1]
+            file = FollowedFile(known.uid, path, seen, now=now, generation=known.generation, offset=known.offset)
+            file.attributes = known.attributes
+            file.expected = known.fingerprint
+            file.doubted = True
+            file.rotated = known.rotated or path != known.path
+            self._enter(file)
+
+    # What was said is not said again until it has changed.
+
+    def complain(self, path: str, error: OSError) -> None:
+        reason = error.strerror or str(error)
+        if self._said.get(path) != reason:
+            self._said[path] = reason
+            word = "not_regular" if isinstance(error, NotRegular) else errno.errorcode.get(error.errno or 0, "other")
+            self._counters.errors[word] = self._counters.errors.get(word, 0) + 1
+            self._log.warning("a file of logs cannot be read", path=path, reason=reason)
+
+    def fine(self, path: str) -> None:
+        if path in self._said:
+            del self._said[path]
+            self._log.info("a file of logs can be read again", path=path)
+
+
+def _is_rotated(name: str, *, itself: bool = False) -> Callable[[str], bool]:
+    return lambda other: name in originals(other) or (itself and other == name)
+
+
+def _look_or_none(path: str) -> Seen | None:
+    try:
+        return look(path)
+    except OSError:
+        return None
+
+
+def _is(known: Remembered, path: str, seen: Seen) -> bool:
+    """Does this file hold what is remembered? Where that cannot be seen, as the inode says."""
+    try:
+        handle = open_file(path, seen.id)
+    except OSError:
+        return True
+    if handle == CLOSED:
+        return False
+    try:
+        return not known.fingerprint.length or holds(handle, known.fingerprint)
+    finally:
+        os.close(handle)

@@ -1,0 +1,75 @@
+"""The descriptors of followed files: as many as are of use, within a bound.
+
+A descriptor keeps a file readable that is deleted, and follows one that is renamed. Past the bound the one that was not used for
+the longest time is closed; its file is opened again by its name, or found by its inode in the directory.
+"""
+
+from __future__ import annotations
+
+import errno
+import os
+import resource
+from collections import OrderedDict
+
+from ..io.local_files import open_file, siblings
+from .followed_file import CLOSED, FollowedFile
+
+MOST = 256
+
+
+class OpenFiles:
+    def __init__(self) -> None:
+        soft, _ = resource.getrlimit(resource.RLIMIT_NOFILE)
+        self.most = MOST if soft == resource.RLIM_INFINITY else max(4, min(MOST, soft // 8))
+        self._open: OrderedDict[FollowedFile, None] = OrderedDict()
+
+    def __len__(self) -> int:
+        return len(self._open)
+
+    def open(self, file: FollowedFile) -> bool:
+        """Give it a handle, if it has none. False: its name leads elsewhere, or every descriptor is needed; look again later.
+        Raises `FileNotFoundError` when it is nowhere in its directory, and `OSError`."""
+        if file.handle != CLOSED:
+            self._open.move_to_end(file)
+            return True
+        if len(self._open) >= self.most and not self._close_one():
+            return False
+        for path in (file.path, *file.names):
+            try:
+                file.handle = open_file(path, file.id)
+            except FileNotFoundError:
+                continue  # it may have been renamed
+            if file.handle != CLOSED:
+                break
+        else:
+            self._open_by_inode(file)
+        if file.handle == CLOSED:
+            return False
+        self._open[file] = None
+        return True
+
+    def _open_by_inode(self, file: FollowedFile) -> None:
+        directory = os.path.dirname(file.path)
+        found = next((path for path, seen in siblings(directory, lambda name: True) if seen.id == file.id), None)
+        if found is None:
+            raise FileNotFoundError(errno.ENOENT, "the file has vanished", file.path)
+        file.path = found
+        file.handle = open_file(found, file.id)
+
+    def close(self, file: FollowedFile) -> None:
+        if file.handle != CLOSED:
+            os.close(file.handle)
+            file.handle = CLOSED
+            del self._open[file]
+
+    def close_all(self) -> None:
+        for file in list(self._open):
+            self.close(file)
+
+    def _close_one(self) -> bool:
+        """Of those whose name leads to them: first one that is read to its end."""
+        named = [file for file in self._open if file.names]
+        victim = next((file for file in named if not file.wants), named[0] if named else None)
+        if victim is not None:
+            self.close(victim)
+        return victim is not None

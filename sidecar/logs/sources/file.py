@@ -1,0 +1,299 @@
+"""Files by pattern, followed by polling, through whatever rotates them.
+
+- *Renamed*: the descriptor stays open, and the file is read to its end. It is found again by (device, inode) in its directory,
+  also after a restart and where its new name does not fit the pattern.
+- *Copied and truncated*: the copy is found by what stands before the place that was read to, and read on from there as if the
+  file had been renamed. Without a copy the file begins again as its next generation.
+- *Deleted*: read to its end through the descriptor, then let go.
+
+Two tasks share the files. One looks, and never waits for the pipeline, so that a rotation is seen while reading is paused for
+hours; the other reads, a block of each file in turn.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import os
+from collections.abc import Mapping
+from enum import StrEnum
+
+import msgspec
+
+from ...io.find_files import find
+from ...logic.globs import ExcludePatterns, FilePatterns
+from ...logic.lines import Lines
+from ...logic.scalars import Bytes, show_bytes
+from ..base import SourceContext
+from ..file_memory import recall, remember
+from ..file_table import BUSY, QUIET, Describe, FileTable
+from ..followed_file import FollowedFile, Rewritten
+
+BUSY_LOOK = 0.2
+IDLE_LOOK = 0.8
+"""Seconds between two looks; new files are found at this pace, too."""
+LINGER = 60.0
+"""Seconds for which a renamed file is followed after it has grown: its writer may not know yet."""
+SHORTEST, LONGEST = 64, 16 << 20
+
+
+class StartAt(StrEnum):
+    BEGINNING = "beginning"
+    END = "end"
+
+
+class Config(msgspec.Struct, frozen=True, kw_only=True):
+    """Files that are followed. `start_at: end` passes over what they hold at the first start; files found later are read from
+    their beginning."""
+
+    file: FilePatterns
+    exclude: ExcludePatterns = ()
+    start_at: StartAt = StartAt.BEGINNING
+    max_line: Bytes = 256 << 10
+
+    def problems(self) -> list[tuple[str, str, str]]:
+        if not SHORTEST <= self.max_line <= LONGEST:
+            expected = f"{show_bytes(SHORTEST)} to {show_bytes(LONGEST)}"
+            return [("max_line", f"{show_bytes(self.max_line)} is out of range", expected)]
+        return []
+
+
+def describe(path: str) -> dict[str, str]:
+    """https://opentelemetry.io/docs/specs/semconv/registry/attributes/log/"""
+    shown = _text(path)
+    found = {"log.file.name": os.path.basename(shown), "log.file.path": shown}
+    resolved = _text(os.path.realpath(path))
+    if resolved != shown:
+        found |= {"log.file.name_resolved": os.path.basename(resolved), "log.file.path_resolved": resolved}
+    return found
+
+
+def _text(path: str) -> str:
+    return os.fsencode(path).decode("utf-8", "replace")
+
+
+class FileSource:
+    """Bounded: a block, or a line of `max_line`, in memory at a time, and about 3 KiB a file; 1,000 names, 256 descriptors.
+
+    `describe` says what stands on each record of a path's stream.
+    """
+
+    def __init__(self, config: Config, context: SourceContext, describe: Describe = describe) -> None:
+        self.config = config
+        self._context = context
+        self._counters = context.counters
+        self._log = context.log.bind(source=context.name)
+        self._table = FileTable(describe, context.counters, self._log)
+        self._restored = False
+        self._next_full_look = 0.0
+        self._endless: set[str] = set()
+        self._looked = asyncio.Event()
+
+    async def run(self) -> None:
+        try:
+            async with asyncio.TaskGroup() as tasks:
+                tasks.create_task(self._watch(), name=f"look at {self._context.name}")
+                tasks.create_task(self._follow(), name=f"read {self._context.name}")
+        finally:
+            self._table.close()
+
+    async def poll(self) -> bool:
+        """One round: look at everything, read at most a block of each file. True if anything was read."""
+        await self._look(everything=True)
+        return await self._read_round()
+
+    def checkpoint(self) -> Mapping[str, object]:
+        if not self._restored:
+            return self._context.remembered
+        return remember(file for file in self._table.files.values() if not file.compressed)
+
+    # Looking.
+
+    async def _watch(self) -> None:
+        clock = self._context.clock
+        while True:
+            now = clock.monotonic()
+            everything = now >= self._next_full_look
+            if everything:
+                self._next_full_look = now + IDLE_LOOK
+            await self._look(everything)
+            self._looked.set()
+            busy = any(now - file.grown_at < BUSY for file in self._table.files.values())
+            await clock.sleep(BUSY_LOOK if busy else IDLE_LOOK)
+
+    async def _look(self, everything: bool) -> None:
+        now = self._context.clock.monotonic()
+        matched = await self._find() if everything else []
+        if not self._restored:
+            self._start(matched, now)
+        else:
+            for step, _ in enumerate(self._table.look(now, everything), 1):
+                if not step % 64:
+                    await asyncio.sleep(0)
+            for path in matched:
+                if path not in self._table.names:
+                    self._table.meet(path, now)
+        if everything:
+            self._measure(now)
+
+    async def _find(self) -> list[str]:
+        found, endless = await asyncio.to_thread(find, self.config.file, self.config.exclude)
+        for pattern in set(endless) - self._endless:
+            self._counters.errors["too_many_names"] = self._counters.errors.get("too_many_names", 0) + 1
+            self._log.error("a pattern leads to too many names: not all of them are looked at", pattern=pattern)
+        self._endless |= set(endless)
+        return found
+
+    def _start(self, matched: list[str], now: float) -> None:
+        table, remembered = self._table, self._context.remembered
+        try:
+            known = recall(remembered) if remembered else []
+        except (ValueError, msgspec.ValidationError) as error:
+            self._log.error(
+                "what was remembered of files makes no sense: they are read from the beginning", error=str(error)
+            )
+            known = []
+        table.restore(known, matched, now)
+        for path in matched:
+            table.meet(path, now)
+        for file in list(table.files.values()):
+            file.rotated |= not file.names
+            if not remembered and self.config.start_at is StartAt.END:
+                self._pass_over(file)
+        self._restored = True
+
+    def _pass_over(self, file: FollowedFile) -> None:
+        try:
+            if self._table.open_files.open(file) and not file.is_compressed():
+                file.skip_to_end()
+        except OSError as error:
+            self._table.complain(file.path, error)
+
+    def _measure(self, now: float) -> None:
+        lag_bytes, lag_seconds = 0, 0.0
+        for file in self._table.files.values():
+            if file.compressed:
+                continue
+            lag_bytes += file.unsettled_bytes
+            lag_seconds = max(lag_seconds, file.lag(now))
+        counters = self._counters
+        counters.streams = len(self._table.files)
+        counters.lag_bytes, counters.lag_seconds = lag_bytes, lag_seconds
+
+    # Reading.
+
+    async def _follow(self) -> None:
+        while True:
+            await self._looked.wait()
+            self._looked.clear()
+            while await self._read_round():
+                pass
+
+    async def _read_round(self) -> bool:
+        table, some = self._table, False
+        while table.gone:
+            if stream := table.gone.pop().stream:
+                await stream.flush()
+        for file in sorted(table.files.values(), key=lambda file: not file.rotated):
+            if table.files.get(file.id) is file and (file.wants or file.rotated):
+                some |= await self._read_or_complain(file)
+        await asyncio.sleep(0)
+        return some
+
+    async def _read_or_complain(self, file: FollowedFile) -> bool:
+        table = self._table
+        try:
+            if not file.wants:
+                return await self._finish(file)
+            if not table.open_files.open(file):
+                return False
+            try:
+                return await self._read(file)
+            except Rewritten:
+                self._rewritten(file)
+                return True
+        except FileNotFoundError:
+            if not file.names:
+                table.vanished(file)
+        except OSError as error:
+            table.complain(file.path, error)
+        return False
+
+    def _rewritten(self, file: FollowedFile) -> None:
+        self._table.truncated(file, file.look(), self._context.clock.monotonic())
+
+    async def _read(self, file: FollowedFile) -> bool:
+        if file.expected:
+            file.recognise()
+        stood, examined = file.offset, file.examined
+        if not file.begun:
+            self._begin(file)
+            if not file.begun:
+                return file.offset > stood
+        lines = file.read(self.config.max_line)
+        if lines.marks:
+            await self._feed(file, lines)
+        elif file.examined == examined:
+            self._look_into(file)
+        return file.examined > examined
+
+    def _begin(self, file: FollowedFile) -> None:
+        if not file.offset:
+            if file.is_compressed():
+                if not file.compressed:
+                    self._log.info("a compressed file is not read", path=file.path)
+                file.compressed = True
+                file.examined = file.seen.size
+                return
+            if self._table.may_be_copy(file, self._context.clock.monotonic()):
+                return
+        file.begin()
+
+    def _look_into(self, file: FollowedFile) -> None:
+        """It has shrunk since the last look."""
+        seen = file.look()
+        if seen.size < file.offset:
+            raise Rewritten
+        file.saw(seen, self._context.clock.monotonic())
+
+    async def _feed(self, file: FollowedFile, lines: Lines) -> None:
+        self._counters.cut_lines += lines.cut
+        self._counters.cut_bytes += lines.cut_bytes
+        if file.stream is None:
+            file.stream = self._context.intake.stream(file.uid.encode(), file.attributes, file.read_to)
+        if file.flush_due:
+            file.flush_due = False
+            await file.stream.flush()
+        await file.stream.feed(lines.lines, lines.marks)
+        file.read_to = max(file.read_to, lines.marks[-1])
+        await asyncio.sleep(0)
+
+    async def _finish(self, file: FollowedFile) -> bool:
+        """A rotated file that is read to its last line end: its last line, some seconds after it has grown, and then the file
+        itself, when nothing asks for it, are let go."""
+        now, table = self._context.clock.monotonic(), self._table
+        if now - file.grown_at < QUIET:
+            return False
+        if not file.ended:
+            return await self._end(file, now)
+        if file.names:
+            table.open_files.close(file)
+        elif (not file.seen.links or now - file.grown_at >= LINGER) and (
+            file.stream is None or file.settled == file.read_to
+        ):
+            table.forget(file)
+        return False
+
+    async def _end(self, file: FollowedFile, now: float) -> bool:
+        if not self._table.open_files.open(file):
+            return False
+        seen = file.look()
+        if (seen.size, seen.changed) != (file.seen.size, file.seen.changed):
+            file.saw(seen, now)
+            return False
+        file.ended = True
+        left = file.begun and file.seen.size > file.offset
+        if left:
+            await self._feed(file, file.rest(self.config.max_line))
+        if file.stream is not None:
+            await file.stream.flush()
+        return left

@@ -1,0 +1,116 @@
+"""kind: log. What the service's own logs say about it: errors, a pattern, a panic, or silence.
+
+Everything is over the last `window`, so a check fails while it lasts and passes when it is over. Without anything else a check of
+this kind fails on a fatal record (a panic, a log line of level fatal).
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable, Iterable, Iterator
+from typing import Annotated, Any
+
+import msgspec
+
+from ..logic.log_watch import LogWatch, Seen
+from ..logic.scalars import Duration, Invalid, Regex, Scalar, quoted, show_duration
+from ..model.health import Observed, Result, State
+from .base import CheckConfig, Context
+
+KIND = "log"
+LONGEST = 3600.0
+
+
+def parse_share(raw: Any) -> float:
+    found = re.fullmatch(r"\s*(\d+(?:\.\d+)?)\s*(%?)\s*", str(raw)) if not isinstance(raw, bool) else None
+    value = float(found[1]) / (100 if found[2] else 1) if found else -1.0
+    if not 0 < value <= 1:
+        raise Invalid(f"{quoted(raw)} is not a share")
+    return value
+
+
+Share = Annotated[float, Scalar("a share such as 5% or 0.05", parse_share, lambda share: f"{share * 100:g}%")]
+
+
+class ErrorRate(msgspec.Struct, frozen=True, kw_only=True):
+    """How many of the records may be errors (severity ERROR and worse), when there are at least `records` of them."""
+
+    warn: Share | None = None
+    fail: Share | None = None
+    records: int = 10
+
+    def problems(self) -> Iterable[tuple[str, str, str]]:
+        if self.warn is None and self.fail is None:
+            yield "", "nothing to compare with", "warn or fail"
+        if self.warn is not None and self.fail is not None and self.warn >= self.fail:
+            yield "warn", f"{self.warn * 100:g}% is not below fail ({self.fail * 100:g}%)", "a smaller share"
+
+
+class Config(CheckConfig, frozen=True, kw_only=True):
+    """`source` is the name of one entry of `logs`; by default all count."""
+
+    source: str = ""
+    window: Duration = 60.0
+    fatal: bool = True
+    error_rate: ErrorRate | None = None
+    pattern: Regex | None = None
+    silence: Duration | None = None
+
+    def problems(self) -> Iterable[tuple[str, str, str]]:
+        yield from CheckConfig.problems(self)
+        if not 1 <= self.window <= LONGEST:
+            yield "window", f"{show_duration(self.window)} is out of range", "1s to 1h"
+        if self.silence is not None and self.silence < 1:
+            yield "silence", f"{show_duration(self.silence)} is too short", "at least 1s"
+        if not (self.fatal or self.error_rate or self.pattern or self.silence):
+            yield "", "nothing to look for", "fatal, error_rate, pattern or silence"
+
+
+def misses(config: Config, target_url: str | None) -> Iterable[tuple[str, str, str]]:
+    """Which sources there are is looked at where they are known."""
+    return ()
+
+
+class LogProbe:
+    def __init__(self, config: Config, context: Context) -> None:
+        self.config = config
+        self._now: Callable[[], float] = context.now
+        self._watch = LogWatch(config.source, config.window, config.pattern, context.now())
+        context.watch(self._watch)
+
+    async def check(self) -> Result:
+        now, watch = self._now(), self._watch
+        seen = watch.seen(now)
+        found = list(self._found(seen, now))
+        observed = (
+            Observed("records", seen.records, "{record}"),
+            Observed("errors", seen.errors, "{record}"),
+            Observed("silence", max(0.0, now - watch.last), "s"),
+        )
+        for state in (State.FAIL, State.WARN):
+            if said := [text for said, text in found if said is state]:
+                return Result(state, "; ".join(said), observed)
+        if not watch.sources:
+            return Result(State.UNKNOWN, "logs are read by a sidecar that runs, not by a single look", observed)
+        if not seen.records and not any(counters.streams for counters in watch.sources):
+            return Result(State.UNKNOWN, "no logs are read: nothing that is configured is there", observed)
+        within = show_duration(self.config.window)
+        return Result(State.PASS, f"{seen.records} records, {seen.errors} errors within {within}", observed)
+
+    def _found(self, seen: Seen, now: float) -> Iterator[tuple[State, str]]:
+        config = self.config
+        within = f"within {show_duration(config.window)}"
+        if config.fatal and seen.fatal:
+            yield State.FAIL, f"{seen.fatal} fatal {within}, the last: {seen.excerpt}"
+        if config.pattern is not None and seen.matches:
+            yield State.FAIL, f'{seen.matches} times "{config.pattern.pattern}" {within}, the last: {seen.excerpt}'
+        if config.error_rate is not None and seen.records >= config.error_rate.records:
+            share = seen.errors / seen.records
+            for state, limit in ((State.FAIL, config.error_rate.fail), (State.WARN, config.error_rate.warn)):
+                if limit is not None and share >= limit:
+                    said = f"{seen.errors} of {seen.records} records are errors {within}"
+                    yield state, f"{said}, expected less than {limit * 100:g}%"
+                    break
+        if config.silence is not None and now - self._watch.last >= config.silence:
+            quiet = show_duration(float(round(now - self._watch.last)))
+            yield State.FAIL, f"silent for {quiet}, expected a line within {show_duration(config.silence)}"

@@ -1,0 +1,291 @@
+"""Secrets leave no line, lines keep their form, and hostile lines cost no more than others."""
+
+from __future__ import annotations
+
+import json
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from sidecar.logic.redaction import KEY_LINES, Config, OwnRule, Redactor, Rules
+
+RULES = Rules(Config())
+# Put together here, so that no scanner of this repository takes them for real ones.
+JWT = b"eyJ" + b"hbGciOiJIUzI1NiJ9.eyJ" + b"zdWIiOiIxMjM0In0.dozjgNryP4J3jVmNHl0w5N_XgL0n3I9P"
+VISA = b"4111 1111 1111 1111"
+
+
+def redact(*lines: bytes, rules: Rules = RULES) -> tuple[list[bytes], dict[str, int]]:
+    counts: dict[str, int] = {}
+    return Redactor(rules, counts).redact(list(lines), b"\n".join(lines)), counts
+
+
+@pytest.mark.parametrize(
+    ("line", "expected", "rule"),
+    [
+        (b"GET http://bob:hunter2@db:80/x", b"GET http://bob:[REDACTED]@db:80/x", "url"),
+        (b"redis://:hunter2@cache", b"redis://:[REDACTED]@cache", "url"),
+        (rb'{"u":"https:\/\/a:b@h\/"}', rb'{"u":"https:\/\/a:[REDACTED]@h\/"}', "url"),
+        (b"GET /x?a=1&token=abc&b=2", b"GET /x?a=1&token=[REDACTED]&b=2", "secret"),
+        (b"GET /x?api_key=abc HTTP/1.1", b"GET /x?api_key=[REDACTED] HTTP/1.1", "secret"),
+        (b"Authorization: Bearer abc.def next", b"Authorization: [REDACTED] next", "authorization"),
+        (b"authorization=Basic dTpw", b"authorization=[REDACTED]", "authorization"),
+        (b"Proxy-Authorization: hunter2", b"Proxy-Authorization: [REDACTED]", "authorization"),
+        (b'Authorization: Digest username="u", response="6629"', b"Authorization: [REDACTED]", "authorization"),
+        (b'{"Authorization":["Bearer x"],"a":1}', b'{"Authorization":["[REDACTED]"],"a":1}', "authorization"),
+        (b"map[Authorization:[Basic dTpw] Host:[h]]", b"map[Authorization:[[REDACTED]] Host:[h]]", "authorization"),
+        (b"sent bearer abcdefgh1234 to it", b"sent bearer [REDACTED] to it", "bearer"),
+        (b"got " + JWT + b" from", b"got [REDACTED] from", "jwt"),
+        (b"password=hunter2 user=bob", b"password=[REDACTED] user=bob", "secret"),
+        (b"DB_PASSWORD=hunter2", b"DB_PASSWORD=[REDACTED]", "secret"),
+        (b'level=info pwd="a b" x=1', b'level=info pwd="[REDACTED]" x=1', "secret"),
+        (b"password: a,b;c user: bob", b"password: [REDACTED] user: bob", "secret"),
+        (b"C(user=u, password=p)", b"C(user=u, password=[REDACTED])", "secret"),
+        (b"{user=u,password=p,host=h}", b"{user=u,password=[REDACTED],host=h}", "secret"),
+        (b'{"password":"a\\"b\\\\","x":1}', b'{"password":"[REDACTED]","x":1}', "secret"),
+        (b'{"a":{"token": 12345}}', b'{"a":{"token": "[REDACTED]"}}', "secret"),
+        (b"{'api_key': 'x', 'b': 1}", b"{'api_key': '[REDACTED]', 'b': 1}", "secret"),
+        (rb'{"log":"{\"password\":\"a\\\"b\",\"u\":1}"}', rb'{"log":"{\"password\":\"[REDACTED]\",\"u\":1}"}', "secret"),
+        (rb'{"log":"{\"secret\":7}"}', rb'{"log":"{\"secret\":\"[REDACTED]\"}"}', "secret"),
+        (rb'{"msg":"password=x\nnext"}', rb'{"msg":"password=[REDACTED]\nnext"}', "secret"),
+        (b'{"msg":"cut here, password":"hunte', b'{"msg":"cut here, password":"[REDACTED]', "secret"),
+        (b"aws_secret_access_key = wJalr/XUt+n=", b"aws_secret_access_key = [REDACTED]", "secret"),
+        (b"AccountName=a;AccountKey=Zm9v==;EndpointSuffix=c", b"AccountName=a;AccountKey=[REDACTED];EndpointSuffix=c", "secret"),
+        (b"\xff\xfe password=\xff\x00\x80 \xfe", b"\xff\xfe password=[REDACTED] \xfe", "secret"),
+        (b"key AKIA" + b"IOSFODNN7EXAMPLE.", b"key [REDACTED].", "aws"),
+        (b"AIza" + b"S" * 35, b"[REDACTED]", "google"),
+        (b"ghp_" + b"a" * 36, b"[REDACTED]", "github"),
+        (b"github_pat_" + b"a" * 22, b"[REDACTED]", "github"),
+        (b"glpat-" + b"a" * 20, b"[REDACTED]", "gitlab"),
+        (b"xoxb-" + b"1234567890-abc", b"[REDACTED]", "slack"),
+        (b"sk_live_" + b"a" * 24, b"[REDACTED]", "stripe"),
+        (b"npm_" + b"a" * 36, b"[REDACTED]", "npm"),
+        (b"paid with " + VISA + b", thanks", b"paid with [REDACTED], thanks", "card"),
+        (b"4111-1111-1111-1111", b"[REDACTED]", "card"),
+        (b"amex 3782 822463 10005.", b"amex [REDACTED].", "card"),
+        (b'{"n":4111111111111111,"s":["5555555555554444"]}', b'{"n":"[REDACTED]","s":["[REDACTED]"]}', "card"),
+        (b'{"a":[4111111111111111],"m":"of: 4111111111111111, ok"}', b'{"a":["[REDACTED]"],"m":"of: [REDACTED], ok"}', "card"),
+        (rb'{"log":"{\"n\":4111111111111111}"}', rb'{"log":"{\"n\":\"[REDACTED]\"}"}', "card"),
+    ],
+)  # fmt: skip
+def test_a_secret_is_replaced_and_what_is_around_it_stays(line: bytes, expected: bytes, rule: str) -> None:
+    out, counts = redact(b"before", line, b"after")
+    assert out == [b"before", expected, b"after"]
+    assert rule in counts
+    if line.endswith(b"}") and line.startswith(b"{") and b'"' in line:
+        json.loads(expected)
+    again, _ = redact(*out)
+    assert again == out
+
+
+@pytest.mark.parametrize(
+    "line",
+    [
+        b"the password is wrong, tokens=17 max_tokens: 12 password_file=/run/secrets/x token_type=bearer",
+        b'{"prompt_tokens":512,"token":null,"secret":true,"access_token":{"a":1}}',
+        b'{"msg":"enter password=","user":"bob"}',
+        b"git clone ssh://git@host/x.git and mail bob@example.com",
+        b"https://user:[REDACTED]@host Authorization: [REDACTED] password=[REDACTED]",
+        b"bearer authentication failed",
+        b"Asia/Tokyo, the akia list, eyJustAWord",
+        b'{"time":1714060800123,"ns":1714060800123456789,"id":"4111111111111111aa"}',
+        b"trace=4111111111111111bbbbbbbbbbbbbbbb 0.4111111111111111 x4111111111111111 4111111111111111.5",
+        b'{"n":-4111111111111111}',
+        b"uuid 41111111-1111-1111-1111-111111111111",
+        b"4111 1111 1111 1112 and 9999999999999995 and 41111111111111111111",
+        b"2026-11-21 14:33:08,123 1234 5678 9012 3456",
+        b"if token == other: x := secret :: y",
+    ],
+)
+def test_what_only_looks_like_a_secret_stays(line: bytes) -> None:
+    lines = [line, b""]
+    counts: dict[str, int] = {}
+    assert Redactor(RULES, counts).redact(lines, b"\n".join(lines)) is lines
+    assert counts == {}
+
+
+def test_each_value_is_counted_by_its_rule() -> None:
+    lines = [b"password=a secret=b", b"clean", b"token=c " + VISA]
+    assert redact(*lines)[1] == {"secret": 3, "card": 1}
+
+
+def test_large_blocks_are_searched_as_small_ones_are() -> None:
+    """The C library's search stops at a NUL byte; the block that it sees has none."""
+    lines = [b"nothing to see \0 here, move along"] * 1000 + [b"password=x", b"AKIA" + b"IOSFODNN7EXAMPLE"]
+    out, counts = redact(*lines)
+    assert out == [*lines[:1000], b"password=[REDACTED]", b"[REDACTED]"]
+    assert counts == {"secret": 1, "aws": 1}
+
+
+def test_a_private_key_is_followed_over_lines_and_blocks() -> None:
+    counts: dict[str, int] = {}
+    redactor = Redactor(RULES, counts)
+    first = [b"key:", b"-----BEGIN RSA PRIVATE KEY-----", b"Proc-Type: 4,ENCRYPTED", b"", b"MIIEpAIBAAKCAQEA"]
+    second = [b"b64/+==", b"-----END RSA PRIVATE KEY-----", b"done"]
+    assert redactor.redact(first, b"\n".join(first)) == [*first[:4], b"[REDACTED]"]
+    assert redactor.redact(second, b"\n".join(second)) == [b"[REDACTED]", *second[1:]]
+    assert counts == {"private_key": 1}
+
+
+def test_a_private_key_in_one_line_keeps_its_markers() -> None:
+    line = rb'{"k":"-----BEGIN PRIVATE KEY-----\nMIIE+/=\n-----END PRIVATE KEY-----\n","a":1}'
+    assert redact(line, b"next")[0] == [
+        rb'{"k":"-----BEGIN PRIVATE KEY-----[REDACTED]-----END PRIVATE KEY-----\n","a":1}',
+        b"next",
+    ]
+
+
+def test_a_private_key_ends_where_other_text_begins_and_at_the_limit() -> None:
+    begin = b"-----BEGIN PRIVATE KEY-----"
+    assert redact(begin, b"MIIE", b"request done in 3 ms", b"word")[0] == [
+        begin,
+        b"[REDACTED]",
+        b"request done in 3 ms",
+        b"word",
+    ]
+    assert redact(begin, *[b"MIIE"] * KEY_LINES, b"word")[0][-2:] == [b"[REDACTED]", b"word"]
+
+
+def test_mail_addresses_go_on_request() -> None:
+    rules = Rules(Config(emails=True))
+    assert redact(b"from bob.k+x@mail.example.com, to <a@b.io>.", rules=rules) == (
+        [b"from [REDACTED], to <[REDACTED]>."],
+        {"email": 2},
+    )
+
+
+def test_a_rule_can_be_off() -> None:
+    rules = Rules(Config(off=["card", "private_key"]))
+    lines = [VISA + b" password=x", b"-----BEGIN PRIVATE KEY-----", b"MIIE"]
+    assert redact(*lines, rules=rules)[0] == [VISA + b" password=[REDACTED]", *lines[1:]]
+
+
+def test_own_literals_and_globs() -> None:
+    config = Config(
+        rules=[
+            OwnRule(name="project", literal="Blue (Moon)"),
+            OwnRule(name="ticket", glob="ACME-*-*-end"),
+            OwnRule(name="rest", glob="cust_*"),
+        ]
+    )
+    assert config.problems() == []
+    out, counts = redact(
+        b"on Blue (Moon), not blue (moon)",
+        b"see ACME-12-x-end, ACME-1 2-x-end",
+        b'{"a":"cust_17\\n","b":"cust_"}',
+        rules=Rules(config),
+    )
+    assert out == [
+        b"on [REDACTED], not blue (moon)",
+        b"see [REDACTED], ACME-1 2-x-end",
+        b'{"a":"[REDACTED]\\n","b":"[REDACTED]"}',
+    ]
+    assert counts == {"project": 1, "ticket": 1, "rest": 2}
+
+
+def test_problems_name_their_place() -> None:
+    config = Config(
+        rules=[
+            OwnRule(name="Bad Name", literal="x"),
+            OwnRule(name="card", literal="x"),
+            OwnRule(name="none"),
+            OwnRule(name="two", literal="x", glob="y"),
+            OwnRule(name="stars", glob="**"),
+            OwnRule(name="line", literal="a\nb"),
+        ],
+        off=["card", "crad"],
+    )
+    assert [(place, what) for place, what, _ in config.problems()] == [
+        ("rules.0.name", '"Bad Name" is not a name'),
+        ("rules.1.name", '"card" is taken'),
+        ("rules.2", "one kind of pattern is needed"),
+        ("rules.3", "one kind of pattern is needed"),
+        ("rules.4.glob", '"**" would match everything'),
+        ("rules.5.literal", "a line holds no line end"),
+        ("off.1", 'there is no rule "crad"'),
+    ]
+
+
+def test_a_regular_expression_without_re2_names_the_remedy(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setitem(__import__("sys").modules, "re2", None)
+    (problem,) = Config(rules=[OwnRule(name="x", regex="a+")]).problems()
+    assert problem == (
+        "rules.0.regex",
+        "the package google-re2 is not installed",
+        "pip install outrider[re2], or a literal or glob",
+    )
+
+
+def test_regular_expressions_with_re2() -> None:
+    config = Config(rules=[OwnRule(name="order", regex=r"ord-\d+\b"), OwnRule(name="hex", regex="(?i)0x[0-9a-f]+$")])
+    assert config.problems() == []
+    assert redact(b"ord-12 ord-x \xff 0xFF", b"clean", rules=Rules(config)) == (
+        [b"[REDACTED] ord-x \xff [REDACTED]", b"clean"],
+        {"order": 1, "hex": 1},
+    )
+    bad = Config(rules=[OwnRule(name="a", regex="("), OwnRule(name="b", regex="x*")])
+    assert [place for place, _, _ in bad.problems()] == ["rules.0.regex", "rules.1.regex"]
+
+
+HOSTILE = [
+    b"://a:", b"://", b":", b"@", b"a@b.", b"a.", b"eyJ", b"eyJaaaaaaaa.", b"eyJ-", b"bearer ", b"Bearer a", b"password",
+    b"password=", b'"password":', b'password="', b'password="\\', b'password=\\"', b"password=,", b'\\"', b"\\", b"token:a,",
+    b'"token":"\\\\\\"', b"authorization: digest ", b"authorization:", b"-----BEGIN PRIVATE KEY-----", b"-----BEGIN ", b"-",
+    b"4", b"4111 ", b"4111111111111111 ", b"4111-1111-1111-", b"AKIA", b"AKIAA", b"ghp_", b"ghp_a", b"glpat-", b"xoxb-",
+    b"sk_live_", b"npm_", b"AIza", b"ab", b"aab", b" ", b"[", b"{", b'{"', b")]}", b"'",
+]  # fmt: skip
+
+
+@pytest.mark.parametrize("unit", HOSTILE, ids=range(len(HOSTILE)))
+def test_a_hostile_line_of_256_kib_is_no_problem(unit: bytes) -> None:
+    """Quadratic work on it would take minutes."""
+    rules = Rules(Config(emails=True, rules=[OwnRule(name="g", glob="a*a*b")]))
+    line = (b'{"' + unit * ((1 << 18) // len(unit)))[: 1 << 18]
+    out, _ = redact(line, b"!", rules=rules)
+    assert len(out) == 2
+
+
+@given(
+    st.lists(
+        st.lists(
+            st.sampled_from([*HOSTILE[:30], b'"', b"x", b"\xff", b"\0", b" ", b"=", b"hunter2", VISA]), max_size=12
+        ).map(b"".join),
+        max_size=6,
+    )
+)
+def test_lines_are_redacted_one_by_one_whatever_their_block(lines: list[bytes]) -> None:
+    """Except private keys, a line is redacted as if it were alone, and a second time changes nothing that is JSON."""
+    rules = Rules(Config(off=["private_key"]))
+    out, _ = redact(*lines, rules=rules)
+    assert out == [redact(line, rules=rules)[0][0] for line in lines]
+
+
+SCALARS = st.one_of(
+    st.none(),
+    st.booleans(),
+    st.integers(),
+    st.floats(allow_nan=False, allow_infinity=False),
+    st.text(alphabet='a"\\é\n\t:=@/', max_size=12),
+    st.sampled_from(
+        ["password=x", 'say "token": "y"', "4111111111111111", 4111111111111111, "http://a:b@c", "\\", '\\"']
+    ),
+)
+VALUES = st.recursive(
+    SCALARS,
+    lambda inner: st.one_of(
+        st.lists(inner, max_size=3),
+        st.dictionaries(st.sampled_from(["password", "a", "token", "authorization", "n"]), inner, max_size=4),
+    ),
+    max_leaves=8,
+)
+
+
+@given(st.dictionaries(st.sampled_from(["password", "msg", "api_key", "Authorization"]), VALUES), st.booleans())
+def test_json_stays_json(value: dict[str, object], nested: bool) -> None:
+    text = json.dumps({"log": json.dumps(value), **value} if nested else value)
+    ((line, _), _) = redact(text.encode(), b"")
+    parsed = json.loads(line)
+    for key in ("password", "api_key"):
+        if isinstance(value.get(key), str) and value[key]:
+            assert parsed[key] == "[REDACTED]"

@@ -1,0 +1,148 @@
+"""kind: log. Errors, a pattern, a panic, or silence, over the last while."""
+
+from __future__ import annotations
+
+import re
+
+import pytest
+
+from sidecar.logic.log_watch import LogWatch
+from sidecar.model.counters import LogCounters
+from sidecar.model.health import Result, State
+from sidecar.probes.log import Config, ErrorRate, LogProbe
+from tests.fakes import FakeClock
+from tests.sidecar.probes.support import context
+
+INFO, ERROR, FATAL = 9, 17, 21
+
+
+class Logs:
+    """A check on a source whose lines the test writes."""
+
+    def __init__(self, config: Config, streams: int = 1) -> None:
+        self.clock = FakeClock()
+        watches: list[LogWatch] = []
+        self.probe = LogProbe(config, context(now=self.clock.now, watches=watches))
+        (self.watch,) = watches
+        counters = LogCounters()
+        counters.streams = streams
+        self.watch.sources.append(counters)
+
+    def write(self, line: str, severity: int = INFO, times: int = 1) -> None:
+        fatal = line.encode() if severity >= FATAL else b""
+        self.watch.note(self.clock.now(), [line.encode()] * times, {severity: times}, fatal)
+
+    async def check(self) -> Result:
+        return await self.probe.check()
+
+
+async def test_records_without_trouble_pass() -> None:
+    logs = Logs(Config())
+    logs.write("ready", times=20)
+    logs.write("it broke", ERROR)
+    result = await logs.check()
+    assert (result.raw, result.output) == (State.PASS, "21 records, 1 errors within 1m")
+    assert [(o.name, o.value) for o in result.observed] == [("records", 21), ("errors", 1), ("silence", 0)]
+
+
+async def test_a_fatal_record_fails_until_the_window_is_over() -> None:
+    logs = Logs(Config())
+    logs.write("panic: runtime error: index out of range", FATAL)
+    result = await logs.check()
+    assert result.raw is State.FAIL
+    assert result.output == "1 fatal within 1m, the last: panic: runtime error: index out of range"
+    await logs.clock.advance(58)
+    assert (await logs.check()).raw is State.FAIL
+    await logs.clock.advance(3)
+    assert (await logs.check()).raw is State.PASS
+
+
+async def test_the_share_of_errors_warns_and_fails_at_its_limits() -> None:
+    logs = Logs(Config(error_rate=ErrorRate(warn=0.1, fail=0.5)))
+    logs.write("fine", times=9)
+    assert (await logs.check()).raw is State.PASS
+    logs.write("broke", ERROR)
+    result = await logs.check()
+    assert (result.raw, result.output) == (
+        State.WARN,
+        "1 of 10 records are errors within 1m, expected less than 10%",
+    )
+    logs.write("broke", ERROR, times=8)
+    result = await logs.check()
+    assert (result.raw, result.output) == (State.FAIL, "9 of 18 records are errors within 1m, expected less than 50%")
+
+
+async def test_a_few_records_are_no_rate() -> None:
+    logs = Logs(Config(error_rate=ErrorRate(fail=0.5)))
+    logs.write("broke", ERROR, times=9)
+    assert (await logs.check()).raw is State.PASS
+    logs.write("broke", ERROR)
+    assert (await logs.check()).raw is State.FAIL
+
+
+async def test_a_pattern_fails_with_the_line_that_holds_it() -> None:
+    logs = Logs(Config(pattern=re.compile("OutOf[A-Z]\\w+"), window=300.0))
+    logs.write("nothing")
+    assert (await logs.check()).raw is State.PASS
+    logs.write("java.lang.OutOfMemoryError: heap", times=3)
+    result = await logs.check()
+    assert result.raw is State.FAIL
+    assert result.output == '3 times "OutOf[A-Z]\\w+" within 5m, the last: java.lang.OutOfMemoryError: heap'
+
+
+async def test_a_pattern_may_ignore_case_and_hold_letters_beyond_ascii() -> None:
+    logs = Logs(Config(pattern=re.compile("(?i)größe")))
+    logs.write("Größe")
+    assert (await logs.check()).raw is State.FAIL
+
+
+async def test_silence_fails_and_a_line_ends_it() -> None:
+    logs = Logs(Config(silence=30.0))
+    await logs.clock.advance(29)
+    assert (await logs.check()).raw is State.PASS
+    await logs.clock.advance(1)
+    result = await logs.check()
+    assert (result.raw, result.output) == (State.FAIL, "silent for 30s, expected a line within 30s")
+    logs.write("here")
+    assert (await logs.check()).raw is State.PASS
+
+
+async def test_without_a_stream_nothing_is_known() -> None:
+    logs = Logs(Config(), streams=0)
+    result = await logs.check()
+    assert (result.raw, result.output) == (State.UNKNOWN, "no logs are read: nothing that is configured is there")
+
+
+async def test_a_clock_that_is_set_back_does_not_keep_old_trouble_for_ever() -> None:
+    logs = Logs(Config())
+    logs.write("panic: x", FATAL)
+    logs.clock.time -= 3600
+    assert (await logs.check()).raw is State.PASS
+
+
+async def test_a_long_window_keeps_one_count_a_second() -> None:
+    logs = Logs(Config(window=3600.0))
+    for _ in range(100):
+        logs.write("a")
+        logs.write("b")
+        await logs.clock.advance(0.5)
+    assert "200 records" in (await logs.check()).output
+
+
+@pytest.mark.parametrize(
+    ("config", "problem"),
+    [
+        (Config(window=0.5), ("window", "500ms is out of range", "1s to 1h")),
+        (Config(silence=0.5), ("silence", "500ms is too short", "at least 1s")),
+        (Config(fatal=False), ("", "nothing to look for", "fatal, error_rate, pattern or silence")),
+    ],
+)
+def test_what_makes_no_sense_is_told(config: Config, problem: tuple[str, str, str]) -> None:
+    assert list(config.problems()) == [problem]
+
+
+def test_an_error_rate_needs_a_limit_and_an_order() -> None:
+    assert list(ErrorRate().problems()) == [("", "nothing to compare with", "warn or fail")]
+    assert list(ErrorRate(warn=0.5, fail=0.1).problems()) == [
+        ("warn", "50% is not below fail (10%)", "a smaller share")
+    ]
