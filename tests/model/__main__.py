@@ -6,6 +6,7 @@ Sequence n is made from seed + n. The first that breaks a promise is printed wit
 from __future__ import annotations
 
 import argparse
+import asyncio
 import random
 import sys
 from collections.abc import Sequence
@@ -17,9 +18,10 @@ def main(argv: Sequence[str]) -> int:
     options = argparse.ArgumentParser(prog="python -m tests.model", description="Play sequences against the file source.")
     options.add_argument("--sequences", type=int, default=1000)
     options.add_argument("--seed", type=int, default=random.SystemRandom().randrange(1 << 32))
+    options.add_argument("--child", action="store_true", help="each life of the source is a process, ended by SIGKILL")
     given = options.parse_args(argv)
     print(f"{given.sequences} sequences from seed {given.seed}", flush=True)
-    if found := search(given.seed, given.sequences):
+    if found := asyncio.run(search(given.seed, given.sequences, given.child)):
         print(found)
         return 1
     return 0

@@ -71,6 +71,8 @@ class Intake:
     than the cap waits."""
 
     rng: Random
+    stays: Callable[[bytes], bool]
+    """Whether this line can only come from one place, however often it comes."""
     cap: int = 40
     up: bool = True
     delivered: list[Taken] = field(default_factory=list)
@@ -101,6 +103,8 @@ class Intake:
         self.lives[-1].append(taken)
         self.fed_now.add(taken.text)
         self.waiting.append(taken)
+        if not self.stays(taken.text):
+            return
         place = self.places.setdefault(taken.text, (taken.uid, taken.mark))
         if place != (taken.uid, taken.mark):
             raise Broken(f"{taken.text[:40]!r} came as {place}, and now as {(taken.uid, taken.mark)}")

@@ -2,25 +2,22 @@
 
 from __future__ import annotations
 
-import asyncio
 from random import Random
 
 from tests.model.actions import Action, sequence
 from tests.model.trial import attempt
 
 
-def search(seed: int, sequences: int) -> str:
+async def search(seed: int, sequences: int, child: bool = False) -> str:
     """What the first sequence that breaks a promise is told as; nothing, when none does."""
-    return asyncio.run(_search(seed, sequences))
-
-
-async def _search(seed: int, sequences: int) -> str:
     for number in range(seed, seed + sequences):
         actions = sequence(Random(number))
-        if broken := await attempt(number, actions):
-            actions, broken = await shortest(number, actions, broken)
+        if broken := await attempt(number, actions, child):
+            if not child:
+                actions, broken = await shortest(number, actions, broken)
             told = "\n".join(f"    {name} {amount:g}" for name, amount in actions)
-            return f"seed {number}: {broken}\n{told}\nagain: python -m tests.model --sequences 1 --seed {number}"
+            again = f"python -m tests.model {'--child ' if child else ''}--sequences 1 --seed {number}"
+            return f"seed {number}: {broken}\n{told}\nagain: {again}"
     return ""
 
 

@@ -2,50 +2,43 @@
 
 from __future__ import annotations
 
-import asyncio
-import json
-import os
 import tempfile
 import traceback
 from collections import Counter
-from collections.abc import MutableMapping, Sequence
+from collections.abc import Sequence
 from fnmatch import fnmatch
 from pathlib import Path
 from random import Random
-from typing import Any
 
-import structlog
-
-from sidecar.io.resolver import Resolver
-from sidecar.logs.base import SourceContext
-from sidecar.logs.sources.file import Config, FileSource
-from sidecar.model.counters import LogCounters
 from tests.fakes import FakeClock
-from tests.model.actions import Action, sequence
+from tests.model.actions import Action
+from tests.model.child import Child
 from tests.model.intake import Broken, Intake, Taken
-from tests.model.world import LIVE, Identity, Line, World
+from tests.model.reader import InProcess, Reader
+from tests.model.world import LIVE, Line, World
 
 
 class Trial:
-    """`play` raises `Broken` where a promise does not hold."""
+    """`play` raises `Broken` where a promise does not hold. `pattern` is what the source looks for."""
 
-    def __init__(self, root: Path, seed: int) -> None:
+    def __init__(self, root: Path, seed: int, child: bool = False) -> None:
         self.rng = Random(seed)
-        self.pattern = self.rng.choice((LIVE, f"{LIVE}*"))
-        self.intake = Intake(self.rng)
+        pattern = self.rng.choice((LIVE, f"{LIVE}*"))
         self.clock = FakeClock()
-        self.counters = LogCounters()
-        self.world = World(root, self.rng, self.clock.now, self.watched, self.holds, self.finds)
-        self.world.was_read = self.was_read
-        self.settled: Counter[bytes] = Counter()
+        self.intake = Intake(self.rng, self.stays)
+        at = root / pattern
+        self.reader: Reader = Child(at, self.intake, self.rng) if child else InProcess(at, self.intake)
+        self.world = World(
+            root,
+            self.rng,
+            self.clock.now,
+            lambda path: path.parent == root and fnmatch(path.name, pattern),
+            lambda file: self.reader.alive and self.reader.holds(file),
+            lambda file: not self.reader.alive and self.reader.remembers(f'"inode":{file[1]},'),
+            self.was_read,
+        )
         self.may_repeat: Counter[bytes] = Counter()
-        self.source: FileSource | None = None
-        self.polling: asyncio.Task[bool] | None = None
-        self.checkpoint = "{}"
         self.saved: dict[int, int] = {}
-        self.root = root
-        self.events: list[dict[str, Any]] = []
-        """What the source logged."""
 
     async def play(self, actions: Sequence[Action]) -> None:
         try:
@@ -67,121 +60,60 @@ class Trial:
                 world.late(count)
             case "write_linked":
                 world.write_linked(count)
-            case "copytruncate":
-                world.copytruncate(numbered=amount < 0.5)
-            case "partial" | "rotate" | "move" | "create" | "delete" | "compress" | "swap":
+            case "partial" | "rotate" | "move" | "create" | "copytruncate" | "delete" | "compress" | "swap":
                 getattr(world, name)()
             case "poll":
                 await self.poll()
             case "settle":
                 self.intake.settle(amount * 1.5)
             case "save":
-                self.save()
+                await self.save()
             case "kill":
                 await self.die()
             case "stop":
-                await self.stop()
+                await self.save()
+                await self.die()
             case "start":
-                self.start()
+                await self.start()
             case "down" | "up":
                 self.intake.up = name == "up"
             case "pass":
-                await self.clock.advance(amount * amount * 10)
+                await self.advance(amount * amount * 10)
 
-    # The source.
+    async def advance(self, seconds: float) -> None:
+        await self.clock.advance(seconds)
+        await self.reader.advance(seconds)
 
-    def start(self) -> None:
-        if self.source is not None:
-            return
-        remembered = json.loads(self.checkpoint)
-        context = SourceContext(
-            name="model",
-            intake=self.intake,
-            clock=self.clock,
-            resolver=Resolver(),
-            counters=self.counters,
-            remembered=json.loads(self.checkpoint),
-            log=structlog.wrap_logger(None, processors=[self.told]),
-        )
-        config = Config(file=(str(self.root / self.pattern), str(self.root / "link.log")))
-        self.source = FileSource(config, context)
+    async def start(self) -> None:
+        if not self.reader.alive:
+            await self.reader.start()
 
-    def told(self, logger: object, method: str, event: MutableMapping[str, Any]) -> str:
-        self.events.append(dict(event))
-        raise structlog.DropEvent
-
-    async def poll(self) -> bool:
-        """One round, or as much of one as is possible until the cap. Whether there was something to read."""
-        if self.source is None:
+    async def poll(self) -> bool | None:
+        if not self.reader.alive:
             return False
-        if self.polling is None:
-            self.polling = asyncio.create_task(self.source.poll())
-        blocked = asyncio.create_task(self.intake.blocked.wait())
-        await asyncio.wait((self.polling, blocked), return_when=asyncio.FIRST_COMPLETED)
-        blocked.cancel()
-        if not self.polling.done():
-            return True
-        task, self.polling = self.polling, None
-        found = task.result()
-        self.world.seen()
+        found = await self.reader.poll()
+        if found is not None:
+            self.world.seen()
         return found
 
-    def save(self) -> None:
-        if self.source is not None:
-            self.checkpoint = json.dumps(self.source.checkpoint())
+    async def save(self) -> None:
+        if self.reader.alive:
+            await self.reader.save()
             self.saved = self.intake.safe()
             self.world.saved()
 
-    async def stop(self) -> None:
-        self.save()
-        await self.die()
-
     async def die(self) -> None:
-        """What a SIGKILL leaves behind: files, and what was saved."""
-        if self.polling is not None:
-            self.polling.cancel()
-            await asyncio.wait((self.polling,))
-            self.polling = None
-        if self.source is None:
+        if not self.reader.alive:
             return
-        self.source = None
-        for handle in self.open_files():
-            os.close(handle)
-        again = self.intake.die(self.saved, lambda uid: uid.decode() in self.checkpoint)
+        await self.reader.kill()
+        again = self.intake.die(self.saved, lambda uid: self.reader.remembers(uid.decode()))
         self.may_repeat.update(again)
         self.saved = {}
         self.world.killed(self.was_settled)
 
-    def open_files(self) -> set[int]:
-        """The source's own descriptors below `root`."""
-        ours = {file.handle for file in self.world.files}
-        found = set()
-        for name in os.listdir("/proc/self/fd"):
-            try:
-                target = os.readlink(f"/proc/self/fd/{name}")
-            except OSError:
-                continue  # of the listing itself
-            if int(name) not in ours and target.startswith(f"{self.root}/"):
-                found.add(int(name))
-        return found
-
-    # What the world asks.
-
-    def watched(self, path: Path) -> bool:
-        return path.parent == self.root and fnmatch(path.name, self.pattern)
-
-    def holds(self, identity: Identity) -> bool:
-        if self.source is None:
-            return False
-        for handle in self.open_files():
-            status = os.fstat(handle)
-            if (status.st_dev, status.st_ino) == identity:
-                return True
-        return False
-
-    def finds(self, identity: Identity) -> bool:
-        remembered = json.loads(self.checkpoint).get("files", [])
-        return self.source is None and any((file["device"], file["inode"]) == identity for file in remembered)
+    def stays(self, text: bytes) -> bool:
+        line = self.world.lines.get(text)
+        return line is not None and not line.volatile
 
     def was_read(self, line: Line) -> bool:
         return line.text in self.intake.fed_now or self.was_settled(line)
@@ -195,14 +127,14 @@ class Trial:
         """All is well again, and stays so."""
         self.intake.up = True
         self.intake.settle(1.0)
-        self.start()
+        await self.start()
         self.world.complete()
         idle = 0
         for _ in range(1000):
             found = await self.poll()
             self.intake.settle(1.0)
-            await self.clock.advance(1.0)
-            idle = 0 if found else idle + 1
+            await self.advance(1.0)
+            idle = idle + 1 if found is False else 0
             if idle > 10:
                 return
         raise Broken("the source finds something to read for ever")
@@ -234,13 +166,11 @@ class Trial:
             last[taken.uid] = line.number
 
 
-async def attempt(seed: int, actions: Sequence[Action] | None = None) -> str:
-    """What is broken, or nothing."""
-    rng = Random(seed)
-    actions = sequence(rng) if actions is None else actions
+async def attempt(seed: int, actions: Sequence[Action], child: bool = False) -> str:
+    """What is broken, or nothing. With `child` the source has a process of its own, and kills are real."""
     with tempfile.TemporaryDirectory(prefix="model-") as root:
         try:
-            await Trial(Path(root), seed).play(actions)
+            await Trial(Path(root), seed, child).play(actions)
         except Broken as broken:
             return str(broken)
         except Exception:  # noqa: BLE001 - whatever it is, it is what we look for

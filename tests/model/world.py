@@ -26,6 +26,8 @@ ROTATIONS = 3
 Identity = tuple[int, int]
 """Device and inode."""
 LINK = "link.log"
+NUMBER = 7
+"""Digits that each line begins with. No part of a line is shorter: it would be like others, and a hole of one NUL is UTF-16."""
 PATIENCE = 5.0
 """Seconds after which the unfinished last line of a rotated file may be taken as it is."""
 
@@ -77,7 +79,8 @@ class File:
 
 class World:
     """`watched` is whether the source looks for files of this path's name; `holds` is whether it has the inode open; `finds`,
-    whether it will look for that inode when it starts."""
+    whether it will look for that inode when it starts; `was_read`, whether this life of it has fed a line, or an earlier one has
+    had it settled."""
 
     def __init__(
         self,
@@ -87,10 +90,10 @@ class World:
         watched: Callable[[Path], bool],
         holds: Callable[[Identity], bool],
         finds: Callable[[Identity], bool],
+        was_read: Callable[[Line], bool],
     ) -> None:
         self.root, self.rng, self.now = root, rng, now
-        self.finds = finds
-        self.watched, self.holds = watched, holds
+        self.watched, self.holds, self.finds, self.was_read = watched, holds, finds, was_read
         self.files: list[File] = []
         self.lines: dict[bytes, Line] = {}
         self.pieces: set[bytes] = set()
@@ -98,6 +101,9 @@ class World:
         self.live: File | None = None
         self.linked: File | None = None
         self.append = rng.random() < 0.7
+        self.copying = rng.random() < 0.4
+        """Numbered files are copies, or they are renamed: nobody does both, or
+        deletes what is copied and truncated."""
         self.targets = 0
         self.copies = 0
 
@@ -116,14 +122,14 @@ class World:
         file = self.live
         if file is not None and file.partial is None:
             line = self._line(file)
-            split = self.rng.randint(2, len(line.text))  # a hole of one NUL is taken for text in UTF-16
+            split = self.rng.randint(NUMBER, len(line.text))
             file.partial = Partial(line, split, self.now())
             file.write(line.text[:split])
             self.pieces.add(line.text[:split])
 
     def move(self) -> None:
         """The first half of a rotation: the file is renamed, and its writer goes on."""
-        if self.live is not None and self.live.path == self.root / LIVE:
+        if not self.copying and self.live is not None and self.live.path == self.root / LIVE:
             self._shift(0)
 
     def _shift(self, first: int) -> None:
@@ -143,16 +149,15 @@ class World:
 
     def late(self, count: int) -> None:
         """A second writer of a renamed file."""
-        renamed = [file for file in self.files if file.path is not None and file.path.name.startswith(f"{LIVE}.")]
-        if renamed:
+        if (renamed := self._renamed()) and not self.copying:
             self._write(self.rng.choice(renamed), count)
 
-    def copytruncate(self, numbered: bool) -> None:
+    def copytruncate(self) -> None:
         """The copy is the first of the numbered files, as with logrotate, or goes where nobody looks."""
         if (file := self.live) is None or file.path is None:
             return
         content = file.path.read_bytes()
-        if numbered and file.path == self.root / LIVE:
+        if self.copying and file.path == self.root / LIVE:
             self._shift(1)
             self._new(self.root / f"{LIVE}.1").write(content)
         else:
@@ -168,15 +173,14 @@ class World:
         file.lines = []
 
     def delete(self) -> None:
-        if self.live is not None and self.live.path is not None:
+        if not self.copying and self.live is not None and self.live.path is not None:
             self._unlink(self.live)
             self.live.close()
             self.live = None
 
     def compress(self) -> None:
         """As logrotate does it: a new file beside the renamed one, which then goes."""
-        renamed = [file for file in self.files if file.path is not None and file.path.name.startswith(f"{LIVE}.")]
-        if not renamed:
+        if not (renamed := self._renamed()):
             return
         file = renamed[-1]
         assert file.path is not None
@@ -210,9 +214,6 @@ class World:
 
     # What the model is told of the source.
 
-    was_read: Callable[[Line], bool]
-    """Whether the source that lives now has fed it, or an earlier one has had it settled."""
-
     def seen(self) -> None:
         """The source has looked at all names, once, from the first to the last."""
         for file in self.files:
@@ -234,6 +235,9 @@ class World:
         """Under a name that is watched, or in the directory where it was when it was remembered."""
         return file.path is not None and (self.watched(file.path) or file is self.linked or file.remembered)
 
+    def _renamed(self) -> list[File]:
+        return [file for file in self.files if file.path is not None and file.path.name.startswith(f"{LIVE}.")]
+
     def _new(self, path: Path) -> File:
         file = File(path, self.append)
         self.files.append(file)
@@ -242,7 +246,7 @@ class World:
     def _line(self, file: File) -> Line:
         number = len(self.lines)
         size = self.rng.choice((0, 5, 60, 60, 300, 5000))
-        line = Line(number, b"%07d%s." % (number, b" " + b"%x" % (number * 2654435761) * (size // 8)), file)
+        line = Line(number, b"%0*d%s." % (NUMBER, number, b" " + b"%x" % (number * 2654435761) * (size // 8)), file)
         self.lines[line.text] = line
         return line
 
@@ -264,7 +268,7 @@ class World:
             file.lines.append(line)
             if file.path is None or not (self.watched(file.path) or file is self.linked):
                 line.volatile = not file.remembered
-                line.must = self.holds(file.identity) or (file.path is not None and self.finds(file.identity))
+                line.must &= self.holds(file.identity) or (file.path is not None and self.finds(file.identity))
 
     def _at(self, path: Path) -> File | None:
         return next((file for file in self.files if file.path == path), None)
