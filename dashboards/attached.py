@@ -1,4 +1,4 @@
-"""Rows of panels that any service with a sidecar has, whatever it does: health, process, sidecar."""
+"""Rows of panels that any service with a sidecar has, whatever it does: health, logs, process, sidecar."""
 
 from __future__ import annotations
 
@@ -62,6 +62,57 @@ def health() -> list[Builder[Panel]]:
             "cps",
             {"{{check}}: {{result}}": rate("outrider_check_runs_total", "check, result")},
             width=12,
+        ),
+    ]
+
+
+def logs() -> list[Builder[Panel]]:
+    return [
+        lines(
+            "Records by severity",
+            "What the service writes to its logs, per second.",
+            "cps",
+            {"{{severity}}": rate("outrider_logs_records_total", "severity")},
+        ),
+        lines(
+            "Errors",
+            "Records of severity ERROR and FATAL per second.",
+            "cps",
+            {
+                "{{instance}} {{source}}": or_zero(
+                    rate("outrider_logs_records_total", "instance, source", 'severity=~"error|fatal"')
+                )
+            },
+        ),
+        lines(
+            "Volume",
+            "Bytes of log lines read per second.",
+            "binBps",
+            {"{{instance}} {{source}}": rate("outrider_logs_bytes_total", "instance, source")},
+        ),
+        lines(
+            "Behind",
+            "How long the oldest line that is written and not yet delivered has waited.",
+            "s",
+            {"{{instance}} {{source}}": latest("outrider_logs_lag_time_seconds", "instance, source")},
+        ),
+        lines(
+            "Not delivered",
+            "Lines dropped as configured, and bytes that vanished before they could be read.",
+            "short",
+            {
+                "{{source}}: {{reason}}": or_zero(increase("outrider_logs_dropped_total", "instance, source, reason")),
+                "{{source}}: bytes lost": increase("outrider_logs_lost_bytes_total", "instance, source"),
+            },
+        ),
+        lines(
+            "Rotations",
+            "Files that were replaced, and files that were emptied in place: lines written shortly before that may be lost.",
+            "short",
+            {
+                "{{source}}: replaced": increase("outrider_logs_rotations_total", "instance, source"),
+                "{{source}}: emptied": increase("outrider_logs_truncations_total", "instance, source"),
+            },
         ),
     ]
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from grafana_foundation_sdk.cog.builder import Builder
 from grafana_foundation_sdk.models.dashboard import Dashboard, Panel
 
-from .attached import health, process, sidecar
+from .attached import health, logs, process, sidecar
 from .frame import build
 from .panels import lines
 from .promql import latest, or_zero, quantile, rate, ratio
@@ -26,6 +26,7 @@ def service() -> Dashboard:
             "Requests": _requests(),
             "Cache": _cache(),
             "Database": _database(),
+            "Logs": logs(),
             "Process": process(),
             "Sidecar": sidecar(),
         },

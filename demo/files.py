@@ -34,11 +34,13 @@ GRAFANA = """\
 """
 
 
-def sidecar_config(plan: Plan, instance: Instance) -> dict[str, Any]:
+def sidecar_config(plan: Plan, instance: Instance, log: Path) -> dict[str, Any]:
+    """`log` is where the service's output goes."""
     probes: dict[str, Any] = {
         "live": {"kind": "http", "url": "/healthz", "role": "liveness", **PERIOD},
         "ready": {"kind": "http", "url": "/readyz", "role": "readiness", **PERIOD},
     }
+    probes["logs"] = {"kind": "log", "error_rate": {"warn": "5%"}, **PERIOD}
     if instance.service == "fastjson-api":
         # It serves without its cache, only slower: that is a warning, not a failure.
         probes["cache"] = {"kind": "http", "url": f"{plan.cache.url}/healthz", "severity": "warn", **PERIOD}
@@ -53,6 +55,8 @@ def sidecar_config(plan: Plan, instance: Instance) -> dict[str, Any]:
         "target": {"url": instance.url, "process": {"port": instance.port}},
         "probes": probes,
         "otlp": {"grpc": f"{HOST}:{instance.grpc_port}", "http": f"{HOST}:{instance.otlp_port}"},
+        "logs": [{"name": "app", "file": str(log)}],
+        "spool": {"path": str(log.parent.parent / "spools" / instance.name)},
         "collector": {"url": plan.collector},
         **({"export": over_grpc} if instance.speaks_grpc else {}),
         "api": {"listen": f"{HOST}:{instance.api_port}"},
@@ -79,7 +83,7 @@ def write(plan: Plan, directory: Path) -> None:
     for folder in ("sidecars", "logs"):
         (directory / folder).mkdir(parents=True, exist_ok=True)
     for instance in plan.instances:
-        dump(sidecar_config_file(directory, instance), sidecar_config(plan, instance))
+        dump(sidecar_config_file(directory, instance), sidecar_config(plan, instance, directory / "logs" / f"{instance.name}.log"))
     scrape = directory / "prometheus.yml"
     dump(scrape, scrape_config(plan))
     (directory / "GRAFANA.md").write_text(grafana_steps(directory, scrape, copy_dashboards(directory)))

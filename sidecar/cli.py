@@ -16,6 +16,7 @@ if TYPE_CHECKING:
 
     from .api import Surface
     from .config import BadConfig, Loaded
+    from .io.launcher import Launcher
     from .model.health import Verdict
 
 EXIT_CONFIG = 78
@@ -41,6 +42,11 @@ def main(argv: Sequence[str] | None = None) -> int:
 
 def _command(args: list[str]) -> int:
     match args[:1]:
+        case ["run"] if "--" in args:
+            from .launcher.command import main as launch
+
+            end = args.index("--")
+            return launch(args[1:end], args[end + 1 :])
         case ["healthcheck"]:
             return healthcheck(args[1:], os.environ)
         case ["collector"]:
@@ -75,7 +81,10 @@ def parser() -> argparse.ArgumentParser:
         made.add_argument("--collector", metavar="URL", help="the collector that takes heartbeats and telemetry")
         return made
 
-    run = configured(command("run", _run, "run the sidecar until SIGTERM"))
+    run = configured(command("run", _run, "run the sidecar until SIGTERM, or a command with a sidecar beside it"))
+    run.usage = "outrider run [OPTION ...] [-- COMMAND [ARGUMENT ...]]"
+    run.epilog = "With a command its output is passed on and read as logs, and its exit code is kept."
+    run.add_argument("--launched", help=argparse.SUPPRESS)
     run.add_argument(
         "--on-bad-config",
         choices=["exit", "idle"],
@@ -120,21 +129,34 @@ def _bad(error: BadConfig) -> int:
 
 
 def _run(options: argparse.Namespace) -> int:
+    from .config import BadConfig, load
+
+    launcher, flags = None, _flags(options)
+    if options.launched is not None:
+        from .io.launcher import Launcher, LauncherGoneError
+
+        try:
+            launcher = Launcher(options.launched)
+        except LauncherGoneError:
+            return 0
+        flags |= launcher.hello.again
     import uvloop
 
-    from .config import BadConfig
-
     try:
-        loaded = _load(options)
+        loaded = load(flags, os.environ, options.config)
+        if launcher is not None:
+            from .launched import elsewhere
+
+            loaded = load({**flags, **elsewhere(loaded)}, os.environ, options.config)
     except BadConfig as error:
         if options.on_bad_config == "exit":
             return _bad(error)
-        return uvloop.run(_idle(error))
-    return uvloop.run(_serve(loaded))
+        return uvloop.run(_idle(error, launcher))
+    return uvloop.run(_serve(loaded, launcher))
 
 
-async def _serve(loaded: Loaded) -> int:
-    """The sidecar until SIGTERM or Ctrl-C; a second signal ends it without draining."""
+async def _serve(loaded: Loaded, launcher: Launcher | None) -> int:
+    """The sidecar until SIGTERM or Ctrl-C; a second signal ends it without draining. With a launcher, until that has gone."""
     import asyncio
     import signal
 
@@ -147,19 +169,34 @@ async def _serve(loaded: Loaded) -> int:
         limits = Limits(connections=daemon.connections.api)
         guard = daemon.guards["api"]
         routes = application(daemon, guard.bearer)
-        return await open_surface(routes, loaded.config.api.listen, daemon.clock, limits, guard.tls)
+        made = await open_surface(routes, loaded.config.api.listen, daemon.clock, limits, guard.tls)
+        if launcher is not None:
+            from .io.proc import Proc
+            from .launched import hint, introduce, until_gone
 
-    daemon = build(loaded)
-    # Somebody at a keyboard does not wait for the service to end.
-    _on_signals(lambda number: daemon.stop(patient=number == signal.SIGTERM))
+            await introduce(daemon, made, launcher, os.environ)
+            beside.append(asyncio.create_task(until_gone(daemon, launcher, serving)))
+            beside.append(asyncio.create_task(hint(daemon, Proc())))
+        return made
+
+    beside: list[asyncio.Task[None]] = []
+    serving = asyncio.current_task()
+    daemon = build(loaded, command=launcher.arguments if launcher else ())
+    if launcher is None:
+        # Somebody at a keyboard does not wait for the service to end.
+        _on_signals(lambda number: daemon.stop(patient=number == signal.SIGTERM))
     try:
         await daemon.run(surface)
     except asyncio.CancelledError:
         return 1
+    finally:
+        for task in beside:
+            task.cancel()
+        await asyncio.gather(*beside, return_exceptions=True)
     return 0
 
 
-async def _idle(error: BadConfig) -> int:
+async def _idle(error: BadConfig, launcher: Launcher | None) -> int:
     """Live without telemetry: a sidecar that exits would hold its application in Init."""
     import asyncio
 
@@ -167,6 +204,7 @@ async def _idle(error: BadConfig) -> int:
     from .config import Api
     from .io.clock import SystemClock
     from .io.log import configure
+    from .logic.launch import Ready
     from .logic.scalars import Invalid, parse_address
 
     problems = [str(problem) for problem in error.problems]
@@ -178,9 +216,13 @@ async def _idle(error: BadConfig) -> int:
     except Invalid:
         address = Api().listen
     surface = await open_surface(idle_application(problems), address, SystemClock())
-    stopped = asyncio.Event()
-    _on_signals(lambda _: stopped.set())
-    await stopped.wait()
+    if launcher is not None:
+        await launcher.started(Ready(0.0, {}, {}))
+        await launcher.gone()
+    else:
+        stopped = asyncio.Event()
+        _on_signals(lambda _: stopped.set())
+        await stopped.wait()
     await surface.close()
     return 0
 

@@ -23,6 +23,7 @@ from .io.tls import Config as TlsConfig
 from .io.yaml_file import BadYaml, load_file
 from .logic.http_header import is_value, value_problems
 from .logic.layers import Layer, leaves, merge, otel_environment, own_environment, spelled_out
+from .logic.redaction import Config as Redaction
 from .logic.scalars import (
     Address,
     Duration,
@@ -36,8 +37,9 @@ from .logic.scalars import (
     quoted,
     show_duration,
 )
-from .logic.schema import Problem, Table, hints, join, optional_of, scalar_of, shorthand_of
+from .logic.schema import Problem, Table, hints, join, one_of, optional_of, scalar_of, shorthand_of
 from .logic.schema import load as load_tree
+from .logs.config import Entry as LogEntry
 from .metrics.process import Config as ProcessConfig
 from .otlp.http import Config as ReceiverLimits
 from .otlp.listen import Grpc as GrpcConfig
@@ -45,6 +47,7 @@ from .otlp.listen import GrpcListener, HttpListener
 from .otlp.listen import Http as HttpConfig
 from .probes import PROBES
 from .probes.base import CheckConfig
+from .probes.log import Config as LogCheck
 
 DEFAULT_FILE = "/etc/outrider/outrider.yaml"
 # Read by other commands of the same image, so not ours to warn about.
@@ -61,6 +64,8 @@ KNOWN_ELSEWHERE = frozenset(
     }
 )
 
+MAX_LOGS = 32
+"""Sources of logs."""
 MAX_PROBES = 200
 """As many as a collector takes of one instance."""
 _PROBE_NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9_.-]{0,62}")
@@ -178,6 +183,8 @@ class Config(msgspec.Struct, frozen=True, kw_only=True):
     otlp: Otlp = Otlp()
     export: tuple[Export, ...] = ()
     spool: SpoolConfig | None = None
+    logs: tuple[LogEntry, ...] = ()
+    redaction: Redaction = Redaction()
     collector: Collector | None = None
     api: Api = Api()
     metrics: Metrics = Metrics()
@@ -192,6 +199,7 @@ class Config(msgspec.Struct, frozen=True, kw_only=True):
                 yield join("probes", name), f"{quoted(name)} is not a name", PROBE_NAME
             for key, problem, expected in PROBES[kind_of(check)].misses(check, self.target.url):
                 yield join(f"probes.{name}", key), problem, expected
+        yield from self._log_problems()
         listeners = self.otlp.listening()
         for key, listen in listeners.items():
             if listen.overlaps(self.api.listen):
@@ -204,6 +212,18 @@ class Config(msgspec.Struct, frozen=True, kw_only=True):
                 if any(_is_our_own(endpoint, listen) for listen in listeners.values()):
                     path = f"export.{index}.{export.kind}.{key}"
                     yield path, f'"{endpoint}" is this sidecar\'s own listener', "another host or port"
+
+    def _log_problems(self) -> Iterable[tuple[str, str, str]]:
+        if len(self.logs) > MAX_LOGS:
+            yield "logs", f"{len(self.logs)} sources", f"at most {MAX_LOGS}"
+        labels = [entry.label for entry in self.logs]
+        for index, label in enumerate(labels):
+            if label in labels[:index]:
+                yield f"logs.{index}", f"{quoted(label)} is read twice", "another name"
+        for name, check in self.probes.items():
+            if isinstance(check, LogCheck) and check.source and check.source not in labels:
+                expected = one_of(labels) if labels else "the name of an entry of logs"
+                yield f"probes.{name}.source", f"{quoted(check.source)} is not read", expected
 
 
 def kind_of(check: CheckConfig) -> str:
@@ -365,7 +385,7 @@ def _rows(kind: Any, value: Any, path: str, places: Mapping[str, str]) -> Iterab
             yield f"{path}.kind", kind_of(value), _origin(path, places)
         for name, annotation in hints(type(value)).items():
             below = getattr(value, name)
-            if (below is not None or scalar_of(annotation) is not None) and below not in ((), {}):
+            if (below is not None or scalar_of(annotation) is not None) and below not in ((), {}, []):
                 yield from _rows(annotation, below, join(path, name), places)
     elif isinstance(value, dict) and scalar is None:
         for name, below in value.items():

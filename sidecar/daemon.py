@@ -12,6 +12,7 @@ from __future__ import annotations
 import asyncio
 import random
 from collections.abc import Awaitable, Callable, Sequence
+from os.path import basename
 from typing import Protocol
 from urllib.parse import urlsplit
 
@@ -37,14 +38,17 @@ from .io.spool import Spool
 from .io.tls import ClientTls
 from .logic import status
 from .logic.beats import Beats
-from .logic.command_line import program
+from .logic.command_line import program, redacted
 from .logic.cors import Cors
 from .logic.log_watch import LogWatch
 from .logic.loop import name_of
 from .logic.otlp_metrics import encode
 from .logic.printable import printable
 from .logic.rates import Rates
+from .logic.redaction import Rules
 from .logic.scalars import Address, masked_url
+from .logs.reading import Logs
+from .metrics.process import Config as ProcessConfig
 from .metrics.process import ProcessMetrics
 from .model.counters import HeartbeatCounters, ReceiverCounters
 from .model.health import CheckReport, State, Transition, Verdict
@@ -84,7 +88,16 @@ class Closing(Protocol):
 class Daemon:
     """One sidecar. Everything may be asked before, during and after `run`."""
 
-    def __init__(self, loaded: Loaded, clock: Clock, rng: random.Random, log: Logger, connections: Connections) -> None:
+    def __init__(
+        self,
+        loaded: Loaded,
+        clock: Clock,
+        rng: random.Random,
+        log: Logger,
+        connections: Connections,
+        command: Sequence[str] = (),
+    ) -> None:
+        """`command` is what our launcher is about to start; `beside` tells that it runs."""
         config = loaded.config
         self.connections = connections
         self.config = config
@@ -98,7 +111,7 @@ class Daemon:
 
         self._processes = ProcessMetrics(config.target.process, config.target.url)
         self.process = self._processes.sample(clock.now())
-        self.resource = resource_of(config, self.process)
+        self.resource = resource_of(config, _named_by(command) if command else self.process)
 
         watches: list[LogWatch] = []
         self.monitor = monitor_of(
@@ -107,6 +120,18 @@ class Daemon:
         self.upstreams = upstreams_of(config, self._resolver)
         self.spool = Spool(config.spool, clock.now) if config.spool and self.upstreams else None
         self.relay = Relay(self.upstreams, clock, rng, self.spool, name_of(self.resource.instance, rng.getrandbits(32)))
+        self.logs = Logs(
+            config.logs,
+            Rules(config.redaction),
+            self.relay.take if self.upstreams else None,
+            self.resource.attributes,
+            config.spool.path if config.spool else None,
+            clock,
+            rng,
+            self._resolver,
+            log,
+            watches,
+        )
         self.received = ReceiverCounters()
         most = min(config.otlp.max_connections, connections.otlp)
         self.receiver = Receiver(
@@ -124,6 +149,8 @@ class Daemon:
         self._rates = {upstream.name: Rates() for upstream in self.upstreams}
         self.heartbeats = self._heartbeats_of(config)
         self._surface: Closing | None = None
+        self.announce: Callable[[], None] | None = None
+        """Says what was found, instead of the log, once everything is open."""
         self._stop = asyncio.Event()
         self._patient = True
 
@@ -194,6 +221,7 @@ class Daemon:
             *telemetry.ourselves(self.loop_lag, start),
             *telemetry.health(monitor.verdict(), monitor.checks(), monitor.runs(), monitor.transitions(), start),
             *telemetry.receiver(self.received, start),
+            *telemetry.logs(self.logs.counters, start),
             *telemetry.relay(views, self.relay.in_flight, self.clock.now(), start),
         ]
         if self.spool is not None:
@@ -210,9 +238,16 @@ class Daemon:
         self._patient = patient
         self._stop.set()
 
+    def beside(self, pid: int) -> None:
+        """The neighbour is this process, unless the configuration says which."""
+        if self.config.target.process is None:
+            self._processes = ProcessMetrics(ProcessConfig(pid=pid), None)
+        self.process = self._processes.sample(self.clock.now())
+
     async def run(self, surface: Callable[[Daemon], Awaitable[Closing]]) -> None:
         """Run until `stop`, then drain. Cancelling it closes everything at once."""
         tasks: list[asyncio.Task[None]] = []
+        reading: asyncio.Task[None] | None = None
         if self.connections.few:
             limit, otlp, api = self.connections
             why = f"this process may have only {limit} file descriptors"
@@ -230,14 +265,17 @@ class Daemon:
                     ("metrics", self._enduring("metrics", self._exporting)),
                 )
             ]
+            if self.logs.followed:
+                reading = asyncio.create_task(self.logs.run(), name="logs")
+                tasks.append(reading)
             self._surface = await surface(self)
-            self._announce()
+            (self.announce or self._announce)()
             beating = None
             if self.heartbeats is not None:
                 beating = asyncio.create_task(self.heartbeats.run(), name="heartbeats")
                 tasks.append(beating)
             await self._until_stopped(tasks)
-            await self._drain()
+            await self._drain(reading)
             if beating is not None and self.heartbeats is not None:
                 await _cancel([beating])
                 await self.heartbeats.leave()
@@ -275,9 +313,10 @@ class Daemon:
                 said.add(error.errno)
                 await self.clock.sleep(WATCH)
 
-    async def _drain(self) -> None:
+    async def _drain(self, reading: asyncio.Task[None] | None) -> None:
         """Let the neighbour finish, send what is in flight. Without an upstream nothing waits."""
         if not self.upstreams:
+            await self._end_reading(reading, QUIET)
             return
         deadline = self.clock.monotonic() + self.config.drain
         self.log.info("draining", for_s=self.config.drain, in_flight_bytes=self.relay.in_flight)
@@ -285,13 +324,19 @@ class Daemon:
         self._submit(self.metrics())
         seen, since = -1, self.clock.monotonic()
         while (now := self.clock.monotonic()) < deadline:
-            taken = sum(self.received.requests.values())
+            taken = sum(self.received.requests.values()) + sum(c.lines for c in self.logs.counters.values())
             if taken != seen or self.relay.busy:
                 seen, since = taken, now
             elif now - since >= QUIET and not self._neighbour_runs():
                 break
             await self.clock.sleep(min(0.1, deadline - now))
+        await self._end_reading(reading, max(QUIET, deadline - self.clock.monotonic()))
         await self.relay.drain(max(0.0, deadline - self.clock.monotonic()))
+
+    async def _end_reading(self, reading: asyncio.Task[None] | None, timeout: float) -> None:
+        if reading is not None:
+            await _cancel([reading])
+            await self.logs.finish(timeout)
 
     def _neighbour_runs(self) -> bool:
         return self._patient and self._processes.sample(self.clock.now()).found
@@ -301,9 +346,11 @@ class Daemon:
         kinds = [check.period for check in self.config.probes.values() if kind_of(check) == "process"]
         pause = min([SAMPLING, self.config.metrics.interval, *kinds])
         while True:
-            before, now = self.process, self.clock.now()
-            self.process = await asyncio.to_thread(self._processes.sample, now)
-            self._note(before, self.process)
+            processes, now = self._processes, self.clock.now()
+            seen = await asyncio.to_thread(processes.sample, now)
+            if processes is self._processes:  # else `beside` has told of another, and looked itself
+                before, self.process = self.process, seen
+                self._note(before, seen)
             await self.clock.sleep(pause)
 
     def _note(self, before: ProcessSample, after: ProcessSample) -> None:
@@ -390,6 +437,12 @@ class Daemon:
             self.log.info("process not found", why=process.why)
         for missing in process.missing:
             self.log.warning("cannot be measured", field=missing.field, reason=missing.reason, remedy=missing.remedy)
+        for followed in self.logs.followed:
+            self.log.info("logs are read", source=followed.name, kind=followed.kind)
+        if self.logs.followed and self.logs.checkpoints is None:
+            self.log.warning(
+                "where reading of logs stands is not kept: a restart reads them again", remedy="give spool.path"
+            )
         if self.upstreams and not self.listeners:
             self.log.info("otlp closed", why="otlp.grpc and otlp.http are off")
         if not self.upstreams:
@@ -434,7 +487,7 @@ class Daemon:
             otlp=status.receiver(self.received),
             relay=tuple(upstream_status(view, self._rates[view.name], now) for view in self.relay.status()),
             spool=spool_status(self.spool, [upstream.name for upstream in self.upstreams]) if self.spool else None,
-            logs=None,
+            logs=self.logs.status(),
             collector=status.heartbeats(masked_url(self.config.collector.url), self.heartbeats.counters, now)
             if self.heartbeats is not None and self.config.collector is not None
             else None,
@@ -444,12 +497,16 @@ class Daemon:
 
 
 def build(
-    loaded: Loaded, log: Logger | None = None, clock: Clock | None = None, rng: random.Random | None = None
+    loaded: Loaded,
+    log: Logger | None = None,
+    clock: Clock | None = None,
+    rng: random.Random | None = None,
+    command: Sequence[str] = (),
 ) -> Daemon:
     """The sidecar of a configuration, not yet started. Must be called inside the event loop."""
     log = log or configure(loaded.config.log.level.value)
     connections = connections_of(raise_limit())
-    return Daemon(loaded, clock or SystemClock(), rng or random.Random(), log, connections)
+    return Daemon(loaded, clock or SystemClock(), rng or random.Random(), log, connections, command)
 
 
 def resource_of(config: Config, process: ProcessSample) -> Resource:
@@ -470,6 +527,11 @@ def resource_of(config: Config, process: ProcessSample) -> Resource:
         "deployment.environment.name": service.environment,
     }
     return Resource({printable(key): printable(value) for key, value in attributes.items() if value})
+
+
+def _named_by(command: Sequence[str]) -> ProcessSample:
+    """A process that is not there yet, as far as its name goes."""
+    return ProcessSample(found=True, why="", name=basename(command[0]), cmdline=redacted(command))
 
 
 def monitor_of(

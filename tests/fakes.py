@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import heapq
 import itertools
+import json
 import socket
 import ssl
 import struct
@@ -12,15 +13,23 @@ import threading
 from collections.abc import AsyncIterator, Callable, Iterable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import asynccontextmanager
+from datetime import UTC, datetime
 from functools import partial
+from pathlib import Path
 from typing import Any, Self
+from urllib.parse import parse_qsl, urlsplit
 
 import grpc
+import structlog
 from aiohttp import web
 from opentelemetry.proto.collector.logs.v1.logs_service_pb2 import ExportLogsServiceRequest
 from opentelemetry.proto.collector.metrics.v1.metrics_service_pb2 import ExportMetricsServiceRequest
 from opentelemetry.proto.collector.trace.v1.trace_service_pb2 import ExportTraceServiceRequest
 
+from sidecar.io.clock import Clock, SystemClock
+from sidecar.io.resolver import Resolver
+from sidecar.logs.base import SourceContext
+from sidecar.model.counters import LogCounters
 from sidecar.model.health import Result, State
 
 
@@ -398,6 +407,8 @@ class RecordingStream:
         self.start = start
         self.lines: list[bytes] = []
         self.marks: list[int] = []
+        self.times: list[int] = []
+        self.iostreams: set[str] = set()
         self.flushed: list[int] = []
         """How many lines had been fed at each flush."""
         self._intake = intake
@@ -410,6 +421,8 @@ class RecordingStream:
         assert len(lines) == len(marks)
         self.lines += lines
         self.marks += marks
+        self.times += times or []
+        self.iostreams.add(iostream)
 
     def settle(self, lines: int | None) -> None:
         """Let the first `lines` lines be settled, and no more from now on; None: all, always."""
@@ -444,3 +457,251 @@ class RecordingIntake:
     def lines(self) -> list[bytes]:
         """Of all streams, one after the other."""
         return [line for stream in self.streams for line in stream.lines]
+
+
+def source_context(
+    intake: RecordingIntake, clock: Clock | None = None, remembered: Mapping[str, object] | None = None
+) -> SourceContext:
+    """What a source is given; what it logs goes nowhere but to `capture_logs`."""
+    through_json = json.loads(json.dumps(remembered or {}))
+    log = structlog.get_logger()
+    return SourceContext("test", intake, clock or SystemClock(), Resolver(), LogCounters(), through_json, log)
+
+
+class FakeContainer:
+    """`write` what it says at a time in unix nanoseconds; without a line feed it is a piece of a line."""
+
+    def __init__(self, name: str, number: int = 1, *, tty: bool = False, image: str = "shop/web:1.2") -> None:
+        self.name = name
+        self.id = f"{number:064x}"
+        self.tty = tty
+        self.image = image
+        self.labels: dict[str, str] = {}
+        self.running = True
+        self.started_at = "2024-01-02T03:00:00Z"
+        self.messages: list[tuple[int, str, str]] = []
+
+    def write(self, text: str, nanoseconds: int, output: str = "stdout") -> None:
+        self.messages.append((nanoseconds, output, text))
+
+    def stop(self) -> None:
+        self.running = False
+
+    def start(self, at: str) -> None:
+        self.running = True
+        self.started_at = at
+
+
+class FakeDocker:
+    """Docker's API on a Unix socket, as far as containers' logs go. `requests` holds the paths; while `status` is set, logs are
+    answered with it. `break_off` resets what is being followed."""
+
+    def __init__(self, socket: Path) -> None:
+        self.socket = socket
+        self.containers: list[FakeContainer] = []
+        self.requests: list[str] = []
+        self.status = 0
+        self.raw = b""
+        """Sent in place of logs."""
+        self.following: set[asyncio.StreamWriter] = set()
+
+    async def __aenter__(self) -> Self:
+        self._server = await asyncio.start_unix_server(self._serve, self.socket)
+        return self
+
+    async def __aexit__(self, *error: object) -> None:
+        self._server.close()
+        self.break_off()
+        await self._server.wait_closed()
+
+    def break_off(self) -> None:
+        for writer in list(self.following):
+            writer.transport.abort()
+
+    @property
+    def log_requests(self) -> list[dict[str, str]]:
+        return [dict(parse_qsl(urlsplit(path).query)) for path in self.requests if "/logs?" in path]
+
+    async def _serve(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        try:
+            head = (await reader.readuntil(b"\r\n\r\n")).decode()
+            path = head.split()[1]
+            self.requests.append(path)
+            parts, query = urlsplit(path).path.split("/"), dict(parse_qsl(urlsplit(path).query))
+            if parts[2:] == ["json"]:
+                wanted = json.loads(query["filters"])["label"][0]
+                found = [c for c in self.containers if wanted in [f"{k}={v}" for k, v in c.labels.items()]]
+                self._answer(writer, 200, [{"Id": c.id, "Names": [f"/{c.name}"]} for c in found])
+                return
+            container = next((c for c in self.containers if parts[2] in (c.name, c.id)), None)
+            if container is None:
+                self._answer(writer, 404, {"message": f"No such container: {parts[2]}"})
+            elif parts[3] == "json":
+                state = {"Running": container.running, "StartedAt": container.started_at, "ExitCode": 0}
+                config = {"Image": container.image, "Tty": container.tty, "Labels": container.labels}
+                self._answer(
+                    writer, 200, {"Id": container.id, "Name": f"/{container.name}", "State": state, "Config": config}
+                )
+            elif self.status:
+                self._answer(writer, self.status, {"message": "configured logging driver does not support reading"})
+            else:
+                await self._logs(writer, container, query)
+        except (ConnectionError, asyncio.IncompleteReadError):
+            pass  # the other side has gone
+        finally:
+            writer.close()
+
+    def _answer(self, writer: asyncio.StreamWriter, status: int, value: object) -> None:
+        body = json.dumps(value).encode()
+        writer.write(f"HTTP/1.1 {status} X\r\nContent-Length: {len(body)}\r\n\r\n".encode() + body)
+
+    async def _logs(self, writer: asyncio.StreamWriter, container: FakeContainer, query: dict[str, str]) -> None:
+        writer.write(b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n")
+        self.following.add(writer)
+        try:
+            if self.raw:
+                writer.write(b"%x\r\n%b\r\n" % (len(self.raw), self.raw))
+            sent, started = 0, container.started_at
+            while not writer.is_closing():
+                over = not container.running or container.started_at != started
+                for nanoseconds, output, text in container.messages[sent:]:
+                    if nanoseconds >= int(query["since"]) * 10**9:
+                        message = f"{stamp(nanoseconds)} {text}".encode()
+                        kind = 1 if output == "stdout" else 2
+                        data = message if container.tty else struct.pack(">BxxxI", kind, len(message)) + message
+                        writer.write(b"%x\r\n%b\r\n" % (len(data), data))
+                sent = len(container.messages)
+                await writer.drain()
+                if over or query["follow"] == "0":
+                    writer.write(b"0\r\n\r\n")
+                    return
+                await asyncio.sleep(0.002)
+        finally:
+            self.following.discard(writer)
+
+
+def stamp(nanoseconds: int) -> str:
+    """As Docker and Kubernetes write it."""
+    seconds, fraction = divmod(nanoseconds, 10**9)
+    return f"{datetime.fromtimestamp(seconds, UTC):%Y-%m-%dT%H:%M:%S}.{fraction:09d}Z"
+
+
+class FakeKubelet:
+    """A Pod's container, as its kubelet shows it: `lines` of the container that is, `previous` of the one before."""
+
+    def __init__(self) -> None:
+        self.lines: list[tuple[int, str]] = []
+        self.previous: list[tuple[int, str]] | None = None
+        self.running = True
+        self.waiting = ""
+
+    def write(self, text: str, nanoseconds: int) -> None:
+        self.lines.append((nanoseconds, text))
+
+    def restart(self) -> None:
+        self.previous, self.lines, self.running = self.lines, [], True
+
+
+class FakeKubernetes:
+    """An API server for one Pod's logs, over TLS. It knows one token, and whether its bearer may read logs."""
+
+    def __init__(self, tls: ssl.SSLContext, path: str) -> None:
+        self._tls = tls
+        self._path = path
+        self.containers: dict[str, FakeKubelet] = {}
+        self.token = "token-1"
+        self.allowed = True
+        self.raw = b""
+        """Sent before the lines."""
+        self.requests: list[dict[str, str]] = []
+        self.statuses: list[int] = []
+        self.port = 0
+        self.following: set[asyncio.StreamWriter] = set()
+        self._generation = 0
+
+    async def __aenter__(self) -> Self:
+        self._server = await asyncio.start_server(self._serve, "127.0.0.1", self.port, ssl=self._tls)
+        self.port = self._server.sockets[0].getsockname()[1]
+        return self
+
+    async def __aexit__(self, *error: object) -> None:
+        self._server.close()
+        self.break_off()
+        await self._server.wait_closed()
+
+    def break_off(self) -> None:
+        """As a load balancer does that loses its connections."""
+        for writer in list(self.following):
+            writer.transport.abort()
+
+    def end(self) -> None:
+        """As the API server does after some minutes: the answers that go on end in order."""
+        self._generation += 1
+
+    async def _serve(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        try:
+            first, *lines = (await reader.readuntil(b"\r\n\r\n")).decode().split("\r\n")[:-2]
+            headers = {name.lower(): value for name, _, value in (line.partition(": ") for line in lines)}
+            target = urlsplit(first.split()[1])
+            query = dict(parse_qsl(target.query))
+            self.requests.append(query)
+            status, message = self._judge(headers.get("authorization", ""), target.path, query)
+            self.statuses.append(status)
+            if status != 200:
+                body = json.dumps({"kind": "Status", "message": message, "code": status}).encode()
+                writer.write(f"HTTP/1.1 {status} X\r\nContent-Length: {len(body)}\r\n\r\n".encode() + body)
+                await writer.drain()
+                return
+            await self._log(writer, query)
+        except (ConnectionError, asyncio.IncompleteReadError):
+            pass  # the other side has gone
+        finally:
+            writer.close()
+
+    def _judge(self, authorization: str, path: str, query: dict[str, str]) -> tuple[int, str]:
+        if authorization != f"Bearer {self.token}":
+            return 401, "Unauthorized"
+        if not self.allowed:
+            return 403, 'pods "web-0" is forbidden: User "u" cannot get resource "pods/log" in API group ""'
+        if path != self._path:
+            return 404, 'pods "web-0" not found'
+        if "container" not in query and len(self.containers) > 1:
+            return (
+                400,
+                f"a container name must be specified for pod web-0, choose one of: [{' '.join(self.containers)}]",
+            )
+        container = self._container(query)
+        if "previous" in query and container.previous is None:
+            return 400, 'previous terminated container "app" in pod "web-0" not found'
+        if container.waiting and "previous" not in query:
+            return 400, f'container "app" in pod "web-0" is waiting to start: {container.waiting}'
+        return 200, ""
+
+    def _container(self, query: dict[str, str]) -> FakeKubelet:
+        return self.containers[query["container"]] if "container" in query else next(iter(self.containers.values()))
+
+    async def _log(self, writer: asyncio.StreamWriter, query: dict[str, str]) -> None:
+        container, generation = self._container(query), self._generation
+        lines = container.previous if "previous" in query else container.lines
+        assert lines is not None
+        since = datetime.fromisoformat(query.get("sinceTime", "1970-01-01T00:00:00Z")).timestamp() * 1e9
+        head = b"HTTP/1.1 200 OK\r\nContent-Type: text/plain\r\nTransfer-Encoding: chunked\r\n\r\n"
+        self.following.add(writer)
+        sent, data = 0, self.raw
+        try:
+            while not writer.is_closing():
+                over = lines is not container.lines or not container.running or generation != self._generation
+                new = [f"{stamp(time)} {text}\n" for time, text in lines[sent:] if time >= since]
+                sent = len(lines)
+                data += "".join(new).encode()
+                if data:  # the head is not sent before there is a line
+                    writer.write(head + b"%x\r\n%b\r\n" % (len(data), data))
+                    head = data = b""
+                if over or "follow" not in query:
+                    writer.write(head + b"0\r\n\r\n")
+                    await writer.drain()
+                    return
+                await writer.drain()
+                await asyncio.sleep(0.002)
+        finally:
+            self.following.discard(writer)

@@ -28,8 +28,10 @@ FLOORS = {
     "relay": 4,
     "relay_status": 4,
     "daemon": 4,
+    "launched": 4,
     "api": 5,
     "spool_command": 5,
+    "launcher": 5,
     "cli": 5,
     "__main__": 6,
 }

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import errno
+import ipaddress
 import socket
 from collections.abc import Callable
 
@@ -105,6 +106,22 @@ class Listener:
         self._servers = opened
         self.why = ""
         return True
+
+
+def is_free(address: Address) -> bool:
+    """Whether one could listen there now; a host name is not looked up, and taken for free."""
+    for host in _hosts(address.host):
+        try:
+            ip = ipaddress.ip_address(host)
+        except ValueError:
+            continue
+        family = socket.AF_INET6 if ip.version == 6 else socket.AF_INET
+        try:
+            _bound(IpAddress(family, host), address.port).close()
+        except OSError as error:
+            if error.errno == errno.EADDRINUSE:
+                return False
+    return True
 
 
 def _hosts(host: str) -> list[str]:

@@ -142,6 +142,11 @@ class Proc:
                     found.setdefault(int(parts[1].rpartition(":")[2], 16), set()).add(int(parts[9]))
         return found
 
+    def ports(self, pid: int) -> list[int]:
+        """TCP ports on which the process or one of its descendants listens."""
+        sockets = set[int]().union(*(self.socket_inodes(member) for member in self.tree(pid)))
+        return sorted(port for port, inodes in self.listeners(pid).items() if inodes & sockets)
+
     def net_namespace(self, pid: int) -> str | None:
         """An identity for the network namespace; None where it may not be read."""
         try:

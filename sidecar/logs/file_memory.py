@@ -27,6 +27,7 @@ class Remembered(msgspec.Struct, frozen=True):
     mark: int
     fingerprint: Fingerprint
     size: int
+    changed: int
     rotated: bool
 
     @property
@@ -58,6 +59,7 @@ def remember(files: Iterable[FollowedFile]) -> dict[str, object]:
             mark=file.settled,
             fingerprint=file.fingerprint,
             size=file.seen.size,
+            changed=file.seen.changed,
             rotated=file.rotated,
         )
         for file in files

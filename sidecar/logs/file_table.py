@@ -31,14 +31,22 @@ Describe = Callable[[str], Mapping[str, str]]
 
 
 class FileTable:
-    def __init__(self, describe: Describe, counters: LogCounters, log: structlog.typing.FilteringBoundLogger) -> None:
+    def __init__(
+        self,
+        describe: Describe,
+        is_excluded: Callable[[str], bool],
+        counters: LogCounters,
+        log: structlog.typing.FilteringBoundLogger,
+    ) -> None:
         self.files: dict[FileId, FollowedFile] = {}
         self.names: dict[str, FollowedFile] = {}
         self.open_files = OpenFiles()
         self._describe = describe
+        self._is_excluded = is_excluded
         self._counters = counters
         self._log = log
         self._said: dict[str, str] = {}
+        self._let_go: dict[FileId, Fingerprint] = {}
 
         self.gone: list[FollowedFile] = []
         """Files that vanished or were replaced: their streams have ended."""
@@ -57,7 +65,7 @@ class FileTable:
         for file in [file for file in self.files.values() if not file.names and file.handle != CLOSED]:
             if file.handle != CLOSED and not file.names:
                 seen = file.look()
-                if seen.size < file.offset:
+                if seen.size < file.known_to:
                     self.truncated(file, seen, now)
                 else:
                     file.saw(seen, now)
@@ -72,14 +80,26 @@ class FileTable:
         except OSError as error:
             self.complain(path, error)
             return
-        match change(file.seen, file.offset, seen):
+        match change(file.seen, file.known_to, seen):
             case Change.REPLACED:
                 self._lose_name(path, file, now, replaced=True)
                 self._meet(path, seen, now)
             case Change.TRUNCATED:
                 self.truncated(file, seen, now)
-            case _:
-                file.saw(seen, now)
+            case Change.GROWN:
+                self._grown(path, file, seen, now)
+            case Change.SAME:
+                pass
+
+    def _grown(self, path: str, file: FollowedFile, seen: Seen, now: float) -> None:
+        if not file.seen.size:
+            # What was written to it may already be in a copy.
+            self._find_missed(path, file.attributes, file.seen.changed, now)
+        file.saw(seen, now)
+        try:
+            self.hold(file)
+        except Rewritten:
+            self.truncated(file, seen, now)
 
     def meet(self, path: str, now: float) -> None:
         """A name that the patterns match."""
@@ -102,7 +122,7 @@ class FileTable:
         file.path = os.path.realpath(path)
         file.names.add(path)
         self.names[path] = file
-        self.hold(file)
+        self._hold_new(file)
 
     def _new(self, path: str, seen: Seen, now: float) -> FollowedFile:
         file = FollowedFile(secrets.token_hex(8), os.path.realpath(path), seen, now=now)
@@ -118,14 +138,50 @@ class FileTable:
         file.grown_at = now
         if file.names:
             return
-        if self.hold(file) and (replaced or file.seen.links):
+        since = file.seen.changed
+        self._hold_new(file)
+        if replaced or (file.id in self.files and file.seen.links):
             self._counters.rotations += 1
+            self._find_missed(path, file.attributes, since, now)
+
+    def _find_missed(self, path: str, attributes: Mapping[str, str], since: int, now: float) -> None:
+        """Files that had this name and were rotated away before we looked: called as rotated ones are, written to after the file
+        that we know was, and followed by nobody."""
+        directory, name = os.path.split(os.path.realpath(path))
+        for other, seen in siblings(directory, _is_rotated(name)):
+            if seen.changed < since:
+                break  # the latest written come first
+            if (
+                seen.size
+                and seen.id not in self.files
+                and not self._is_excluded(other)
+                and not self._was_let_go(other, seen)
+            ):
+                file = FollowedFile(secrets.token_hex(8), other, seen, now=now)
+                file.attributes = attributes
+                file.rotated = True
+                self._enter(file)
+
+    def _was_let_go(self, path: str, seen: Seen) -> bool:
+        print_ = self._let_go.get(seen.id)
+        return print_ is not None and (not print_.length or _is(print_, path, seen))
+
+    def let_go(self, file: FollowedFile) -> None:
+        """A file that was read to its end and has none of the names."""
+        self.forget(file)
+        if file.seen.links:
+            self._let_go[file.id] = file.fingerprint
+            if len(self._let_go) > MOST_NAMES:
+                del self._let_go[next(iter(self._let_go))]
 
     def hold(self, file: FollowedFile) -> bool:
-        """Keep it open, where that is possible: from now on it may be renamed or deleted. False: it has vanished."""
+        """Keep it open, where that is possible: from now on it may be renamed or deleted. False: it has vanished. Raises
+        `Rewritten`."""
         try:
-            if self.open_files.open(file) and not file.names:
-                file.seen = file.look()
+            if self.open_files.open(file):
+                if not file.names:
+                    file.seen = file.look()
+                file.peek()
             self.fine(file.path)
         except FileNotFoundError:
             if not file.names:
@@ -134,6 +190,12 @@ class FileTable:
         except OSError as error:
             self.complain(file.path, error)
         return True
+
+    def _hold_new(self, file: FollowedFile) -> None:
+        try:
+            self.hold(file)
+        except Rewritten:
+            file.doubted = True  # found again by whoever reads
 
     # Files that end.
 
@@ -156,6 +218,7 @@ class FileTable:
             self.forget(twin)
         file.move(*copy, now)
         self._enter(file)
+        self._find_missed(was, file.attributes, copy[1].changed, now)
         if names:
             new = FollowedFile(secrets.token_hex(8), was, seen, now=now)
             new.attributes, new.names = file.attributes, names
@@ -165,7 +228,7 @@ class FileTable:
         self.files[file.id] = file
         for name in file.names:
             self.names[name] = file
-        self.hold(file)
+        self._hold_new(file)
 
     def _copy_of(self, file: FollowedFile) -> tuple[str, Seen] | None:
         directory, name = os.path.split(file.path)
@@ -177,7 +240,7 @@ class FileTable:
         """A file in the directory that nobody has read and that holds, at the same place, what `print_` is of."""
         for path, seen in siblings(directory, wanted) if print_.length else []:
             known = self.files.get(seen.id)
-            if seen.size >= print_.at and (known is None or not (known.begun or known.expected)):
+            if seen.size >= print_.at and (known is None or not known.begun):
                 try:
                     handle = open_file(path, seen.id)
                 except OSError:
@@ -200,17 +263,17 @@ class FileTable:
         directory, name = os.path.split(file.path)
         for original in originals(name):
             other = self.names.get(os.path.join(directory, original))
-            if other is None or other is file or not other.offset or not self.open_files.open(other):
+            if other is None or other is file or not other.known_to or not self.open_files.open(other):
                 continue
             seen = other.look()
             try:
-                if seen.size < other.offset:
+                if seen.size < other.known_to:
                     raise Rewritten
-                other.recognise() if other.expected else other.verify()
+                other.verify()
             except Rewritten:
                 self.truncated(other, seen, now)
                 return True
-            if file.head(other.offset) == other.head(file.seen.size):
+            if file.head(other.known_to) == other.head(file.seen.size):
                 return True
         return False
 
@@ -235,16 +298,18 @@ class FileTable:
     def restore(self, remembered: Iterable[Remembered], matched: Iterable[str], now: float) -> None:
         """Find what was followed, wherever it is now: by its inode, else as a copy."""
         matching = {seen.id: (path, seen) for path in matched if (seen := _look_or_none(path))}
+        rotated: list[Remembered] = []
         for known in remembered:
             directory, name = os.path.split(known.path)
             beside = {seen.id: (path, seen) for path, seen in siblings(directory, lambda name: True)}
             found = matching.get(known.id) or beside.get(known.id)
-            if found and os.path.realpath(found[0]) != known.path and not _is(known, *found):
+            if found and os.path.realpath(found[0]) != known.path and not _is(known.fingerprint, *found):
                 found = None  # its inode was given to another file
             if not found:
                 found = self.find_copy(known.fingerprint, directory, _is_rotated(name, itself=True))
             if not found:
                 self._lose(known.path, known.unread, "a file of logs has vanished while nobody followed it")
+                rotated.append(known)
                 continue
             path, seen = os.path.realpath(found[0]), found[1]
             file = FollowedFile(known.uid, path, seen, now=now, generation=known.generation, offset=known.offset)
@@ -253,6 +318,10 @@ class FileTable:
             file.doubted = True
             file.rotated = known.rotated or path != known.path
             self._enter(file)
+            if path != known.path or not known.fingerprint.length:
+                rotated.append(known)
+        for known in rotated:
+            self._find_missed(known.path, known.attributes, known.changed, now)
 
     # What was said is not said again until it has changed.
 
@@ -281,8 +350,8 @@ def _look_or_none(path: str) -> Seen | None:
         return None
 
 
-def _is(known: Remembered, path: str, seen: Seen) -> bool:
-    """Does this file hold what is remembered? Where that cannot be seen, as the inode says."""
+def _is(print_: Fingerprint, path: str, seen: Seen) -> bool:
+    """Does this file hold what is known? Where that cannot be seen, as the inode says."""
     try:
         handle = open_file(path, seen.id)
     except OSError:
@@ -290,6 +359,6 @@ def _is(known: Remembered, path: str, seen: Seen) -> bool:
     if handle == CLOSED:
         return False
     try:
-        return not known.fingerprint.length or holds(handle, known.fingerprint)
+        return not print_.length or holds(handle, print_)
     finally:
         os.close(handle)

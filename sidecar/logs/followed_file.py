@@ -45,7 +45,7 @@ class FollowedFile:
         self.doubted = False
         """It was written to without growing, or was not looked into since a restart."""
         self.expected: Fingerprint | None = None
-        """What was remembered of it, until `recognise`."""
+        """What is known of it that reading has still to find there: from before a restart, or a `peek`."""
         self.rotated = False
         """It has lost the name it had: nobody goes on with its last line for long."""
         self.grown_at = now
@@ -95,6 +95,11 @@ class FollowedFile:
         return self.expected or Fingerprint.of(self.before, self.offset)
 
     @property
+    def known_to(self) -> int:
+        """A file that is shorter was truncated."""
+        return self.expected.at if self.expected else self.offset
+
+    @property
     def wants(self) -> bool:
         """Is there something to read?"""
         return self.doubted or self.seen.size > self.examined
@@ -127,6 +132,8 @@ class FollowedFile:
         self.offset = self.examined = offset
         self.before = before
         self.doubted = False
+        if offset:
+            self.expected = None
 
     # Reading, with a handle.
 
@@ -139,12 +146,27 @@ class FollowedFile:
     def _before(self, offset: int) -> bytes:
         return self._pread(min(offset, WINDOW), max(0, offset - WINDOW))
 
-    def recognise(self) -> None:
-        """After a restart: raises `Rewritten` where this is not what was remembered."""
-        if self.expected and self.expected.length and not holds(self.handle, self.expected):
+    def peek(self) -> None:
+        """Know the beginning of a file of which nothing was read yet, which may take hours; by it a copy is found. Raises
+        `Rewritten` when it is another than before."""
+        if self.offset or self.compressed or (self.expected and self.expected.at >= WINDOW):
+            return
+        head = self.head(WINDOW)
+        if self.expected and self.expected.length and not self.expected.fits(head[: self.expected.length]):
             raise Rewritten
-        self.expected = None
-        self.go_to(self.offset, self._before(self.offset))
+        self.expected = Fingerprint.of(head, len(head)) if head else None
+
+    def verify(self) -> None:
+        """Raises `Rewritten` where this is not what is known of it."""
+        if self.expected is None:
+            self._block(0)
+            return
+        if self.expected.length and not holds(self.handle, self.expected):
+            raise Rewritten
+        self.before = self._before(self.offset)
+        self.doubted = False
+        if self.offset:
+            self.expected = None
 
     def skip_to_end(self) -> None:
         """Go on behind the last whole line that is there already."""
@@ -170,10 +192,6 @@ class FollowedFile:
             end = self.offset + skipped
             self.go_to(end, self._before(end))
         self.begun = bool(data) and skipped < len(data)
-
-    def verify(self) -> None:
-        """Raises `Rewritten`."""
-        self._block(0)
 
     def read(self, longest: int) -> Lines:
         """The next whole lines; none when the next line is not whole, or so long that its end has still to be found."""

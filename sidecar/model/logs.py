@@ -39,6 +39,13 @@ class Keep(StrEnum):
     NONE = "none"
 
 
+class StartAt(StrEnum):
+    """Where reading begins at the very first start; what comes to be later is read from its beginning."""
+
+    BEGINNING = "beginning"
+    END = "end"
+
+
 class LogRecord(msgspec.Struct, gc=False):
     """What a format has made of a line; https://opentelemetry.io/docs/specs/otel/logs/data-model/.
 

@@ -13,6 +13,7 @@ from demo.introduction import introduction
 from demo.plan import FreePorts, bound, plan
 
 PLAN = plan(lambda wanted: wanted)
+LOG = Path("/demo/logs/x.log")
 PIDS = {"fastjson-api-1": 101, "fastjson-api-2": 102, "cache-server-1": 103, "collector": 104}
 
 
@@ -59,7 +60,7 @@ def test_prometheus_scrapes_each_service_and_its_sidecar_under_one_job() -> None
 
 
 def test_the_api_without_its_cache_is_configured_to_warn_only() -> None:
-    probes = files.sidecar_config(PLAN, PLAN.apis[0])["probes"]
+    probes = files.sidecar_config(PLAN, PLAN.apis[0], LOG)["probes"]
     assert probes["cache"] == {
         "kind": "http",
         "url": "http://127.0.0.1:6400/healthz",
@@ -67,14 +68,14 @@ def test_the_api_without_its_cache_is_configured_to_warn_only() -> None:
         "period": "2s",
         "timeout": "1s",
     }
-    assert list(files.sidecar_config(PLAN, PLAN.cache)["probes"]) == ["live", "ready"]
+    assert list(files.sidecar_config(PLAN, PLAN.cache, LOG)["probes"]) == ["live", "ready", "logs"]
 
 
 def test_one_service_goes_over_grpc_all_the_way_the_others_over_http() -> None:
     told = {i.name: commands.telemetry(i) for i in PLAN.instances}
     assert [t["OTEL_EXPORTER_OTLP_PROTOCOL"] for t in told.values()] == ["http/protobuf", "http/protobuf", "grpc"]
     assert told["fastjson-api-1"]["OTEL_EXPORTER_OTLP_ENDPOINT"] == "http://127.0.0.1:4318"
-    exports = [files.sidecar_config(PLAN, instance).get("export") for instance in PLAN.instances]
+    exports = [files.sidecar_config(PLAN, instance, LOG).get("export") for instance in PLAN.instances]
     assert exports == [None, None, [{"otlp_grpc": {"endpoint": "http://127.0.0.1:4321"}}]]
 
 

@@ -183,6 +183,11 @@ def test_the_collector_works_as_readme_says(installed: Path, foreign: int) -> No
     assert '"nginx"' in out
 
 
+@pytest.mark.timeout(300)
+def test_running_a_command_works_as_the_guide_says(installed: Path) -> None:
+    assert shell(block("docs/guides/run.md", "run"), installed, {}) == "started\n"
+
+
 def test_the_guides_session_with_a_spool_is_what_it_says(tmp_path: Path) -> None:
     eight = datetime(2026, 3, 1, 8, tzinfo=UTC).timestamp()
     folder = tmp_path / "spool"

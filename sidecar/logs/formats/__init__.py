@@ -10,10 +10,36 @@ from collections.abc import Callable
 
 from ...model.logs import Keep
 from ..base import Format
-from . import auto, json, plain
+from . import (
+    access,
+    apache,
+    auto,
+    go,
+    json,
+    klog,
+    logback,
+    logfmt,
+    nginx,
+    plain,
+    python,
+    redis,
+    rust,
+    syslog,
+)
 
 FORMATS: dict[str, Callable[[Keep], Format]] = {
     "json": json.Json,
+    "klog": klog.Klog,
+    "redis": redis.Redis,
+    "nginx": nginx.Nginx,
+    "apache": apache.Apache,
+    "access": access.Access,
+    "rust": rust.Rust,
+    "python": python.Python,
+    "logback": logback.Logback,
+    "syslog": syslog.Syslog,
+    "go": go.Go,
+    "logfmt": logfmt.Logfmt,
     "plain": plain.Plain,
 }
 AUTO = "auto"

@@ -15,14 +15,14 @@ from __future__ import annotations
 import asyncio
 import os
 from collections.abc import Mapping
-from enum import StrEnum
 
 import msgspec
 
 from ...io.find_files import find
-from ...logic.globs import ExcludePatterns, FilePatterns
+from ...logic.globs import ExcludePatterns, FilePatterns, path_matches
 from ...logic.lines import Lines
 from ...logic.scalars import Bytes, show_bytes
+from ...model.logs import StartAt
 from ..base import SourceContext
 from ..file_memory import recall, remember
 from ..file_table import BUSY, QUIET, Describe, FileTable
@@ -34,11 +34,6 @@ IDLE_LOOK = 0.8
 LINGER = 60.0
 """Seconds for which a renamed file is followed after it has grown: its writer may not know yet."""
 SHORTEST, LONGEST = 64, 16 << 20
-
-
-class StartAt(StrEnum):
-    BEGINNING = "beginning"
-    END = "end"
 
 
 class Config(msgspec.Struct, frozen=True, kw_only=True):
@@ -82,7 +77,7 @@ class FileSource:
         self._context = context
         self._counters = context.counters
         self._log = context.log.bind(source=context.name)
-        self._table = FileTable(describe, context.counters, self._log)
+        self._table = FileTable(describe, self._is_excluded, context.counters, self._log)
         self._restored = False
         self._next_full_look = 0.0
         self._endless: set[str] = set()
@@ -105,6 +100,9 @@ class FileSource:
         if not self._restored:
             return self._context.remembered
         return remember(file for file in self._table.files.values() if not file.compressed)
+
+    def _is_excluded(self, path: str) -> bool:
+        return any(path_matches(pattern, path) for pattern in self.config.exclude)
 
     # Looking.
 
@@ -222,8 +220,8 @@ class FileSource:
         self._table.truncated(file, file.look(), self._context.clock.monotonic())
 
     async def _read(self, file: FollowedFile) -> bool:
-        if file.expected:
-            file.recognise()
+        if file.expected or file.doubted:
+            file.verify()
         stood, examined = file.offset, file.examined
         if not file.begun:
             self._begin(file)
@@ -280,7 +278,7 @@ class FileSource:
         elif (not file.seen.links or now - file.grown_at >= LINGER) and (
             file.stream is None or file.settled == file.read_to
         ):
-            table.forget(file)
+            table.let_go(file)
         return False
 
     async def _end(self, file: FollowedFile, now: float) -> bool:

@@ -34,14 +34,13 @@ async def test_a_wait_that_ends_before_is_left_alone_and_its_task_goes_on() -> N
 
 async def test_later_waits_do_not_hold_up_earlier_ones_nor_the_other_way_round() -> None:
     deadlines = Deadlines()
-    order: list[float] = []
-
-    async def one(seconds: float) -> None:
-        assert await wait(deadlines, seconds) == "late"
-        order.append(seconds)
-
-    await asyncio.gather(*[one(seconds) for seconds in (0.06, 0.02, 0.04, 0.02)])
-    assert order == [0.02, 0.02, 0.04, 0.06]
+    long = asyncio.create_task(wait(deadlines, 60.0))
+    await asyncio.sleep(0)
+    assert await wait(deadlines, 0.02) == "late"
+    assert await asyncio.gather(*[wait(deadlines, seconds) for seconds in (0.06, 0.02, 0.04, 0.02)]) == ["late"] * 4
+    assert not long.done()
+    long.cancel()
+    await asyncio.gather(long, return_exceptions=True)
 
 
 async def test_a_cancelled_wait_is_cancelled_and_not_late() -> None:

@@ -1,0 +1,16 @@
+"""Waiting for a socket that has no transport."""
+
+from __future__ import annotations
+
+import asyncio
+import socket
+
+
+async def readable(sock: socket.socket) -> None:
+    """Returns when there is something to receive. It is watched only meanwhile: whoever does not wait is not woken."""
+    loop, ready = asyncio.get_running_loop(), asyncio.Event()
+    loop.add_reader(sock, ready.set)
+    try:
+        await ready.wait()
+    finally:
+        loop.remove_reader(sock)

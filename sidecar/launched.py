@@ -1,0 +1,104 @@
+"""A sidecar beside a command that our launcher runs: where it listens, what it tells the command, when it ends.
+
+Several such sidecars live on one machine without being told apart, so ports that are taken and that nobody has asked for are
+replaced by free ones. The command is told where we listen.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import signal
+import sys
+from collections.abc import Mapping
+
+from .config import Loaded
+from .daemon import Closing, Daemon
+from .io.launcher import Launcher
+from .io.listener import Listener, is_free
+from .io.proc import Proc
+from .logic.child_environment import changes
+from .logic.found import found_text
+from .logic.launch import Ready
+from .logic.scalars import Address, show_duration
+
+LOOKS, LOOK = 60, 0.5
+"""How often, and after how many seconds each, to look whether the command listens."""
+ANY_PORT = "127.0.0.1:0"
+_NEAR = {"localhost": "127.0.0.1", "": "127.0.0.1", "0.0.0.0": "127.0.0.1", "::": "::1"}
+"""Where a program beside us reaches what listens there."""
+
+
+def elsewhere(loaded: Loaded) -> dict[str, str]:
+    """Settings to load again with: other ports for those that are taken, where none is asked for."""
+    config = loaded.config
+    listening = {f"{key}.listen": address for key, address in config.otlp.listening().items()}
+    return {
+        path: ANY_PORT
+        for path, address in {**listening, "api.listen": config.api.listen}.items()
+        if not {path, path.removesuffix(".listen")} & loaded.places.keys() and not is_free(address)
+    }
+
+
+async def introduce(daemon: Daemon, surface: Closing, launcher: Launcher, environ: Mapping[str, str]) -> None:
+    """We listen: let the command start, and learn which process it is."""
+    changed, why = dict[str, str | None](), "no upstream"
+    if daemon.upstreams:
+        http, grpc = _endpoint(daemon, "otlp http"), _endpoint(daemon, "otlp grpc")
+        changed, why = changes(environ, http, grpc, daemon.config.service.name)
+    listeners = {**daemon.listeners, "api": surface.listener}
+    again = {
+        f"{name.replace(' ', '.')}.listen": str(_bound(listener))
+        for name, listener in listeners.items()
+        if listener.up and not listener.address.port
+    }
+    pid = await launcher.started(Ready(daemon.config.drain, again, changed))
+    if not pid:
+        return
+    daemon.beside(pid)
+    if sys.stderr.isatty():
+        period = show_duration(daemon.config.metrics.interval)
+        daemon.announce = lambda: print(found_text(daemon.status(), period, changed, why), end="", file=sys.stderr)
+    else:
+        told = " ".join(sorted(name for name, value in changed.items() if value is not None))
+        daemon.log.info("command started", pid=pid, **({"not_told": why} if why else {"told": told}))
+
+
+async def hint(daemon: Daemon, proc: Proc) -> None:
+    """Without any check: say on which port one could be, as soon as the command listens."""
+    if daemon.config.probes:
+        return
+    for _ in range(LOOKS):
+        await daemon.clock.sleep(LOOK)
+        try:
+            ports = await asyncio.to_thread(proc.ports, daemon.process.pid)
+        except (ProcessLookupError, PermissionError):
+            continue
+        if ports:
+            remedy = f"give --target http://127.0.0.1:{ports[0]} to have its health checked"
+            daemon.log.info("command listens", ports=", ".join(map(str, ports)), remedy=remedy)
+            return
+
+
+async def until_gone(daemon: Daemon, launcher: Launcher, serving: asyncio.Task[int] | None) -> None:
+    """Our life is the launcher's. What asks us alone to end would cost the command's last words (systemd asks every process of
+    a service). Once the launcher has closed its end, SIGINT ends us at once."""
+    loop = asyncio.get_running_loop()
+    for number in (signal.SIGTERM, signal.SIGINT):
+        loop.add_signal_handler(number, daemon.log.info, "stays until the command has ended and all is delivered")
+    await launcher.gone()
+    if serving is not None:
+        loop.add_signal_handler(signal.SIGINT, serving.cancel)
+    daemon.stop(patient=True)
+
+
+def _endpoint(daemon: Daemon, name: str) -> str | None:
+    """Where a program can send to without further settings: no TLS, no token."""
+    listener, guard = daemon.listeners.get(name), daemon.guards[name]
+    if listener is None or not listener.up or guard.tls is not None or guard.bearer is not None:
+        return None
+    bound = _bound(listener)
+    return f"http://{Address(_NEAR.get(bound.host, bound.host), bound.port)}"
+
+
+def _bound(listener: Listener) -> Address:
+    return Address(listener.address.host, listener.ports[0])

@@ -1,0 +1,65 @@
+"""How bad a line of no known format is, by the word that most programs write near its beginning.
+
+What counts, within the first `WITHIN` bytes: a level's name in capitals (`ERROR`), or in any case in brackets or behind its key
+(`[warn]`, `<info>`, `level=debug`); at the very start also in any case before a colon (`error: `), and what programs of several
+languages say when they die. A word in the middle of a sentence does not: "no error" is none.
+"""
+
+from __future__ import annotations
+
+import re
+from functools import lru_cache
+
+from . import severity
+
+WITHIN = 96
+"""Bytes that are looked at."""
+
+# The set at its beginning lets the search skip at the speed of C; what it takes too much is sorted out behind it. An `m` may
+# stand before a word: it ends a terminal's colour.
+_WORD = re.compile(
+    rb"[EWIDTFCPSN\[<=](?<![A-Za-ln-z0-9_][A-Z])(?:"
+    rb"RR(?:OR)?|ARN(?:ING)?|NFO|EBUG|RACE|ATAL|RIT(?:ICAL)?|ANIC|EVERE|OTICE|"
+    rb"(?i:error|err|warning|warn|info|debug|trace|fatal|critical|crit|panic|notice|alert|emerg|severe)"
+    rb")(?![A-Za-z0-9_])"
+)
+_WORDS = {
+    word: (severity.of_word(word.decode()), word.decode())
+    for word in b"ERR ERROR WARN WARNING INFO DEBUG TRACE FATAL CRIT CRITICAL PANIC SEVERE NOTICE".split()
+}
+_KEYS = (b"level", b"lvl", b"severity")
+_LEADING = re.compile(
+    rb"(?i:(?P<word>error|warning|warn|info|debug|trace|fatal|critical|panic|notice|severe)(?: error)?:)"
+    rb"|(?P<dying>Traceback \(most recent|Exception in thread|Unhandled exception|Uncaught |"
+    rb"thread '[^']{0,64}' [^p]{0,16}panicked at)"
+)
+_BEGINNINGS = frozenset(
+    beginning
+    for word in b"error warning info debug trace fatal critical panic notice severe exception unhandled uncaught thread".split()
+    for beginning in (word[:3], word[:3].capitalize())
+)
+
+
+def guess(line: bytes, start: int = 0) -> tuple[int, str]:
+    """The severity and the word for it, as the line has it; 0 and nothing where it says none. `start` is where the line's own
+    text begins, behind a time that the caller knows of."""
+    if line[start : start + 3] in _BEGINNINGS:
+        leading = _LEADING.match(line, start, start + WITHIN)
+        if leading:
+            return _meaning(leading["word"].decode()) if leading["word"] else (severity.ERROR, "")
+    found = _WORD.search(line, start, start + WITHIN)
+    while found:
+        token = found[0]
+        if meaning := _WORDS.get(token):
+            return meaning
+        if token[0] in b"[<" or (token[0] in b"=" and line.endswith(_KEYS, start, found.start())):
+            meaning = _meaning(token[1:].decode())
+            if meaning[0]:
+                return meaning
+        found = _WORD.search(line, found.end(), start + WITHIN)
+    return 0, ""
+
+
+@lru_cache(maxsize=128)
+def _meaning(word: str) -> tuple[int, str]:
+    return severity.of_word(word), word

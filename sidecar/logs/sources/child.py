@@ -1,0 +1,162 @@
+"""The output of the command that `outrider run -- COMMAND` has started, as its launcher copies it.
+
+A frame's header says where in the stream it begins, so marks are offsets, and mean the same to a sidecar that is started anew in
+the midst. There is no checkpoint: what the launcher has handed over is not handed over again, so lines that a sidecar which is
+killed had read and not yet delivered are lost. Lines that found no room are counted by the launcher (`dropped`, `launcher`).
+"""
+
+from __future__ import annotations
+
+import asyncio
+import hashlib
+import socket
+from collections.abc import Mapping
+from itertools import accumulate
+
+from ...io.readable import readable
+from ...logic.launch import CONTINUES, HEADER, LARGEST, LAST, STREAMS
+from ...model.counters import LogCounters
+from ..base import Intake, SourceContext, Stream
+
+BATCH = 256 << 10
+"""Bytes taken from the launcher before they are handed on."""
+
+
+class ChildSource:
+    """`ended` is set when the command's output has been read to its end."""
+
+    def __init__(self, max_line: int, context: SourceContext, copy: socket.socket, run: str) -> None:
+        """Lines are cut after `max_line` bytes. `copy` does not block. `run` names this run of the command, the same for every
+        sidecar beside it."""
+        self.ended = asyncio.Event()
+        self._copy = copy
+        self._outputs = {
+            number: _Output(name, uid(run, name), max_line, context.intake, context.counters)
+            for number, name in STREAMS.items()
+        }
+
+    async def run(self) -> None:
+        while not self.ended.is_set():
+            waits = self._take()
+            for output in self._outputs.values():
+                await output.hand_on()
+            if waits:
+                await readable(self._copy)
+
+    def _take(self) -> bool:
+        """Take frames, a batch at most; whether there was less."""
+        taken = 0
+        while taken < BATCH:
+            try:
+                frame = self._copy.recv(LARGEST)
+            except BlockingIOError:
+                return True
+            if not frame:
+                for output in self._outputs.values():
+                    output.end()
+                self.ended.set()
+                return False
+            taken += len(frame)
+            self._outputs[frame[0]].take(frame)
+        return False
+
+    def checkpoint(self) -> Mapping[str, object]:
+        return {}
+
+
+def uid(run: str, name: str) -> bytes:
+    return hashlib.blake2b(f"{run} {name}".encode(), digest_size=8).hexdigest().encode()
+
+
+class _Output:
+    """One stream of the command: frames in, lines out."""
+
+    def __init__(self, name: str, uid: bytes, max_line: int, intake: Intake, counters: LogCounters) -> None:
+        self._name = name
+        self._uid = uid
+        self._max_line = max_line
+        self._intake = intake
+        self._counters = counters
+        self._stream: Stream | None = None
+        self._parts: list[bytes] = []
+        """Of the line that is not complete, `_held` bytes, which end at the offset `_end`."""
+        self._held = self._end = self._time = 0
+        self._headless = self._cutting = False
+        """The rest of a line is not wanted: another sidecar has read its beginning, or it is too long."""
+        self._ended = False
+        self._lines: list[bytes] = []
+        self._marks: list[int] = []
+        self._times: list[int] = []
+
+    def take(self, frame: bytes) -> None:
+        _, flags, lost, offset, self._time = HEADER.unpack_from(frame)
+        data = frame[HEADER.size :]
+        if self._stream is None:
+            self._stream = self._intake.stream(self._uid, {}, offset)
+            self._headless = bool(flags & CONTINUES) and offset > 0
+            lost += self._headless
+        if lost:
+            self._counters.dropped["launcher"] = self._counters.dropped.get("launcher", 0) + lost
+        if not flags & CONTINUES:
+            self._forget()
+        self._end = offset + len(data)
+        self._split(data)
+        if flags & LAST:
+            self.end()
+
+    def end(self) -> None:
+        """Nothing comes any more: the last line may have no end."""
+        if self._held:
+            self._add([b"".join(self._parts)], [self._end])
+        self._forget()
+        self._ended = True
+
+    async def hand_on(self) -> None:
+        if self._stream is None:
+            return
+        lines, marks, times = self._lines, self._marks, self._times
+        if lines:
+            self._lines, self._marks, self._times = [], [], []
+            await self._stream.feed(lines, marks, times, self._name)
+        if self._ended:
+            self._ended = False
+            await self._stream.flush()
+
+    def _split(self, data: bytes) -> None:
+        if self._headless or self._cutting:
+            rest, newline, data = data.partition(b"\n")
+            self._counters.cut_bytes += len(rest) if self._cutting else 0
+            if not newline:
+                return
+            self._headless = self._cutting = False
+        start = self._end - len(data) - self._held
+        self._parts.append(data)
+        self._held += len(data)
+        if b"\n" in data:
+            whole = b"".join(self._parts)
+            *lines, rest = whole.split(b"\n")
+            self._parts, self._held = [rest], len(rest)
+            marks = [*accumulate((len(line) + 1 for line in lines), initial=start)][1:]
+            if b"\r\n" in whole:
+                lines = [line.removesuffix(b"\r") for line in lines]
+            if len(whole) > self._max_line:
+                lines = [self._cut(line) if len(line) > self._max_line else line for line in lines]
+            self._add(lines, marks)
+        if self._held > self._max_line:
+            self._add([self._cut(b"".join(self._parts))], [self._end])
+            self._forget()
+            self._cutting = True
+
+    def _add(self, lines: list[bytes], marks: list[int]) -> None:
+        self._lines += lines
+        self._marks += marks
+        self._times += [self._time] * len(lines)
+
+    def _cut(self, line: bytes) -> bytes:
+        self._counters.cut_lines += 1
+        self._counters.cut_bytes += len(line) - self._max_line
+        return line[: self._max_line]
+
+    def _forget(self) -> None:
+        self._parts, self._held = [], 0
+        self._headless = self._cutting = False

@@ -1,0 +1,155 @@
+"""The output of neighbouring containers, by Docker's or Podman's API over its Unix socket.
+
+Once a second the source looks which containers there are, and sees to it that the output of each that runs is followed, and that
+of each that has ended was read to its end. Stdout and stderr are a stream each, which outlives restarts of the container: the
+engine is asked from the last settled line on, and what was read before is left out. A container that is made anew, under the
+same name or with the same label, is another one.
+
+The engine reads its own files for us, so a source that has to wait makes no container wait. What the engine has rotated away in
+the meantime is gone; nothing tells how much that was.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import re
+import socket
+from collections.abc import Iterable, Mapping
+
+import msgspec
+
+from ...io.docker_api import Container, DockerApi, Refused
+from ...logic.scalars import Bytes
+from ...model.logs import StartAt
+from ..base import SourceContext
+from ..followed_container import LONGEST, FollowedContainer, Memory
+
+KIND = "docker"
+PERIOD = 1.0
+"""Seconds between looks."""
+
+_NAME = re.compile(r"[\w.-]+|[^\s=]+=\S*")
+
+
+class Config(msgspec.Struct, frozen=True, kw_only=True):
+    """`container` is a name, an id, or a label `key=value` that any number of containers may have. `socket` is by default that of
+    `DOCKER_HOST`, /var/run/docker.sock or /run/podman/podman.sock. `start_at: end` leaves out what the containers that are
+    there at the very first start have written until then."""
+
+    container: str
+    socket: str | None = None
+    start_at: StartAt = StartAt.BEGINNING
+    max_line: Bytes = 256 << 10
+
+    def problems(self) -> Iterable[tuple[str, str, str]]:
+        if not _NAME.fullmatch(self.container):
+            yield "container", f'"{self.container}" is none', "a name, an id, or a label as key=value"
+        if self.socket is not None and not self.socket.startswith("/"):
+            yield "socket", f'"{self.socket}" is not an absolute path', "a path such as /var/run/docker.sock"
+
+
+class DockerSource:
+    def __init__(self, config: Config, context: SourceContext, environ: Mapping[str, str] = os.environ) -> None:
+        self._config = config
+        self._context = context
+        self._api = DockerApi(config.socket, environ)
+        self._followed: dict[str, FollowedContainer] = {}
+        self._remembered = self._recall()
+        self._skips = config.start_at is StartAt.END and not context.remembered
+        """What there is at the first look is left out."""
+        self._why = ""
+
+    async def run(self) -> None:
+        clock = self._context.clock
+        failures = 0
+        async with asyncio.TaskGroup() as group:
+            while True:
+                try:
+                    found = await self._look()
+                except OSError as error:
+                    failures += 1
+                    self._trouble(error)
+                    await clock.sleep(min(LONGEST, PERIOD * 2.0 ** min(failures - 1, 5)))
+                    continue
+                failures = 0
+                self._tend(found, group)
+                self._say(found)
+                await clock.sleep(PERIOD)
+
+    def checkpoint(self) -> Mapping[str, object]:
+        """Also tells the counters how far behind the source is."""
+        oldest = min((oldest for each in self._followed.values() if (oldest := each.oldest)), default=None)
+        lag = 0.0 if oldest is None else self._context.clock.now() - oldest / 1e9
+        self._context.counters.lag_seconds = max(0.0, lag)
+        memories = self._remembered | {each.id: each.memory for each in self._followed.values()}
+        return {"containers": {name: memory.show() for name, memory in memories.items()}}
+
+    def _recall(self) -> dict[str, Memory]:
+        try:
+            containers = msgspec.convert(self._context.remembered.get("containers", {}), dict[str, object])
+            return {name: Memory.read(shown) for name, shown in containers.items()}
+        except ValueError as error:  # msgspec's errors are ValueErrors
+            self._context.log.warning("what was remembered is not usable", source=self._context.name, why=str(error))
+            return {}
+
+    async def _look(self) -> list[Container]:
+        if "=" not in self._config.container:
+            found = await self._api.inspect(self._config.container)
+            return [found] if found else []
+        ours = socket.gethostname()  # in a container the beginning of its id, unless it is told otherwise
+        ids = [each for each in await self._api.labelled(self._config.container) if not each.startswith(ours)]
+        inspected = [await self._api.inspect(each) for each in ids]
+        return [each for each in inspected if each]
+
+    def _tend(self, found: list[Container], group: asyncio.TaskGroup) -> None:
+        """Let there be a task for every container of which there is something to read, and none for others."""
+        now = self._context.clock.monotonic()
+        for container in found:
+            followed = self._followed.get(container.id)
+            if followed is None:
+                followed = self._followed[container.id] = self._begin(container)
+            followed.seen(container, now)
+            if followed.is_due(now):
+                followed.begin(group.create_task(self._read(followed)))
+        self._remembered.clear()  # of those that are gone
+        self._skips = False
+        for followed in list(self._followed.values()):
+            if followed.has_gone(now):
+                del self._followed[followed.id]
+            elif followed.task is not None and followed.is_stuck(now):
+                followed.task.cancel()
+        self._context.counters.streams = len(found)
+
+    def _begin(self, container: Container) -> FollowedContainer:
+        memory = self._remembered.get(container.id)
+        if memory is None:
+            memory = Memory.at(int(self._context.clock.now() * 1e9) if self._skips else 0)
+        return FollowedContainer(container, memory, self._config.max_line, self._context)
+
+    async def _read(self, followed: FollowedContainer) -> None:
+        """One reading, whatever becomes of it."""
+        try:
+            await followed.read(self._api)
+        except (OSError, ValueError) as error:
+            followed.failed(self._context.clock.monotonic())
+            self._trouble(error, container=followed.name)
+
+    def _trouble(self, error: OSError | ValueError, **where: str) -> None:
+        word = error.word if isinstance(error, Refused) else "broken"
+        errors = self._context.counters.errors
+        errors[word] = errors.get(word, 0) + 1
+        self._warn(str(error), **where)
+
+    def _say(self, found: list[Container]) -> None:
+        """Each change once."""
+        if not found:
+            self._warn(f"there is no container {self._config.container}")
+        elif self._why and not any(each.failures for each in self._followed.values()):
+            self._why = ""
+            self._context.log.info("containers are read", source=self._context.name)
+
+    def _warn(self, why: str, **where: str) -> None:
+        if why != self._why:
+            self._why = why
+            self._context.log.warning("containers cannot be read", source=self._context.name, **where, why=why)

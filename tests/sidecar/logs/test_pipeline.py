@@ -1,0 +1,238 @@
+"""From a source's lines to OTLP: joined, redacted, parsed, packed; and the mark that is safe."""
+
+from __future__ import annotations
+
+import asyncio
+import random
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+from opentelemetry.proto.collector.logs.v1.logs_service_pb2 import ExportLogsServiceRequest
+
+from sidecar.logic.multiline import Mode
+from sidecar.logic.otlp_http import OK, Reply
+from sidecar.logic.otlp_logs import Frame
+from sidecar.logic.redaction import Config as Redaction
+from sidecar.logic.redaction import Rules
+from sidecar.logs.delivery import Delivery
+from sidecar.logs.formats import format_named
+from sidecar.logs.pipeline import REST, LogStream, Pipeline
+from sidecar.model.counters import LogCounters
+from sidecar.model.logs import Keep
+from sidecar.model.signals import Batch
+from tests.fakes import FakeClock, settle
+
+
+class Bench:
+    """A pipeline whose upstream accepts as long as `accepts`."""
+
+    def __init__(
+        self,
+        format: str = "auto",  # noqa: A002 - the option's name
+        keep: Keep = Keep.ALL,
+        multiline: Mode = Mode.AUTO,
+        max_line: int | None = None,
+    ) -> None:
+        self.clock = FakeClock(start=1_700_000_000.0)
+        self.counters = LogCounters()
+        self.batches: list[Batch] = []
+        self.held: list[asyncio.Future[Reply]] = []
+        self.accepts = True
+        self.watched: list[tuple[Sequence[bytes], Mapping[int, int], bytes]] = []
+        self.delivery = Delivery(self._take, Frame({"service.name": "x"}, "o", "1"), self.clock, random.Random(1))
+        self.pipeline = Pipeline(
+            self.delivery,
+            self.clock,
+            self.counters,
+            Rules(Redaction()),
+            lambda: format_named(format, keep),
+            multiline,
+            max_line,
+            [lambda now, lines, seen, fatal: self.watched.append((lines, dict(seen), fatal))],
+        )
+
+    def _take(self, batch: Batch) -> asyncio.Future[Reply]:
+        self.batches.append(batch)
+        answer: asyncio.Future[Reply] = asyncio.get_running_loop().create_future()
+        if self.accepts:
+            answer.set_result(OK)
+        else:
+            self.held.append(answer)
+        return answer
+
+    def stream(self, start: int = 0) -> LogStream:
+        return self.pipeline.stream(b"0123456789abcdef", {"log.file.name": "app.log"}, start)
+
+    async def records(self) -> list[Any]:
+        await self.pipeline.flush()
+        await self.delivery.flush()
+        found: list[Any] = []
+        for batch in self.batches:
+            for logs in ExportLogsServiceRequest.FromString(batch.body).resource_logs:
+                found += [record for scope in logs.scope_logs for record in scope.log_records]
+        return found
+
+
+def marks_of(lines: Sequence[bytes], start: int = 0) -> list[int]:
+    return [start + 10 * (n + 1) for n in range(len(lines))]
+
+
+async def feed(stream: LogStream, *lines: bytes, start: int = 0, **more: Any) -> None:
+    await stream.feed(lines, marks_of(lines, start), **more)
+
+
+def strings(record: Any) -> dict[str, str]:
+    return {pair.key: pair.value.string_value for pair in record.attributes}
+
+
+async def test_a_line_of_json_becomes_a_record_with_everything_that_it_says() -> None:
+    bench = Bench()
+    await feed(
+        bench.stream(),
+        b'{"ts":"2023-11-14T22:13:19.5Z","level":"error","msg":"it broke","status":503,'
+        b'"trace_id":"0123456789abcdef0123456789abcdef","span_id":"0123456789abcdef"}',
+    )
+    (record,) = await bench.records()
+    assert record.body.string_value == "it broke"
+    assert record.time_unix_nano == 1_699_999_999_500_000_000
+    assert record.observed_time_unix_nano == 1_700_000_000_000_000_000
+    assert (record.severity_number, record.severity_text) == (17, "error")
+    assert record.trace_id.hex() == "0123456789abcdef0123456789abcdef"
+    assert record.span_id.hex() == "0123456789abcdef"
+    assert {p.key: p.value.int_value for p in record.attributes if p.key == "status"} == {"status": 503}
+    assert strings(record)["log.file.name"] == "app.log"
+    assert strings(record)["log.record.uid"] == "0123456789abcdef0000000000000000000a"
+    assert (bench.counters.lines, bench.counters.records) == (1, {17: 1})
+
+
+async def test_a_stack_trace_is_one_record_with_the_line_that_it_explains() -> None:
+    bench = Bench()
+    await feed(
+        bench.stream(),
+        b"2023-11-14 22:13:19,500 - shop - ERROR - it broke",
+        b"Traceback (most recent call last):",
+        b'  File "a.py", line 1, in <module>',
+        b"ValueError: no",
+        b"2023-11-14 22:13:20,500 - shop - INFO - on it goes",
+    )
+    first, second = await bench.records()
+    assert first.body.string_value.startswith("it broke\nTraceback")
+    assert first.body.string_value.endswith("\nValueError: no")
+    assert (first.severity_number, first.severity_text) == (17, "ERROR")
+    assert second.body.string_value == "on it goes"
+    assert bench.counters.lines == 5
+
+
+async def test_what_is_unfinished_holds_the_safe_mark_back_until_it_has_rested() -> None:
+    bench = Bench()
+    stream = bench.stream()
+    await feed(stream, b"first", b"second")
+    await bench.delivery.flush()
+    assert stream.safe(20) == 10
+    await bench.clock.advance(REST)
+    await bench.pipeline.sweep()
+    await bench.delivery.flush()
+    assert stream.safe(20) == 20
+    assert [r.body.string_value for r in await bench.records()] == ["first", "second"]
+
+
+async def test_the_safe_mark_is_not_passed_before_the_upstream_has_accepted() -> None:
+    bench = Bench(multiline=Mode.NONE)
+    bench.accepts = False
+    stream = bench.stream(start=5)
+    await feed(stream, b"first", b"second")
+    flushed = asyncio.create_task(bench.delivery.flush())
+    await settle()
+    assert stream.safe(20) == 5
+    bench.held[0].set_result(OK)
+    await flushed
+    assert stream.safe(20) == 20
+
+
+async def test_stdout_and_stderr_are_apart_and_the_safe_mark_is_before_what_either_has_not_finished() -> None:
+    bench = Bench()
+    stream = bench.stream()
+    await stream.feed([b"Traceback (most recent call last):"], [10], None, "stderr")
+    await stream.feed([b'{"level":"info","msg":"a"}', b'{"level":"info","msg":"b"}'], [20, 30], None, "stdout")
+    await stream.feed([b'  File "x.py", line 1', b"ValueError: no"], [40, 50], None, "stderr")
+    await bench.delivery.flush()
+    assert stream.safe(50) == 0
+    records = await bench.records()
+    assert [(strings(r)["log.iostream"], r.body.string_value.count("\n")) for r in records] == [
+        ("stdout", 0),
+        ("stdout", 0),
+        ("stderr", 2),
+    ]
+    assert stream.safe(50) == 50
+
+
+async def test_lines_that_a_container_runtime_has_wrapped_are_unwrapped() -> None:
+    bench = Bench(max_line=1 << 10)
+    await feed(
+        bench.stream(),
+        b"2023-11-14T22:13:19.000000001Z stdout F one",
+        b"2023-11-14T22:13:19.000000002Z stderr P tw",
+        b"2023-11-14T22:13:19.000000003Z stdout F three",
+        b"2023-11-14T22:13:19.000000004Z stderr F o",
+    )
+    found = {(r.body.string_value, strings(r)["log.iostream"], r.time_unix_nano % 1000) for r in await bench.records()}
+    assert found == {("one", "stdout", 1), ("three", "stdout", 3), ("two", "stderr", 2)}
+
+
+async def test_a_part_of_a_wrapped_line_alone_holds_the_mark_back_and_leaves_when_it_has_rested() -> None:
+    bench = Bench(max_line=1 << 10)
+    stream = bench.stream()
+    await feed(stream, b"2023-11-14T22:13:19.000000001Z stdout P half")
+    assert stream.safe(10) == 0
+    await bench.clock.advance(REST)
+    await bench.pipeline.sweep()
+    await bench.delivery.flush()
+    assert stream.safe(10) == 10
+    assert [r.body.string_value for r in await bench.records()] == ["half"]
+
+
+async def test_secrets_leave_no_line() -> None:
+    bench = Bench()
+    await feed(bench.stream(), b"GET https://bob:hunter2@db/x", b'{"msg":"login","password":"hunter2","n":1}')
+    bodies = [str(record) for record in await bench.records()]
+    assert len(bodies) == 2
+    assert "hunter2" not in "".join(bodies)
+    assert sum(bench.counters.redacted.values()) == 2
+
+
+async def test_bytes_that_are_not_utf8_are_repaired_and_nul_stays() -> None:
+    bench = Bench(multiline=Mode.NONE)
+    await feed(bench.stream(), b"caf\xe9", b"caf\xc3\xa9", b"a\x00b")
+    assert [r.body.string_value for r in await bench.records()] == ["caf\ufffd", "café", "a\x00b"]
+
+
+async def test_blank_lines_make_no_records_and_are_settled() -> None:
+    bench = Bench(multiline=Mode.NONE)
+    stream = bench.stream()
+    await feed(stream, b"", b"  ", b"x", b"")
+    assert [r.body.string_value for r in await bench.records()] == ["x"]
+    assert stream.safe(40) == 40
+
+
+async def test_a_line_that_is_not_of_the_format_it_should_be_of_is_kept_as_it_is() -> None:
+    bench = Bench(format="json")
+    await feed(bench.stream(), b"not json", b'{"msg":"json"}')
+    assert [r.body.string_value for r in await bench.records()] == ["not json", "json"]
+
+
+async def test_who_watches_sees_redacted_lines_severities_and_what_was_fatal() -> None:
+    bench = Bench()
+    await feed(bench.stream(), b'{"level":"fatal","msg":"password=hunter2"}', b'{"level":"info","msg":"x"}')
+    ((lines, seen, fatal),) = bench.watched
+    assert b"hunter2" not in b"".join(lines)
+    assert seen == {21: 1, 9: 1}
+    assert fatal == b"password=[REDACTED]"
+
+
+async def test_a_large_block_is_taken_in_slices_and_in_order() -> None:
+    bench = Bench(multiline=Mode.NONE)
+    stream = bench.stream()
+    lines = [b"line %d" % n for n in range(5000)]
+    await feed(stream, *lines)
+    assert [r.body.string_value.encode() for r in await bench.records()] == lines
+    assert stream.safe(50_000) == 50_000
