@@ -10,6 +10,7 @@ import errno
 import os
 import secrets
 from collections.abc import Callable, Iterable, Iterator, Mapping
+from typing import NamedTuple
 
 import structlog
 
@@ -23,11 +24,21 @@ from .open_files import OpenFiles
 MOST_NAMES = 1000
 QUIET = 5.0
 """Seconds without growth after which nobody is expected to go on with a line, or a copy."""
+LINGER = 60.0
+"""Seconds for which a renamed file is followed after it has grown: its writer may not know yet."""
 BUSY = 10.0
 """Seconds after it has grown for which a file is looked at each time."""
 
 Describe = Callable[[str], Mapping[str, str]]
 """The attributes of what is read under a path."""
+
+
+class _Left(NamedTuple):
+    """What a file that has lost its name leaves to those that had it after that: `changed` is when it was last written to."""
+
+    attributes: Mapping[str, str]
+    changed: int
+    at: float
 
 
 class FileTable:
@@ -47,6 +58,8 @@ class FileTable:
         self._log = log
         self._said: dict[str, str] = {}
         self._let_go: dict[FileId, Fingerprint] = {}
+        self._left: dict[str, _Left] = {}
+        """Names whose file was rotated away."""
 
         self.gone: list[FollowedFile] = []
         """Files that vanished or were replaced: their streams have ended."""
@@ -94,7 +107,7 @@ class FileTable:
     def _grown(self, path: str, file: FollowedFile, seen: Seen, now: float) -> None:
         if not file.seen.size:
             # What was written to it may already be in a copy.
-            self._find_missed(path, file.attributes, file.seen.changed, now)
+            self._find_missed(path, _Left(file.attributes, file.seen.changed, now))
         file.saw(seen, now)
         try:
             self.hold(file)
@@ -118,6 +131,8 @@ class FileTable:
             if len(self.names) >= MOST_NAMES:
                 self.complain(path, OSError(errno.ENFILE, f"more than {MOST_NAMES} files"))
                 return
+            if path in self._left:
+                self._find_missed(path, self._left.pop(path))
             file = self._new(path, seen, now)
         file.path = os.path.realpath(path)
         file.names.add(path)
@@ -127,6 +142,8 @@ class FileTable:
     def _new(self, path: str, seen: Seen, now: float) -> FollowedFile:
         file = FollowedFile(secrets.token_hex(8), os.path.realpath(path), seen, now=now)
         file.attributes = self._describe(path)
+        directory, name = os.path.split(file.path)
+        file.rotated = any(os.path.lexists(os.path.join(directory, original)) for original in originals(name))
         self.files[seen.id] = file
         return file
 
@@ -138,18 +155,24 @@ class FileTable:
         file.grown_at = now
         if file.names:
             return
-        since = file.seen.changed
+        left = _Left(file.attributes, file.seen.changed, now)
         self._hold_new(file)
         if replaced or (file.id in self.files and file.seen.links):
             self._counters.rotations += 1
-            self._find_missed(path, file.attributes, since, now)
+            self._left[path] = left
 
-    def _find_missed(self, path: str, attributes: Mapping[str, str], since: int, now: float) -> None:
-        """Files that had this name and were rotated away before we looked: called as rotated ones are, written to after the file
-        that we know was, and followed by nobody."""
+    def find_missed(self, now: float) -> None:
+        """Files that had one of the names for so short a time that no look met them there."""
+        for path, left in list(self._left.items()):
+            self._find_missed(path, left)
+            if path in self.names or now - left.at > LINGER:
+                del self._left[path]
+
+    def _find_missed(self, path: str, left: _Left) -> None:
+        """Called as rotated ones are, written to after the file that had the name, and followed by nobody."""
         directory, name = os.path.split(os.path.realpath(path))
         for other, seen in siblings(directory, _is_rotated(name)):
-            if seen.changed < since:
+            if seen.changed < left.changed:
                 break  # the latest written come first
             if (
                 seen.size
@@ -157,8 +180,8 @@ class FileTable:
                 and not self._is_excluded(other)
                 and not self._was_let_go(other, seen)
             ):
-                file = FollowedFile(secrets.token_hex(8), other, seen, now=now)
-                file.attributes = attributes
+                file = FollowedFile(secrets.token_hex(8), other, seen, now=left.at)
+                file.attributes = left.attributes
                 file.rotated = True
                 self._enter(file)
 
@@ -218,7 +241,7 @@ class FileTable:
             self.forget(twin)
         file.move(*copy, now)
         self._enter(file)
-        self._find_missed(was, file.attributes, copy[1].changed, now)
+        self._find_missed(was, _Left(file.attributes, copy[1].changed, now))
         if names:
             new = FollowedFile(secrets.token_hex(8), was, seen, now=now)
             new.attributes, new.names = file.attributes, names
@@ -298,7 +321,6 @@ class FileTable:
     def restore(self, remembered: Iterable[Remembered], matched: Iterable[str], now: float) -> None:
         """Find what was followed, wherever it is now: by its inode, else as a copy."""
         matching = {seen.id: (path, seen) for path in matched if (seen := _look_or_none(path))}
-        rotated: list[Remembered] = []
         for known in remembered:
             directory, name = os.path.split(known.path)
             beside = {seen.id: (path, seen) for path, seen in siblings(directory, lambda name: True)}
@@ -309,7 +331,7 @@ class FileTable:
                 found = self.find_copy(known.fingerprint, directory, _is_rotated(name, itself=True))
             if not found:
                 self._lose(known.path, known.unread, "a file of logs has vanished while nobody followed it")
-                rotated.append(known)
+                self._left[known.path] = _Left(known.attributes, known.changed, now)
                 continue
             path, seen = os.path.realpath(found[0]), found[1]
             file = FollowedFile(known.uid, path, seen, now=now, generation=known.generation, offset=known.offset)
@@ -319,9 +341,8 @@ class FileTable:
             file.rotated = known.rotated or path != known.path
             self._enter(file)
             if path != known.path or not known.fingerprint.length:
-                rotated.append(known)
-        for known in rotated:
-            self._find_missed(known.path, known.attributes, known.changed, now)
+                self._left[known.path] = _Left(known.attributes, known.changed, now)
+        self.find_missed(now)
 
     # What was said is not said again until it has changed.
 

@@ -25,14 +25,12 @@ from ...logic.scalars import Bytes, show_bytes
 from ...model.logs import StartAt
 from ..base import SourceContext
 from ..file_memory import recall, remember
-from ..file_table import BUSY, QUIET, Describe, FileTable
+from ..file_table import BUSY, LINGER, QUIET, Describe, FileTable
 from ..followed_file import FollowedFile, Rewritten
 
 BUSY_LOOK = 0.2
 IDLE_LOOK = 0.8
 """Seconds between two looks; new files are found at this pace, too."""
-LINGER = 60.0
-"""Seconds for which a renamed file is followed after it has grown: its writer may not know yet."""
 SHORTEST, LONGEST = 64, 16 << 20
 
 
@@ -131,6 +129,7 @@ class FileSource:
                 if path not in self._table.names:
                     self._table.meet(path, now)
         if everything:
+            self._table.find_missed(now)
             self._measure(now)
 
     async def _find(self) -> list[str]:
