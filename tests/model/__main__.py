@@ -15,14 +15,17 @@ from tests.model.search import search
 
 
 def main(argv: Sequence[str]) -> int:
-    options = argparse.ArgumentParser(prog="python -m tests.model", description="Play sequences against the file source.")
+    options = argparse.ArgumentParser(
+        prog="python -m tests.model", description="Play sequences against the file source."
+    )
     options.add_argument("--sequences", type=int, default=1000)
     options.add_argument("--seed", type=int, default=random.SystemRandom().randrange(1 << 32))
     options.add_argument("--child", action="store_true", help="each life of the source is a process, ended by SIGKILL")
     given = options.parse_args(argv)
-    print(f"{given.sequences} sequences from seed {given.seed}", flush=True)
+    sys.stdout.write(f"{given.sequences} sequences from seed {given.seed}\n")
+    sys.stdout.flush()
     if found := asyncio.run(search(given.seed, given.sequences, given.child)):
-        print(found)
+        sys.stdout.write(f"{found}\n")
         return 1
     return 0
 

@@ -1,6 +1,6 @@
 """The file source in a process of its own, so that it can be ended by SIGKILL at any moment.
 
-It is told by lines, `start`, `poll`, `save` and `advance 2.5`, and answers each with a line. What it is fed it appends to the file
+It is told by lines, `poll`, `save` and `advance 2.5`, and answers each with a line. What it is fed it appends to the file
 `delivered` at once: that is settled. What it saves goes where the daemon's checkpoints go.
 """
 
@@ -13,7 +13,6 @@ import random
 import signal
 import subprocess
 import sys
-import time
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 
@@ -27,7 +26,7 @@ from tests.model.world import Identity
 
 
 class Child:
-    """The parent's end: a `Reader`. `impatience` is the share of kills that come while it is at work."""
+    """The parent's end: a `Reader`. Most kills come while it is at work."""
 
     def __init__(self, pattern: Path, intake: Intake, rng: random.Random) -> None:
         self._pattern, self._intake, self._rng = pattern, intake, rng
@@ -42,6 +41,9 @@ class Child:
         return self._process is not None
 
     async def start(self) -> None:
+        self._start()
+
+    def _start(self) -> None:
         command = [sys.executable, "-m", "tests.model.child", str(self._pattern), str(self._away), str(self._time)]
         self._process = subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True)
 
@@ -65,7 +67,7 @@ class Child:
         if self._rng.random() < 0.7:
             process.stdin.write(self._rng.choice(("poll\n", "poll\nsave\n")))
             process.stdin.flush()
-            time.sleep(self._rng.uniform(0, 0.003))
+            await asyncio.sleep(self._rng.uniform(0, 0.003))
         process.send_signal(signal.SIGKILL)
         with process:
             pass
@@ -141,8 +143,10 @@ async def serve(pattern: Path, away: Path, now: float) -> None:
         elif word == "save":
             answer = await checkpoints.save({"model": source.checkpoint()})
         else:
-            answer = await clock.advance(float(amount[0]))
-        print(answer, flush=True)
+            await clock.advance(float(amount[0]))
+            answer = "done"
+        sys.stdout.write(f"{answer}\n")
+        sys.stdout.flush()
 
 
 if __name__ == "__main__":

@@ -147,10 +147,7 @@ class Intake:
             if not remembers(taken.uid):
                 self.places.pop(taken.text, None)
         again = [
-            taken.text
-            for stream in self.streams
-            for taken in stream.taken[saved.get(id(stream), 0) :]
-            if taken.settled
+            taken.text for stream in self.streams for taken in stream.taken[saved.get(id(stream), 0) :] if taken.settled
         ]
         self.streams, self.waiting, self.fed_now = [], [], set()
         self.lives.append([])

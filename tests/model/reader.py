@@ -25,7 +25,8 @@ from tests.model.world import Identity
 class Reader(Protocol):
     """One that can be started again after it was killed. All but `start` need a life."""
 
-    alive: bool
+    @property
+    def alive(self) -> bool: ...
 
     async def start(self) -> None: ...
 

@@ -56,7 +56,9 @@ class File:
 
     def __init__(self, path: Path, append: bool) -> None:
         self.path: Path | None = path
-        self.handle = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC | (os.O_APPEND if append else 0))
+        self.handle = os.open(
+            path, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC | (os.O_APPEND if append else 0)
+        )
         status = os.fstat(self.handle)
         self.identity = status.st_dev, status.st_ino
         self.lines: list[Line] = []
@@ -255,7 +257,7 @@ class World:
         if file.partial is not None:
             (line, size, since), file.partial = file.partial, None
             data, lines = line.text[size:] + b"\n", [line]
-            if file is self.live and file.path == self.root / LIVE or self.now() - since < PATIENCE:
+            if (file is self.live and file.path == self.root / LIVE) or self.now() - since < PATIENCE:
                 self.pieces.discard(line.text[:size])
             else:
                 self.pieces.add(line.text[size:])
@@ -280,7 +282,7 @@ class World:
         self._hide(file)
 
     def _hide(self, file: File) -> None:
-        """It has lost its name, or its link: unless it has another one that is watched, only whoever holds it open can read it."""
+        """It has lost its name, or its link: if no other one is watched, only whoever holds it open can read it."""
         if self.visible(file):
             return
         held = file.known or self.holds(file.identity)
