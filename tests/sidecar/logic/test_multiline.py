@@ -275,7 +275,8 @@ def test_a_block_of_json_is_handed_on_as_it_is() -> None:
 
 def test_json_behind_other_lines_does_not_wait() -> None:
     multiline = Multiline(Mode.AUTO)
-    assert multiline.feed([b"a", b'{"b":2}'], [1, 2], b'a\n{"b":2}') == ([b"a", b'{"b":2}'], [1, 2])
+    multiline.feed([b"a"], [1], b"a")
+    assert multiline.feed([b'{"b":2}'], [2], b'{"b":2}') == ([b"a", b'{"b":2}'], [1, 2])
     assert not multiline.pending
 
 
