@@ -123,7 +123,7 @@ class FileSource:
             self._start(matched, now)
         else:
             for step, _ in enumerate(self._table.look(now, everything), 1):
-                if not step % 64:
+                if not step % 16:
                     await asyncio.sleep(0)
             for path in matched:
                 if path not in self._table.names:
