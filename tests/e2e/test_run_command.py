@@ -176,6 +176,33 @@ def test_a_grandchild_that_keeps_the_output_open_is_not_waited_for() -> None:
     assert done.returncode == 0
 
 
+def test_what_the_launcher_inherits_goes_to_the_command_and_not_to_the_sidecar() -> None:
+    """A lock or a socket that is passed on is not kept open by us."""
+    reader, writer = os.pipe()
+    with launched("sleep", "100", pass_fds=(writer,), stderr=subprocess.DEVNULL) as launcher:
+        os.close(writer)
+        eventually(lambda: len(Proc().children(launcher.pid)) == 2, 20)
+        sidecar = sidecar_of(launcher.pid)
+        (command,) = (pid for pid in Proc().children(launcher.pid) if pid != sidecar)
+        pipe = os.readlink(f"/proc/self/fd/{reader}")
+        assert pipe in descriptors(command)
+        assert pipe not in descriptors(sidecar)
+        launcher.terminate()
+        assert launcher.wait(20) == -signal.SIGTERM
+    assert os.read(reader, 1) == b""
+    os.close(reader)
+
+
+def descriptors(pid: int) -> list[str]:
+    found = []
+    for number in os.listdir(f"/proc/{pid}/fd"):
+        try:
+            found.append(os.readlink(f"/proc/{pid}/fd/{number}"))
+        except FileNotFoundError:
+            continue  # closed meanwhile
+    return found
+
+
 def test_the_sidecar_ends_with_its_launcher() -> None:
     with launched("sleep", "100") as launcher:
         eventually(lambda: len(Proc().children(launcher.pid)) == 2, 20)
