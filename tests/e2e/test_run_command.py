@@ -297,7 +297,7 @@ def test_at_a_terminal_ctrl_c_arrives_once_and_a_person_is_told_what_was_found()
         f"outrider 0.1.0 beside {Path(PYTHON).name}",
         "  health   not checked: give --target http://127.0.0.1:PORT, or probes in a file",
         "  metrics  of the process and its children, every 20s",
-        "  logs     passed on only: nowhere to send them",
+        "  logs     stdout and stderr of the command",
         "  otlp     closed: no upstream",
         "  sent to  nowhere: set OUTRIDER_COLLECTOR_URL or OTEL_EXPORTER_OTLP_ENDPOINT",
         f"  status   /status at 127.0.0.1:{port}",
