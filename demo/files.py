@@ -83,7 +83,8 @@ def write(plan: Plan, directory: Path) -> None:
     for folder in ("sidecars", "logs"):
         (directory / folder).mkdir(parents=True, exist_ok=True)
     for instance in plan.instances:
-        dump(sidecar_config_file(directory, instance), sidecar_config(plan, instance, directory / "logs" / f"{instance.name}.log"))
+        log = directory / "logs" / f"{instance.name}.log"
+        dump(sidecar_config_file(directory, instance), sidecar_config(plan, instance, log))
     scrape = directory / "prometheus.yml"
     dump(scrape, scrape_config(plan))
     (directory / "GRAFANA.md").write_text(grafana_steps(directory, scrape, copy_dashboards(directory)))

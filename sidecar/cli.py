@@ -161,6 +161,7 @@ async def _serve(loaded: Loaded, launcher: Launcher | None) -> int:
     import signal
 
     from .daemon import Daemon, build
+    from .logs.sources.child import Copy
 
     async def surface(daemon: Daemon) -> Surface:
         from .api import application, open_surface
@@ -181,7 +182,8 @@ async def _serve(loaded: Loaded, launcher: Launcher | None) -> int:
 
     beside: list[asyncio.Task[None]] = []
     serving = asyncio.current_task()
-    daemon = build(loaded, command=launcher.arguments if launcher else ())
+    copy = Copy(launcher.copy, launcher.hello.run) if launcher else None
+    daemon = build(loaded, command=launcher.arguments if launcher else (), copy=copy)
     if launcher is None:
         # Somebody at a keyboard does not wait for the service to end.
         _on_signals(lambda number: daemon.stop(patient=number == signal.SIGTERM))

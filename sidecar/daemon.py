@@ -48,6 +48,7 @@ from .logic.rates import Rates
 from .logic.redaction import Rules
 from .logic.scalars import Address, masked_url
 from .logs.reading import Logs
+from .logs.sources.child import Copy
 from .metrics.process import Config as ProcessConfig
 from .metrics.process import ProcessMetrics
 from .model.counters import HeartbeatCounters, ReceiverCounters
@@ -96,8 +97,9 @@ class Daemon:
         log: Logger,
         connections: Connections,
         command: Sequence[str] = (),
+        copy: Copy | None = None,
     ) -> None:
-        """`command` is what our launcher is about to start; `beside` tells that it runs."""
+        """`command` is what our launcher is about to start, `copy` what it writes; `beside` tells that it runs."""
         config = loaded.config
         self.connections = connections
         self.config = config
@@ -131,6 +133,7 @@ class Daemon:
             self._resolver,
             log,
             watches,
+            copy,
         )
         self.received = ReceiverCounters()
         most = min(config.otlp.max_connections, connections.otlp)
@@ -502,11 +505,12 @@ def build(
     clock: Clock | None = None,
     rng: random.Random | None = None,
     command: Sequence[str] = (),
+    copy: Copy | None = None,
 ) -> Daemon:
     """The sidecar of a configuration, not yet started. Must be called inside the event loop."""
     log = log or configure(loaded.config.log.level.value)
     connections = connections_of(raise_limit())
-    return Daemon(loaded, clock or SystemClock(), rng or random.Random(), log, connections, command)
+    return Daemon(loaded, clock or SystemClock(), rng or random.Random(), log, connections, command, copy)
 
 
 def resource_of(config: Config, process: ProcessSample) -> Resource:

@@ -60,7 +60,7 @@ async def introduce(daemon: Daemon, surface: Closing, launcher: Launcher, enviro
         daemon.announce = lambda: print(found_text(daemon.status(), period, changed, why), end="", file=sys.stderr)
     else:
         told = " ".join(sorted(name for name, value in changed.items() if value is not None))
-        daemon.log.info("command started", pid=pid, **({"not_told": why} if why else {"told": told}))
+        daemon.log.info("command runs", pid=pid, **({"not_told": why} if why else {"told": told}))
 
 
 async def hint(daemon: Daemon, proc: Proc) -> None:

@@ -15,14 +15,14 @@ class TooMany(Exception):
     """More names than we look at."""
 
 
-def find(patterns: Iterable[str], exclude: Sequence[str]) -> tuple[list[str], list[str]]:
+def find(patterns: Iterable[str], exclude: Sequence[str], most: int = MOST_ENTRIES) -> tuple[list[str], list[str]]:
     """Paths of what the patterns match, directories too, in order and each once; and the patterns that led to too many names.
     Blocks while it reads directories; what may not be read is passed over."""
     found: dict[str, None] = {}
     endless = []
     for pattern in patterns:
         try:
-            for path in _walk("/", [part for part in pattern.split("/") if part], _Budget()):
+            for path in _walk("/", [part for part in pattern.split("/") if part], _Budget(most)):
                 if not any(path_matches(excluded, path) for excluded in exclude):
                     found[path] = None
         except TooMany:
@@ -31,8 +31,8 @@ def find(patterns: Iterable[str], exclude: Sequence[str]) -> tuple[list[str], li
 
 
 class _Budget:
-    def __init__(self) -> None:
-        self.left = MOST_ENTRIES
+    def __init__(self, most: int) -> None:
+        self.left = most
 
     def entries(self, directory: str) -> list[os.DirEntry[str]]:
         try:

@@ -8,6 +8,7 @@ card numbers do not.
 from __future__ import annotations
 
 import re
+from collections.abc import Callable
 
 REDACTED = b"[REDACTED]"
 RUNS = (b"0" * 13, b"0000 0000 0000 0", b"0000 000000 0000")
@@ -39,23 +40,21 @@ def luhn(digits: bytes) -> bool:
     return (kept + sum(doubled) - 48 * len(doubled)) % 10 == 0
 
 
-def redact_cards(line: bytes) -> tuple[bytes, int]:
-    """The line without card numbers, and how many it had. A bare number of a JSON line becomes a string."""
+def card_numbers(line: bytes) -> Callable[[re.Match[bytes]], bytes | None]:
+    """What stands there instead of a candidate of the line, if it is a card number; to be asked from left to right. A bare number
+    of a JSON line becomes a string."""
     json = line.lstrip().startswith(b"{")
     seen = 0
     inside = False
-    count = 0
 
-    def replace(match: re.Match[bytes]) -> bytes:
-        nonlocal seen, inside, count
+    def replace(match: re.Match[bytes]) -> bytes | None:
+        nonlocal seen, inside
         digits = match[0].translate(None, b" -")
         if not _NETWORKS.fullmatch(digits) or not luhn(digits):
-            return match[0]
-        count += 1
+            return None
         start = match.start()
-        quote = b""
-        if before := _BEFORE.search(line, max(0, start - 8), start):
-            quote = before[1]
+        before = _BEFORE.search(line, max(0, start - 8), start)
+        quote = before[1] if before else b""
         if json:
             # Each stretch of the line is counted once, however many numbers it has.
             quotes = line[seen:start].replace(b"\\\\", b"").replace(b'\\"', b"").count(b'"')
@@ -67,4 +66,4 @@ def redact_cards(line: bytes) -> tuple[bytes, int]:
                 quote = b""
         return quote + REDACTED + quote
 
-    return CANDIDATE.sub(replace, line), count
+    return replace

@@ -9,9 +9,6 @@ from __future__ import annotations
 import ctypes
 from collections.abc import Callable
 
-SMALL = 8 << 10
-"""Below that the call costs more than it saves."""
-
 
 def _strstr() -> Callable[[bytes, bytes], int | None] | None:
     try:
@@ -30,6 +27,6 @@ _search = _strstr()
 def holds(block: bytes, needle: bytes) -> bool:
     """`needle in block`, of a block without NUL bytes (what stands behind one is not seen). The needle has a few bytes, which
     bounds what a hostile block can cost."""
-    if _search is None or len(block) < SMALL:
+    if _search is None:
         return needle in block
     return _search(block, needle) is not None

@@ -17,7 +17,7 @@ from itertools import accumulate
 import msgspec
 
 from .needles import holds
-from .redaction_rules import BUILT_IN, EMAIL, FOLD, REDACTED, Apply, Rule, Trigger, by_pattern, folded
+from .redaction_rules import BUILT_IN, EMAIL, FOLD, REDACTED, Rule, Trigger, folded
 
 PRIVATE_KEY = "private_key"
 KEY_LINES = 256
@@ -92,22 +92,19 @@ def _regex_problems(pattern: str) -> list[tuple[str, str, str]]:
 def _own(rule: OwnRule) -> Rule:
     if rule.regex:
         pattern = import_module("re2").compile(rule.regex.encode())
-        return Rule(rule.name, (), lambda line: pattern.subn(REDACTED, line))
-    if rule.literal:
-        literal = rule.literal.encode()
-        return Rule(rule.name, folded(rule.literal), by_pattern(re.compile(re.escape(literal))))
-    pieces = rule.glob.encode().split(b"*")
-    longest = max(pieces, key=len)
-    return Rule(rule.name, folded(longest.decode()), _glob(pieces))
+        return Rule(rule.name, (), pattern, lambda _: lambda match: REDACTED)
+    pieces = [rule.literal.encode()] if rule.literal else rule.glob.encode().split(b"*")
+    longest = max(pieces, key=len).decode()
+    return Rule(rule.name, folded(longest), _glob(pieces), lambda _: lambda match: REDACTED)
 
 
-def _glob(pieces: Sequence[bytes]) -> Apply:
+def _glob(pieces: Sequence[bytes]) -> re.Pattern[bytes]:
     """Each `*` ends at the first place where the next piece stands, and stays there: nothing is tried twice."""
     star = rb"""[^\s"'\\]{0,%d}""" % STAR
     pattern = re.escape(pieces[0])
     for piece in pieces[1:]:
         pattern += rb"(?>%s?%s)" % (star, re.escape(piece)) if piece else star + b"+"
-    return by_pattern(re.compile(pattern))
+    return re.compile(pattern)
 
 
 class Rules:
@@ -146,7 +143,7 @@ class Redactor:
             if not starts:
                 starts = [0, *accumulate(len(line) + 1 for line in lines)]
             for number in _lines_with(rule, triggers, block, joined, starts) if triggers else range(len(lines)):
-                replaced, count = rule.apply(out[number])
+                replaced, count = rule.apply(out[number], triggers)
                 if count:
                     if out is lines:
                         out = lines.copy()
@@ -194,9 +191,14 @@ def _lines_with(
             at = hit.start()
             number = bisect_right(starts, at) - 1
             end = starts[number + 1]
-            if number not in found and rule.pattern and not rule.pattern.match(joined, max(0, at - rule.back), end - 1):
+            if number not in found and rule.back is not None and not _confirmed(rule, joined, at, end - 1):
                 end = at + 1
             else:
                 found.add(number)
             hit = trigger.pattern.search(block, end)
     return sorted(found)
+
+
+def _confirmed(rule: Rule, joined: bytes, at: int, end: int) -> bool:
+    start = at - (rule.back or 0)
+    return start >= 0 and rule.pattern.match(joined, start, end) is not None

@@ -12,17 +12,17 @@ key is before `password`, `secret`, ... A value in quotes ends at its quote; one
 from __future__ import annotations
 
 import re
-from collections.abc import Callable
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 
-from .card_numbers import CANDIDATE, RUNS, redact_cards
+from .card_numbers import CANDIDATE, RUNS, card_numbers
 
 REDACTED = b"[REDACTED]"
 FOLD = bytes.maketrans(b"ABCDEFGHIJKLMNOPQRSTUVWXYZ123456789-_\0", b"abcdefghijklmnopqrstuvwxyz000000000  \1")
 """How blocks and triggers are compared: letters without case, every digit as 0, dash and underscore as a space, no NUL."""
 
-Apply = Callable[[bytes], tuple[bytes, int]]
-"""The line without its secrets, and how many it had."""
+Replace = Callable[[re.Match[bytes]], bytes | None]
+"""What stands there instead of a match; None where it is no secret after all."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -32,22 +32,49 @@ class Trigger:
     literal: bytes
     pattern: re.Pattern[bytes]
 
+    def found(self, block: bytes) -> Iterator[int]:
+        hit = self.pattern.search(block)
+        while hit:
+            yield hit.start()
+            hit = self.pattern.search(block, hit.start() + 1)
+
 
 @dataclass(frozen=True, slots=True)
 class Rule:
-    """A rule without any looks at every line. With `pattern` a trigger counts only where that matches,
-    `back` bytes before it."""
+    """A rule without triggers looks at every line. The pattern matches `back` bytes before a trigger, or anywhere in a line that
+    holds one where that is None. `replacer` is told the line."""
 
     name: str
     triggers: tuple[Trigger, ...]
-    apply: Apply
-    pattern: re.Pattern[bytes] | None = None
-    back: int = 0
+    pattern: re.Pattern[bytes]
+    replacer: Callable[[bytes], Replace]
+    back: int | None = None
+
+    def apply(self, line: bytes, triggers: Sequence[Trigger]) -> tuple[bytes, int]:
+        """The line without its secrets, and how many it had. Of the rule's triggers, those that the line may hold."""
+        pieces = []
+        end = 0
+        replace = self.replacer(line)
+        for match in self._matches(line, triggers):
+            if (replaced := replace(match)) is not None:
+                pieces += [line[end : match.start()], replaced]
+                end = match.end()
+        return b"".join((*pieces, line[end:])), len(pieces) // 2
+
+    def _matches(self, line: bytes, triggers: Sequence[Trigger]) -> Iterator[re.Match[bytes]]:
+        if self.back is None:
+            yield from self.pattern.finditer(line)
+            return
+        block = line.translate(FOLD)
+        end = self.back
+        for at in sorted(at for trigger in triggers for at in trigger.found(block)):
+            if at >= end and (match := self.pattern.match(line, at - self.back)):
+                yield match
+                end = match.end() + self.back
 
 
-def by_pattern(pattern: re.Pattern[bytes], replacement: bytes = REDACTED) -> Apply:
-    """Replace each match. `replacement` is a template of `re.sub`."""
-    return lambda line: pattern.subn(replacement, line)
+def keeping_first_group(match: re.Match[bytes]) -> bytes:
+    return (match[1] if match.re.groups else b"") + REDACTED
 
 
 # A quoted value by the number of backslashes before its quotes: 0 in JSON, 1 in JSON within a JSON string, 3 within that. A
@@ -81,36 +108,24 @@ _AUTHORIZATION = re.compile(
 )
 
 
-def _values(pattern: re.Pattern[bytes]) -> Apply:
-    """Replace the value of each match. In a JSON line, a quote right behind `key=` ends the string that the key is in."""
+def _value_of(line: bytes) -> Replace:
+    """Replace a key's value. In JSON, also behind other text, a quote right after `key=` ends the string that the key is in."""
+    json = _JSON.match(line) is not None
 
-    def apply(line: bytes) -> tuple[bytes, int]:
-        count = 0
-        json = _JSON.match(line) is not None
+    def replace(match: re.Match[bytes]) -> bytes | None:
+        kind = match.lastgroup or ""
+        value, quote = match[kind], match["quote"]
+        if not value or value == REDACTED or (kind == "plain" and not quote and (json or value[:1] in b",}]")):
+            return None
+        before, after = line[match.start() : match.start(kind)], line[match.end(kind) : match.end()]
+        if kind == "bare" and quote:
+            number = _NUMBER.match(value)
+            if not number or number[0] in _CONSTANTS:
+                return None
+            return before + quote + REDACTED + quote + value[number.end() :] + after
+        return before + REDACTED + after
 
-        def replace(match: re.Match[bytes]) -> bytes:
-            nonlocal count
-            kind = match.lastgroup or ""
-            value, quote = match[kind], match["quote"]
-            if not value or value == REDACTED or (json and kind == "plain" and not quote):
-                return match[0]
-            start, end = (edge - match.start() for edge in match.span(kind))
-            whole = match[0]
-            if kind == "bare" and quote:
-                number = _NUMBER.match(value)
-                if not number or number[0] in _CONSTANTS:
-                    return whole
-                return _count(whole[:start] + quote + REDACTED + quote + value[number.end() :] + whole[end:])
-            return _count(whole[:start] + REDACTED + whole[end:])
-
-        def _count(replaced: bytes) -> bytes:
-            nonlocal count
-            count += 1
-            return replaced
-
-        return pattern.sub(replace, line), count
-
-    return apply
+    return replace
 
 
 def folded(*texts: str) -> tuple[Trigger, ...]:
@@ -121,7 +136,7 @@ def folded(*texts: str) -> tuple[Trigger, ...]:
 def _token(name: str, triggers: tuple[str, ...], pattern: bytes, back: int = 0) -> Rule:
     """A secret that is known by its first bytes. Groups before it are kept."""
     compiled = re.compile(pattern)
-    return Rule(name, folded(*triggers), by_pattern(compiled, rb"\1" * compiled.groups + REDACTED), compiled, back)
+    return Rule(name, folded(*triggers), compiled, lambda _: keeping_first_group, back)
 
 
 _URL = re.compile(rb"""(:(?://|\\/\\/)[^\s/?#"'<>\\@:]{0,256}+:)(?!\[REDACTED\]@)[^\s/?#"'<>\\@]{1,1024}+(?=@)""")
@@ -134,8 +149,8 @@ _KEY_TRIGGERS = (
 )
 
 BUILT_IN = (
-    Rule("url", folded("@"), by_pattern(_URL, rb"\1" + REDACTED)),
-    Rule("authorization", folded("uthorization"), _values(_AUTHORIZATION), _AUTHORIZATION, 1),
+    Rule("url", folded("@"), _URL, lambda _: keeping_first_group),
+    Rule("authorization", folded("uthorization"), _AUTHORIZATION, _value_of, 1),
     _token(
         "bearer",
         ("earer ",),
@@ -143,7 +158,7 @@ BUILT_IN = (
         back=1,
     ),
     _token("jwt", ("eyJ",), rb"eyJ(?<![\w-]eyJ)[\w-]{8,}+\.[\w-]{4,}+(?:\.[\w-]*+){0,3}"),
-    Rule("secret", folded(*_KEY_TRIGGERS), _values(_SECRET), _SECRET),
+    Rule("secret", folded(*_KEY_TRIGGERS), _SECRET, _value_of, 0),
     _token("aws", ("AKIA", "ASIA"), rb"A[KS]IA(?<![A-Za-z0-9]A[KS]IA)[0-9A-Z]{16}(?![A-Za-z0-9])"),
     _token("google", ("AIza",), rb"AIza(?<![\w-]AIza)[\w-]{35}(?![\w-])"),
     _token(
@@ -156,9 +171,13 @@ BUILT_IN = (
     _token("stripe", ("k_live_",), rb"[sr]k_live_(?<!\w[sr]k_live_)\w{16,}+", back=1),
     _token("npm", ("npm_",), rb"npm_(?<!\wnpm_)[A-Za-z0-9]{36}(?!\w)"),
     Rule(
-        "card", tuple(Trigger(run, re.compile(run + rb"(?<![a-z0.]%s)" % run)) for run in RUNS), redact_cards, CANDIDATE
+        "card",
+        tuple(Trigger(run, re.compile(run + rb"(?<![a-z0.]%s)" % run)) for run in RUNS),
+        CANDIDATE,
+        card_numbers,
+        0,
     ),
 )
 """In the order in which they are applied."""
 
-EMAIL = Rule("email", folded("@"), by_pattern(_EMAIL))
+EMAIL = Rule("email", folded("@"), _EMAIL, lambda _: keeping_first_group)

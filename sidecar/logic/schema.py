@@ -134,8 +134,9 @@ class _Walk:
         table = table_of(annotation)
         if table is not None:
             return self.chosen(table, raw, path)
-        if shorthand_of(annotation) is not None:
+        if (key := shorthand_of(annotation)) is not None:
             annotation = typing.get_args(annotation)[0]
+            raw = raw if isinstance(raw, Mapping) else {key: raw}
         origin = typing.get_origin(annotation) or annotation
         if origin in (dict, Mapping):
             return self.mapping(annotation, raw, path)

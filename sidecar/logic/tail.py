@@ -10,6 +10,7 @@ from __future__ import annotations
 import hashlib
 import re
 from enum import Enum
+from functools import lru_cache
 from typing import NamedTuple
 
 import msgspec
@@ -76,7 +77,8 @@ _BEHIND = re.compile(rf"(.+?)(?:[.\-_]?{_COUNT}|\.old)")
 _INSIDE = re.compile(rf"(.+?)[.\-_]{_COUNT}(\.[^.]+)")
 
 
-def originals(name: str) -> list[str]:
+@lru_cache(4096)
+def originals(name: str) -> tuple[str, ...]:
     """Of which file this may be a rotated one, by the usual names: `app.log` for `app.log.1`, `app.log-20261121`, `app.log.old`,
     `app.1.log` and `app-2026-11-21.log`."""
     found = []
@@ -84,4 +86,4 @@ def originals(name: str) -> list[str]:
         found.append(behind[1])
     if inside := _INSIDE.fullmatch(name):
         found.append(inside[1] + inside[2])
-    return found
+    return tuple(found)

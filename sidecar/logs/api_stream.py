@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
 from collections import deque
 from collections.abc import Awaitable, Callable, Sequence
 from hashlib import blake2b
@@ -15,8 +14,6 @@ from .base import Stream
 
 STAMP = 64
 """Bytes that the API puts before a line, at most."""
-REST = 1.0
-"""Seconds without a line, after which what waits for a continuation waits no longer."""
 
 _MOST_BLOCKS = 1000
 
@@ -27,6 +24,7 @@ class ApiStream:
         self.lines = StampedLines(max_line, counters, read_to)
         self._stream = stream
         self._iostream = iostream
+        self._fed = read_to
         self._unsettled: deque[tuple[int, int]] = deque()
         """Block by block the mark of the last line, and the time of the first."""
 
@@ -40,13 +38,14 @@ class ApiStream:
         else:
             self._unsettled[-1] = (marks[-1], self._unsettled[-1][1])
         await self._stream.feed(lines, marks, times, self._iostream)
+        self._fed = marks[-1]
 
     async def flush(self) -> None:
         await self._stream.flush()
 
     @property
     def settled(self) -> int:
-        return self._stream.safe(self.lines.read_to)
+        return self._stream.safe(self._fed)
 
     @property
     def oldest(self) -> int | None:
@@ -60,23 +59,10 @@ class ApiStream:
 async def pour(
     answer: HttpStream, take: Callable[[bytes], Awaitable[None]], flush: Callable[[], Awaitable[None]]
 ) -> None:
-    """Give an answer piece by piece to `take`, to its end. `flush` is called whenever it rests, and at the end."""
-    rests = True
-    while True:
-        try:
-            async with asyncio.timeout(None if rests else REST) as patience:
-                data = await answer.read()
-        except TimeoutError:
-            if not patience.expired():  # the connection's own
-                raise
-            await flush()
-            rests = True
-            continue
-        if not data:
-            await flush()
-            return
+    """Give an answer piece by piece to `take`, and call `flush` at its end."""
+    while data := await answer.read():
         await take(data)
-        rests = False
+    await flush()
 
 
 def uid_of(*names: str) -> bytes:

@@ -4,19 +4,42 @@ from __future__ import annotations
 
 import difflib
 from collections.abc import Iterable
+from enum import StrEnum
 from typing import Annotated, Any
 
 import msgspec
 
 from ..logic.globs import ExcludePatterns, FilePatterns
 from ..logic.multiline import Mode
-from ..logic.scalars import Bytes, Invalid, Scalar, quoted, show_bytes
-from ..model.logs import Keep
+from ..logic.noise import Noise
+from ..logic.scalars import Bytes, Invalid, Scalar, quoted
+from ..logic.schema import Shorthand
+from ..model.counters import LogCounters
+from ..model.logs import Keep, StartAt
 from .formats import AUTO, FORMATS
-from .sources.file import LONGEST, SHORTEST, StartAt
+from .sources import docker, kubernetes, pods
+from .sources.file import Config as FileConfig
 
-KINDS = ("file",)
+KINDS = ("file", "docker", "kubernetes", "pods", "child")
 """The keys of which an entry has one."""
+HERE = ("file", "child")
+"""Those whose options stand in the entry itself."""
+
+
+class Level(StrEnum):
+    """OpenTelemetry's ranges of severity."""
+
+    TRACE = "trace"
+    DEBUG = "debug"
+    INFO = "info"
+    WARN = "warn"
+    ERROR = "error"
+    FATAL = "fatal"
+
+    @property
+    def number(self) -> int:
+        """The smallest number of the range."""
+        return 1 + 4 * list(Level).index(self)
 
 
 def parse_format(raw: Any) -> str:
@@ -30,19 +53,28 @@ FormatName = Annotated[str, Scalar(f"auto, {', '.join(FORMATS)}", parse_format)]
 
 
 class Entry(msgspec.Struct, frozen=True, kw_only=True):
-    """One source: `file` patterns, a container of `docker` or `kubernetes`, `pods` of this node, a `fifo` or `stdin`.
+    """One source: files, a container by the API of `docker` or `kubernetes`, a node's `pods`, or the `child` that
+    `outrider run -- COMMAND` has started (which is read without an entry, too).
 
-    `exclude` and `start_at` are for files; `start_at: end` passes over what they hold at the first start.
+    `exclude` and `start_at` are for files; `start_at: end` passes over what they hold at the first start. Longer lines than
+    `max_line` are cut. `rate_limit` is lines a second; `dedup` leaves out lines that are those before them.
     """
 
     name: str = ""
     file: FilePatterns | None = None
-    exclude: ExcludePatterns | None = None
+    exclude: ExcludePatterns = ()
     start_at: StartAt = StartAt.BEGINNING
+    max_line: Bytes = 256 << 10
+    docker: Annotated[docker.Config, Shorthand("container")] | None = None
+    kubernetes: Annotated[kubernetes.Config, Shorthand("container")] | None = None
+    pods: Annotated[pods.Config, Shorthand("pod")] | None = None
+    child: bool = False
     format: FormatName = AUTO
     multiline: Mode = Mode.AUTO
     attributes: Keep = Keep.ALL
-    max_line: Bytes = 256 << 10
+    rate_limit: int | None = None
+    dedup: bool = False
+    drop_below: Level | None = None
 
     @property
     def kind(self) -> str:
@@ -53,22 +85,38 @@ class Entry(msgspec.Struct, frozen=True, kw_only=True):
         """What metrics and checks call it."""
         if self.name:
             return self.name
-        match self.kind:
-            case "file" if self.file:
-                return ",".join(self.file)
-            case kind:
-                return kind
+        named = self.docker or self.kubernetes
+        if self.file:
+            return ",".join(self.file)
+        return named.container or self.kind if named else self.kind
+
+    @property
+    def settings(self) -> Any:
+        """What the source of this kind is made of."""
+        return self._files() if self.kind == "file" else getattr(self, self.kind)
+
+    def _files(self) -> FileConfig:
+        return FileConfig(file=self.file or (), exclude=self.exclude, start_at=self.start_at, max_line=self.max_line)
+
+    def noise(self, counters: LogCounters) -> Noise | None:
+        """None where nothing is to be thinned out."""
+        below = self.drop_below.number if self.drop_below else 0
+        if not (self.rate_limit or self.dedup or below):
+            return None
+        return Noise(counters.dropped, self.rate_limit, self.dedup, below)
 
     def problems(self) -> Iterable[tuple[str, str, str]]:
         given = [key for key in KINDS if getattr(self, key)]
         if len(given) != 1:
             yield "", f"{' and '.join(given) or 'nothing'} to read", f"one of {', '.join(KINDS)}"
-        elif given != ["file"] and (self.exclude or self.start_at is not StartAt.BEGINNING):
-            yield (
-                "exclude" if self.exclude else "start_at",
-                f"for {given[0]}",
-                "file: exclude and start_at are for files",
-            )
-        if not SHORTEST <= self.max_line <= LONGEST:
-            expected = f"{show_bytes(SHORTEST)} to {show_bytes(LONGEST)}"
-            yield "max_line", f"{show_bytes(self.max_line)} is out of range", expected
+            return
+        options = {"exclude": self.exclude != (), "start_at": self.start_at is not StartAt.BEGINNING}
+        options["max_line"] = self.max_line != 256 << 10
+        for key, is_given in options.items():
+            if is_given and given[0] not in HERE:
+                yield key, "is for files", f"it under {given[0]}" if key != "exclude" else "none"
+            elif is_given and given[0] != "file" and key != "max_line":
+                yield key, "is for files", "none"
+        yield from self._files().problems()
+        if self.rate_limit is not None and self.rate_limit < 1:
+            yield "rate_limit", f"{self.rate_limit} is out of range", "1 or more lines a second"

@@ -22,6 +22,7 @@ class Remembered(msgspec.Struct, frozen=True):
     device: int
     inode: int
     path: str
+    origin: str
     attributes: dict[str, str]
     generation: int
     mark: int
@@ -54,6 +55,7 @@ def remember(files: Iterable[FollowedFile]) -> dict[str, object]:
             device=file.id.device,
             inode=file.id.inode,
             path=_json(file.path),
+            origin=_json(file.origin),
             attributes=dict(file.attributes),
             generation=file.generation,
             mark=file.settled,
@@ -71,7 +73,7 @@ def remember(files: Iterable[FollowedFile]) -> dict[str, object]:
 def recall(remembered: Mapping[str, object]) -> list[Remembered]:
     """Raises `ValueError` for what this program has not written."""
     return [
-        msgspec.structs.replace(file, path=os.fsdecode(file.path.encode("latin-1")))
+        msgspec.structs.replace(file, path=_path(file.path), origin=_path(file.origin))
         for file in msgspec.convert(remembered, _Memory).files
     ]
 
@@ -79,3 +81,7 @@ def recall(remembered: Mapping[str, object]) -> list[Remembered]:
 def _json(path: str) -> str:
     """A file's name is bytes, JSON has only text."""
     return os.fsencode(path).decode("latin-1")
+
+
+def _path(text: str) -> str:
+    return os.fsdecode(text.encode("latin-1"))

@@ -10,6 +10,7 @@ import errno
 import os
 import secrets
 from collections.abc import Callable, Iterable, Iterator, Mapping
+from functools import partial
 from typing import NamedTuple
 
 import structlog
@@ -24,7 +25,7 @@ from .open_files import OpenFiles
 MOST_NAMES = 1000
 QUIET = 5.0
 """Seconds without growth after which nobody is expected to go on with a line, or a copy."""
-LINGER = 60.0
+LINGER = 600.0
 """Seconds for which a renamed file is followed after it has grown: its writer may not know yet."""
 BUSY = 10.0
 """Seconds after it has grown for which a file is looked at each time."""
@@ -38,7 +39,6 @@ class _Left(NamedTuple):
 
     attributes: Mapping[str, str]
     changed: int
-    at: float
 
 
 class FileTable:
@@ -77,12 +77,19 @@ class FileTable:
                 yield
         for file in [file for file in self.files.values() if not file.names and file.handle != CLOSED]:
             if file.handle != CLOSED and not file.names:
-                seen = file.look()
-                if seen.size < file.known_to:
-                    self.truncated(file, seen, now)
-                else:
-                    file.saw(seen, now)
+                self._look_into(file, now)
                 yield
+
+    def _look_into(self, file: FollowedFile, now: float) -> None:
+        try:
+            seen = file.look()
+        except OSError as error:
+            self.complain(file.path, error)
+            return
+        if seen.size < file.known_to:
+            self.truncated(file, seen, now)
+        else:
+            file.saw(seen, now)
 
     def _look_at(self, path: str, file: FollowedFile, now: float) -> None:
         try:
@@ -100,14 +107,13 @@ class FileTable:
             case Change.TRUNCATED:
                 self.truncated(file, seen, now)
             case Change.GROWN:
-                self._grown(path, file, seen, now)
+                self._grown(file, seen, now)
             case Change.SAME:
                 pass
 
-    def _grown(self, path: str, file: FollowedFile, seen: Seen, now: float) -> None:
+    def _grown(self, file: FollowedFile, seen: Seen, now: float) -> None:
         if not file.seen.size:
-            # What was written to it may already be in a copy.
-            self._find_missed(path, _Left(file.attributes, file.seen.changed, now))
+            self._leave(file)  # what was written to it may already be in a copy
         file.saw(seen, now)
         try:
             self.hold(file)
@@ -131,8 +137,6 @@ class FileTable:
             if len(self.names) >= MOST_NAMES:
                 self.complain(path, OSError(errno.ENFILE, f"more than {MOST_NAMES} files"))
                 return
-            if path in self._left:
-                self._find_missed(path, self._left.pop(path))
             file = self._new(path, seen, now)
         file.path = os.path.realpath(path)
         file.names.add(path)
@@ -155,35 +159,42 @@ class FileTable:
         file.grown_at = now
         if file.names:
             return
-        left = _Left(file.attributes, file.seen.changed, now)
+        self._leave(file)
         self._hold_new(file)
         if replaced or (file.id in self.files and file.seen.links):
             self._counters.rotations += 1
-            self._left[path] = left
+        else:
+            del self._left[file.origin]
+
+    def _leave(self, file: FollowedFile) -> None:
+        self._left.setdefault(file.origin, _Left(file.attributes, file.seen.changed))
+        if len(self._left) > MOST_NAMES:
+            del self._left[next(iter(self._left))]
 
     def find_missed(self, now: float) -> None:
-        """Files that had one of the names for so short a time that no look met them there."""
-        for path, left in list(self._left.items()):
-            self._find_missed(path, left)
-            if path in self.names or now - left.at > LINGER:
-                del self._left[path]
+        """Files that had one of the names for so short a time that no look met them there: called as rotated ones are, written
+        to after the file that had the name, and followed by nobody."""
+        for directory in dict.fromkeys(map(os.path.dirname, self._left)):
+            for path, seen in siblings(directory, partial(self._left_by, directory)):
+                origin = self._left_by(*os.path.split(path))
+                left = self._left[origin]
+                if (
+                    seen.size
+                    and seen.changed >= left.changed
+                    and seen.id not in self.files
+                    and not self._is_excluded(path)
+                    and not self._was_let_go(path, seen)
+                ):
+                    file = FollowedFile(secrets.token_hex(8), path, seen, now=now)
+                    file.origin, file.attributes = origin, left.attributes
+                    file.rotated = True
+                    self._enter(file)
+        self._left = {origin: left for origin, left in self._left.items() if origin not in self.names}
 
-    def _find_missed(self, path: str, left: _Left) -> None:
-        """Called as rotated ones are, written to after the file that had the name, and followed by nobody."""
-        directory, name = os.path.split(os.path.realpath(path))
-        for other, seen in siblings(directory, _is_rotated(name)):
-            if seen.changed < left.changed:
-                break  # the latest written come first
-            if (
-                seen.size
-                and seen.id not in self.files
-                and not self._is_excluded(other)
-                and not self._was_let_go(other, seen)
-            ):
-                file = FollowedFile(secrets.token_hex(8), other, seen, now=left.at)
-                file.attributes = left.attributes
-                file.rotated = True
-                self._enter(file)
+    def _left_by(self, directory: str, name: str) -> str:
+        """The name that a file of this name may have had, and that was left; or nothing."""
+        paths = (os.path.join(directory, original) for original in originals(name))
+        return next((path for path in paths if path in self._left), "")
 
     def _was_let_go(self, path: str, seen: Seen) -> bool:
         print_ = self._let_go.get(seen.id)
@@ -233,7 +244,7 @@ class FileTable:
             file.rewind()
             file.saw(seen, now)
             return
-        names, was = file.names, file.path
+        names = file.names
         self.forget(file)
         twin = self.files.get(copy[1].id)
         file.names = twin.names if twin else set()
@@ -241,9 +252,9 @@ class FileTable:
             self.forget(twin)
         file.move(*copy, now)
         self._enter(file)
-        self._find_missed(was, _Left(file.attributes, copy[1].changed, now))
+        self._leave(file)
         if names:
-            new = FollowedFile(secrets.token_hex(8), was, seen, now=now)
+            new = FollowedFile(secrets.token_hex(8), file.origin, seen, now=now)
             new.attributes, new.names = file.attributes, names
             self._enter(new)
 
@@ -254,7 +265,7 @@ class FileTable:
         self._hold_new(file)
 
     def _copy_of(self, file: FollowedFile) -> tuple[str, Seen] | None:
-        directory, name = os.path.split(file.path)
+        directory, name = os.path.split(file.origin)
         return self.find_copy(file.fingerprint, directory, _is_rotated(name))
 
     def find_copy(
@@ -321,28 +332,38 @@ class FileTable:
     def restore(self, remembered: Iterable[Remembered], matched: Iterable[str], now: float) -> None:
         """Find what was followed, wherever it is now: by its inode, else as a copy."""
         matching = {seen.id: (path, seen) for path in matched if (seen := _look_or_none(path))}
+        intact = set()
+        listed: dict[str, dict[FileId, tuple[str, Seen]]] = {}
         for known in remembered:
-            directory, name = os.path.split(known.path)
-            beside = {seen.id: (path, seen) for path, seen in siblings(directory, lambda name: True)}
-            found = matching.get(known.id) or beside.get(known.id)
-            if found and os.path.realpath(found[0]) != known.path and not _is(known.fingerprint, *found):
-                found = None  # its inode was given to another file
-            if not found:
-                found = self.find_copy(known.fingerprint, directory, _is_rotated(name, itself=True))
+            for directory in map(os.path.dirname, (known.path, known.origin)):
+                if directory not in listed:
+                    listed[directory] = {seen.id: (path, seen) for path, seen in siblings(directory, lambda name: True)}
+                    matching = listed[directory] | matching
+            left = self._left.get(known.origin)
+            if left is None or left.changed < known.changed:
+                self._left[known.origin] = _Left(known.attributes, known.changed)
+            found = self._find_again(known, matching.get(known.id))
             if not found:
                 self._lose(known.path, known.unread, "a file of logs has vanished while nobody followed it")
-                self._left[known.path] = _Left(known.attributes, known.changed, now)
                 continue
             path, seen = os.path.realpath(found[0]), found[1]
             file = FollowedFile(known.uid, path, seen, now=now, generation=known.generation, offset=known.offset)
-            file.attributes = known.attributes
+            file.attributes, file.origin = known.attributes, known.origin
             file.expected = known.fingerprint
             file.doubted = True
             file.rotated = known.rotated or path != known.path
             self._enter(file)
-            if path != known.path or not known.fingerprint.length:
-                self._left[known.path] = _Left(known.attributes, known.changed, now)
+            if not file.rotated and known.fingerprint.length:
+                intact.add(known.origin)
+        for origin in intact:
+            del self._left[origin]
         self.find_missed(now)
+
+    def _find_again(self, known: Remembered, found: tuple[str, Seen] | None) -> tuple[str, Seen] | None:
+        if found and (os.path.realpath(found[0]) == known.path or _is(known.fingerprint, *found)):
+            return found
+        directory, name = os.path.split(known.origin)  # its inode was given to another file, or it was copied
+        return self.find_copy(known.fingerprint, directory, _is_rotated(name, itself=True))
 
     # What was said is not said again until it has changed.
 
@@ -381,5 +402,7 @@ def _is(print_: Fingerprint, path: str, seen: Seen) -> bool:
         return False
     try:
         return not print_.length or holds(handle, print_)
+    except OSError:
+        return True
     finally:
         os.close(handle)

@@ -30,6 +30,8 @@ class FollowedFile:
         self.uid = uid
         self.path = path
         """The name it was last seen under."""
+        self.origin = path
+        """The name it was found under: what rotates it goes by that."""
         self.names: set[str] = set()
         """Those of its names that are asked for. A file without one is read to its end and then let go."""
         self.attributes: Mapping[str, str] = {}

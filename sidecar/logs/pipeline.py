@@ -21,6 +21,7 @@ from collections.abc import Callable, Mapping, Sequence
 from ..io.clock import Clock
 from ..logic.log_watch import FATAL
 from ..logic.multiline import Mode, Multiline
+from ..logic.noise import Noise
 from ..logic.otlp_logs import Packer, observed_at
 from ..logic.redaction import Redactor, Rules
 from ..logic.unwrap import Unwrapper, detect
@@ -31,6 +32,8 @@ from .delivery import Delivery
 
 SLICE = 512
 """Lines between two breaths of the event loop: some milliseconds at most."""
+SUMMARY_BITS = 76
+"""Of a mark, what no stream's own has."""
 REST = 1.0
 """Seconds after which a record that could go on is taken to be complete."""
 
@@ -52,6 +55,7 @@ class Pipeline:
         multiline: Mode,
         max_line: int | None = None,
         watchers: Sequence[Watcher] = (),
+        noise: Noise | None = None,
     ) -> None:
         self.delivery = delivery
         self.clock = clock
@@ -62,6 +66,9 @@ class Pipeline:
         self.max_line = max_line
         """Of unwrapped lines, where a source's may be wrapped by a container runtime; None where they cannot be."""
         self.watchers = watchers
+        self.noise = noise
+        self.spoke: tuple[LogStream, _Channel] | None = None
+        """Who had a record last: what noise tells in a silence stands there."""
         self.resting: dict[LogStream, float] = {}
         """Streams with something unfinished, and when they were fed last."""
 
@@ -73,10 +80,17 @@ class Pipeline:
         until = self.clock.monotonic() - REST
         for stream in [stream for stream, fed in self.resting.items() if fed <= until]:
             await stream.flush()
+        self._tell(closing=False)
 
     async def flush(self) -> None:
         for stream in list(self.resting):
             await stream.flush()
+        self._tell(closing=True)
+
+    def _tell(self, *, closing: bool) -> None:
+        if self.noise is not None and self.spoke is not None:
+            stream, channel = self.spoke
+            stream.tell(channel, self.noise.due(self.clock.now(), closing))
 
 
 class _Channel:
@@ -186,7 +200,7 @@ class LogStream:
         at = pipeline.clock.now()
         now = int(at * 1e9)
         observed = observed_at(now)
-        parse, pack = channel.format.parse, channel.packer.pack
+        parse, pack, noise = channel.format.parse, channel.packer.pack, pipeline.noise
         parts: list[bytes] = []
         severities: list[int] = []
         size = items = 0
@@ -200,8 +214,15 @@ class LogStream:
             severities.append(record.severity)
             if record.severity >= FATAL:
                 fatal = record.body
+            if noise is not None:
+                if not noise.admit(record.body, record.severity, at):
+                    continue
+                told = noise.due(at)
+                size += _pack_summaries(channel.packer, told, mark, observed, parts)
+                items += len(told)
             size += pack(record, mark, observed, parts)
             items += 1
+        pipeline.spoke = self, channel
         seen = Counter(severities)
         counted = pipeline.counters.records
         for severity, count in seen.items():
@@ -209,6 +230,14 @@ class LogStream:
         for watch in pipeline.watchers:
             watch(at, lines, seen, fatal)
         self._put(parts, size, items)
+
+    def tell(self, channel: _Channel, summaries: Sequence[LogRecord]) -> None:
+        """Records that no line stands for."""
+        parts: list[bytes] = []
+        observed = observed_at(int(self._pipeline.clock.now() * 1e9))
+        size = _pack_summaries(channel.packer, summaries, self._fed, observed, parts)
+        if size:
+            self._put(parts, size, len(summaries))
 
     def _put(self, parts: list[bytes], size: int, items: int) -> None:
         """What is unfinished holds the mark back."""
@@ -218,6 +247,13 @@ class LogStream:
         if floors:
             self._pipeline.resting[self] = self._pipeline.clock.monotonic()
         self._pipeline.delivery.put(self, parts, size, items, min(floors, default=self._fed))
+
+
+def _pack_summaries(
+    packer: Packer, summaries: Sequence[LogRecord], mark: int, observed: bytes, parts: list[bytes]
+) -> int:
+    """With uids beside that of the line with this mark."""
+    return sum(packer.pack(one, mark | n << SUMMARY_BITS, observed, parts) for n, one in enumerate(summaries, 1))
 
 
 def _first_line(parse: Callable[[bytes, int], LogRecord | None], lines: bytes, now: int) -> LogRecord | None:

@@ -29,6 +29,7 @@ from .delivery import Delivery, Take
 from .formats import format_named
 from .pipeline import Pipeline
 from .sources import SOURCES, WRAPPED
+from .sources.child import ChildSource, Copy
 
 REMEMBER = 1.0
 SWEEP = 0.25
@@ -61,12 +62,20 @@ class Logs:
         resolver: Resolver,
         log: Logger,
         watches: Sequence[LogWatch] = (),
+        copy: Copy | None = None,
     ) -> None:
-        """`directory` is where checkpoints are kept; `take` is None where nothing leaves."""
+        """`directory` is where checkpoints are kept; `take` is None where nothing leaves. `copy` is what the command writes that
+        our launcher has started."""
         self.delivery = Delivery(take, Frame(resource, "outrider.logs", VERSION), clock, rng)
         self.checkpoints = Checkpoints(directory, log) if directory is not None and entries else None
         remembered = self.checkpoints.load() if self.checkpoints is not None else {}
         self._clock = clock
+        self._copy = copy
+        if copy is None and any(entry.child for entry in entries):
+            log.warning("there is no child to read", remedy="start it as: outrider run -- COMMAND")
+            entries = [entry for entry in entries if not entry.child]
+        elif copy is not None and not any(entry.child for entry in entries):
+            entries = [*entries, Entry(child=True)]
         self.followed = [
             self._follow(entry, rules, clock, resolver, log, remembered.get(entry.label, {}), watches)
             for entry in entries
@@ -95,9 +104,15 @@ class Logs:
             entry.multiline,
             entry.max_line if entry.kind in WRAPPED else None,
             [watch.note for watch in watching],
+            entry.noise(counters),
         )
         context = SourceContext(entry.label, pipeline, clock, resolver, counters, remembered, log)
-        return Followed(entry.label, entry.kind, SOURCES[entry.kind](entry, context), pipeline, counters)
+        source: Source
+        if self._copy is not None and entry.child:
+            source = ChildSource(entry.max_line, context, self._copy)
+        else:
+            source = SOURCES[entry.kind](entry.settings, context)
+        return Followed(entry.label, entry.kind, source, pipeline, counters)
 
     @property
     def counters(self) -> dict[str, LogCounters]:

@@ -3,24 +3,17 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import TYPE_CHECKING
+from typing import Any
 
 from ..base import Source, SourceContext
-from . import file
+from . import docker, file, kubernetes, pods
 
-if TYPE_CHECKING:
-    from ..config import Entry
-
-
-def _file(entry: Entry, context: SourceContext) -> Source:
-    config = file.Config(
-        file=entry.file or (), exclude=entry.exclude or (), start_at=entry.start_at, max_line=entry.max_line
-    )
-    return file.FileSource(config, context)
-
-
-SOURCES: dict[str, Callable[[Entry, SourceContext], Source]] = {
-    "file": _file,
+SOURCES: dict[str, Callable[[Any, SourceContext], Source]] = {
+    "file": file.FileSource,
+    "docker": docker.DockerSource,
+    "kubernetes": kubernetes.KubernetesSource,
+    "pods": pods.PodsSource,
 }
+"""By the key of an entry, each made of the settings of its kind. A `child` is read through its launcher."""
 WRAPPED = frozenset({"file", "pods"})
 """Kinds whose lines may be wrapped by a container runtime."""

@@ -12,11 +12,21 @@ import hashlib
 import socket
 from collections.abc import Mapping
 from itertools import accumulate
+from typing import NamedTuple
 
 from ...io.readable import readable
 from ...logic.launch import CONTINUES, HEADER, LARGEST, LAST, STREAMS
 from ...model.counters import LogCounters
 from ..base import Intake, SourceContext, Stream
+
+
+class Copy(NamedTuple):
+    """The launcher's end: a socket that does not block, and the name of this run of the command, the same for every sidecar
+    beside it."""
+
+    socket: socket.socket
+    run: str
+
 
 BATCH = 256 << 10
 """Bytes taken from the launcher before they are handed on."""
@@ -25,13 +35,12 @@ BATCH = 256 << 10
 class ChildSource:
     """`ended` is set when the command's output has been read to its end."""
 
-    def __init__(self, max_line: int, context: SourceContext, copy: socket.socket, run: str) -> None:
-        """Lines are cut after `max_line` bytes. `copy` does not block. `run` names this run of the command, the same for every
-        sidecar beside it."""
+    def __init__(self, max_line: int, context: SourceContext, copy: Copy) -> None:
+        """Lines are cut after `max_line` bytes."""
         self.ended = asyncio.Event()
-        self._copy = copy
+        self._copy = copy.socket
         self._outputs = {
-            number: _Output(name, uid(run, name), max_line, context.intake, context.counters)
+            number: _Output(name, uid(copy.run, name), max_line, context.intake, context.counters)
             for number, name in STREAMS.items()
         }
 

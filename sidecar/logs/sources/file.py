@@ -22,7 +22,7 @@ from ...io.find_files import find
 from ...logic.globs import ExcludePatterns, FilePatterns, path_matches
 from ...logic.lines import Lines
 from ...logic.scalars import Bytes, show_bytes
-from ...model.logs import StartAt
+from ...model.logs import StartAt as StartAt
 from ..base import SourceContext
 from ..file_memory import recall, remember
 from ..file_table import BUSY, LINGER, QUIET, Describe, FileTable
@@ -123,7 +123,7 @@ class FileSource:
             self._start(matched, now)
         else:
             for step, _ in enumerate(self._table.look(now, everything), 1):
-                if not step % 64:
+                if not step % 16:
                     await asyncio.sleep(0)
             for path in matched:
                 if path not in self._table.names:

@@ -85,6 +85,7 @@ def test_a_secret_is_replaced_and_what_is_around_it_stays(line: bytes, expected:
         b"the password is wrong, tokens=17 max_tokens: 12 password_file=/run/secrets/x token_type=bearer",
         b'{"prompt_tokens":512,"token":null,"secret":true,"access_token":{"a":1}}',
         b'{"msg":"enter password=","user":"bob"}',
+        b'INFO {"msg":"enter password=","user":"bob"}',
         b"git clone ssh://git@host/x.git and mail bob@example.com",
         b"https://user:[REDACTED]@host Authorization: [REDACTED] password=[REDACTED]",
         b"bearer authentication failed",

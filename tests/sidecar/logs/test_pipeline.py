@@ -10,6 +10,7 @@ from typing import Any
 from opentelemetry.proto.collector.logs.v1.logs_service_pb2 import ExportLogsServiceRequest
 
 from sidecar.logic.multiline import Mode
+from sidecar.logic.noise import Noise
 from sidecar.logic.otlp_http import OK, Reply
 from sidecar.logic.otlp_logs import Frame
 from sidecar.logic.redaction import Config as Redaction
@@ -236,3 +237,20 @@ async def test_a_large_block_is_taken_in_slices_and_in_order() -> None:
     await feed(stream, *lines)
     assert [r.body.string_value.encode() for r in await bench.records()] == lines
     assert stream.safe(50_000) == 50_000
+
+
+async def test_noise_is_thinned_out_and_what_was_left_out_is_told_in_the_stream() -> None:
+    bench = Bench(multiline=Mode.NONE)
+    bench.pipeline.noise = Noise(bench.counters.dropped, dedup=True, drop_below=9)
+    stream = bench.stream()
+    await feed(stream, b'{"level":"debug","msg":"x"}', b"again", b"again", b"again", b"other", b"other")
+    records = await bench.records()
+    assert [r.body.string_value for r in records] == [
+        "again",
+        'last line repeated 2 times: "again"',
+        "other",
+        'last line repeated once: "other"',
+    ]
+    assert bench.counters.dropped == {"severity": 1, "duplicate": 3}
+    assert len({strings(r)["log.record.uid"] for r in records}) == 4
+    assert stream.safe(60) == 60

@@ -15,7 +15,7 @@ from sidecar.io.log import configure
 from sidecar.io.resolver import Resolver
 from sidecar.logic.launch import CONTINUES, HEADER, LAST
 from sidecar.logs.base import SourceContext
-from sidecar.logs.sources.child import ChildSource
+from sidecar.logs.sources.child import ChildSource, Copy
 from sidecar.model.counters import LogCounters
 
 OUT, ERR = 1, 2
@@ -62,7 +62,7 @@ class Session:
             "child", self.fed, SystemClock(), Resolver(), self.counters, {}, configure("error", io.StringIO())
         )
         self.copy = copy
-        self.source = ChildSource(max_line, context, copy, run)
+        self.source = ChildSource(max_line, context, Copy(copy, run))
         self.reading = asyncio.create_task(self.source.run())
 
     def send(self, stream: int, offset: int, data: bytes, flags: int = 0, lost: int = 0, time: int = 5) -> None:

@@ -173,6 +173,7 @@ async def test_a_container_that_is_restarted_goes_on_in_the_same_streams(bench: 
         await bench.after(lambda: len(bench.intake.lines) == 3)
     assert bench.intake.lines == [b"one", b"last words", b"again"]
     assert len(bench.intake.streams) == 2
+    assert bench.intake.streams[0].flushed[0] == 2, "what waited for a continuation waits no longer"
 
 
 async def test_a_container_made_anew_under_the_same_name_is_another_one(bench: Bench) -> None:
@@ -255,11 +256,19 @@ async def test_an_upstream_that_is_full_makes_the_source_wait_and_nothing_is_los
     assert [int(line[1000:]) for line in bench.intake.lines] == list(range(3000))
 
 
-async def test_what_waits_for_a_continuation_is_flushed_when_a_container_rests(bench: Bench) -> None:
-    web(bench).write("Traceback\n", T)
+async def test_what_the_upstream_has_not_taken_is_not_settled(bench: Bench) -> None:
+    """Also while the source waits for it to take the lines."""
+    web(bench).write("one\n", T + 2 * SECOND)
+    web(bench).write("oops\n", T + 3 * SECOND, "stderr")
+    bench.intake.open.clear()
     async with bench.running():
-        await until(lambda: len(bench.intake.lines) == 1)
-        await until(lambda: bench.intake.streams[0].flushed == [1])
+        await until(lambda: len(bench.intake.streams) == 2 and bench.engine.following)
+        await asyncio.sleep(0.02)
+        remembered = bench.source.checkpoint()
+        assert bench.counters.lag_seconds == pytest.approx(3598)
+    bench.intake = RecordingIntake()
+    async with bench.running(remembered=remembered):
+        await until(lambda: sorted(bench.intake.lines) == [b"one", b"oops"])
 
 
 async def test_a_missing_socket_is_said_once_with_the_remedy_and_waited_for(tmp_path: Path) -> None:

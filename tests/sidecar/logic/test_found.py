@@ -1,0 +1,37 @@
+"""What a person is told of a sidecar beside a command."""
+
+from __future__ import annotations
+
+import random
+
+from sidecar.config import load
+from sidecar.daemon import build
+from sidecar.io.clock import SystemClock
+from sidecar.logic.found import found_text
+
+UPSTREAM = {"OTEL_EXPORTER_OTLP_ENDPOINT": "http://gateway:4318", "OTEL_SERVICE_NAME": "shop"}
+
+
+async def lines(environ: dict[str, str], told: dict[str, str | None], not_told: str = "") -> list[str]:
+    daemon = build(load({}, {"HOSTNAME": "h", **environ}, None), clock=SystemClock(), rng=random.Random(1))
+    return found_text(daemon.status(), "15s", told, not_told).splitlines()
+
+
+async def test_where_telemetry_goes_and_how_the_command_knows() -> None:
+    told = await lines(
+        {**UPSTREAM, "OUTRIDER_TARGET_URL": "http://127.0.0.1:1"}, {"OTEL_EXPORTER_OTLP_ENDPOINT": "http://x"}
+    )
+    assert told[0] == "outrider 0.1.0 beside shop"
+    assert told[1] == "  process  not found: no process listens on port 1"
+    assert told[2] == "  health   checks http"
+    assert "  logs     stdout and stderr of the command" in told
+    assert "  otlp     closed: not started (gRPC); not started (HTTP)" in told
+    assert told[-1] == "  sent to  http://gateway:4318"
+
+
+async def test_what_is_missing_is_told_with_what_helps() -> None:
+    told = await lines({"OTEL_SERVICE_NAME": "a\x1b[31mb"}, {}, "no upstream")
+    assert told[0] == "outrider 0.1.0 beside a\\x1b[31mb"
+    assert "  health   not checked: give --target http://127.0.0.1:PORT, or probes in a file" in told
+    assert "  otlp     closed: no upstream" in told
+    assert told[-1] == "  sent to  nowhere: set OUTRIDER_COLLECTOR_URL or OTEL_EXPORTER_OTLP_ENDPOINT"
