@@ -44,7 +44,8 @@ def configuration() -> str:
         "the defaults. `OTEL_SERVICE_NAME`, `OTEL_RESOURCE_ATTRIBUTES`, `OTEL_EXPORTER_OTLP_*` and",
         "`OTEL_METRIC_EXPORT_INTERVAL` have their OpenTelemetry meaning. `outrider config` shows the result with the origin",
         "of each value, `outrider validate` checks it. `otlp.grpc: ADDRESS` is short for `otlp.grpc: {listen: ADDRESS}`; `off`",
-        "switches that port off. Each file (token, certificate, key) is read again when it changes.",
+        "switches that port off. Each file (token, certificate, key) is read again when it changes. `OUTRIDER_LOGS` and `--logs`",
+        "take patterns of log files with commas between them.",
         "",
         *_table(_rows(Config, "", names)),
         "",
@@ -78,7 +79,7 @@ def _rows(kind: type, path: str, names: dict[str, str]) -> Iterator[Row]:
             yield from _rows(origin, at, names)
         elif scalar_of(inner) is None and origin is dict and table_of(typing.get_args(inner)[1]) is not None:
             yield f"`{at}.NAME`", "a check, see below", "", ""
-        elif scalar_of(inner) is None and origin is tuple and _is_struct(typing.get_args(inner)[0]):
+        elif scalar_of(inner) is None and origin in (tuple, list) and _is_struct(typing.get_args(inner)[0]):
             yield from _rows(typing.get_args(inner)[0], f"{at}[]", {})
         else:
             yield (
@@ -100,7 +101,7 @@ def _takes(kind: Any) -> str:
     origin, args = typing.get_origin(kind) or kind, typing.get_args(kind)
     if origin is dict:
         return f"a mapping to {_takes(args[1])}"
-    if origin is tuple:
+    if origin in (tuple, list):
         return f"a list of {_takes(args[0])}"
     if isinstance(kind, type) and issubclass(kind, Enum):
         return ", ".join(f"`{member.value}`" for member in kind)
@@ -111,7 +112,7 @@ def _default(field: msgspec.structs.FieldInfo, kind: Any) -> str:
     if field.required:
         return "required"
     value = field.default if field.default is not msgspec.NODEFAULT else None
-    if value in (None, "", (), {}):
+    if value in (None, "", (), {}, []):
         return ""
     scalar = scalar_of(kind)
     if scalar is not None:

@@ -78,6 +78,9 @@ def parser() -> argparse.ArgumentParser:
     def configured(made: argparse.ArgumentParser) -> argparse.ArgumentParser:
         made.add_argument("--config", metavar="FILE", help="YAML file (or OUTRIDER_CONFIG)")
         made.add_argument("--target", metavar="URL", help="the service: http://…, https://… or tcp://host:port")
+        made.add_argument(
+            "--logs", metavar="FILES", help="log files to follow, such as '/var/log/app/*.log'; commas between"
+        )
         made.add_argument("--collector", metavar="URL", help="the collector that takes heartbeats and telemetry")
         return made
 
@@ -111,7 +114,7 @@ def _spool(made: argparse.ArgumentParser) -> None:
 
 
 def _flags(options: argparse.Namespace) -> dict[str, str]:
-    given = {"target.url": options.target, "collector.url": options.collector}
+    given = {"target.url": options.target, "logs": options.logs, "collector.url": options.collector}
     return {path: value for path, value in given.items() if value is not None}
 
 

@@ -50,10 +50,13 @@ from .probes.base import CheckConfig
 from .probes.log import Config as LogCheck
 
 DEFAULT_FILE = "/etc/outrider/outrider.yaml"
+LOGS = "OUTRIDER_LOGS"
+"""Patterns of log files, with commas between them."""
 # Read by other commands of the same image, so not ours to warn about.
 KNOWN_ELSEWHERE = frozenset(
     {
         "OUTRIDER_CONFIG",
+        LOGS,
         "OUTRIDER_COLLECTOR_LISTEN",
         "OUTRIDER_COLLECTOR_GRPC",
         "OUTRIDER_COLLECTOR_DB",
@@ -268,9 +271,12 @@ def load(flags: Mapping[str, str], environ: Mapping[str, str], file: str | None)
     from_file = read(named or DEFAULT_FILE, must_exist=named is not None)
     given = Layer()
     for path, value in flags.items():
-        given.put(path, value, f"flag --{path.split('.')[0]}")
+        _put(given, path, value, f"flag --{path.split('.')[0]}")
+    own = own_environment(Config, environ, KNOWN_ELSEWHERE)
+    if patterns := environ.get(LOGS):
+        _put(own, "logs", patterns, f"environment {LOGS}")
     spelled_out(Config, from_file)
-    layers = [from_file, otel_environment(environ), own_environment(Config, environ, KNOWN_ELSEWHERE), given]
+    layers = [from_file, otel_environment(environ), own, given]
     merged = merge([detected(environ), *layers])
     _derive(merged)
     config, problems = load_tree(Config, merged.tree, merged.places, named or "default")
@@ -280,6 +286,11 @@ def load(flags: Mapping[str, str], environ: Mapping[str, str], file: str | None)
     if config is None or problems:
         raise BadConfig(problems)
     return Loaded(config, merged.places, [*merged.warnings, *_doubtful(config)])
+
+
+def _put(layer: Layer, path: str, value: str, place: str) -> None:
+    """One given value; `logs` are patterns of files, with commas between them."""
+    layer.put(path, [{"file": glob.strip()} for glob in value.split(",")] if path == "logs" else value, place)
 
 
 def detected(environ: Mapping[str, str]) -> Layer:

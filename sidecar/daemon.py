@@ -442,7 +442,7 @@ class Daemon:
             self.log.warning("cannot be measured", field=missing.field, reason=missing.reason, remedy=missing.remedy)
         for followed in self.logs.followed:
             self.log.info("logs are read", source=followed.name, kind=followed.kind)
-        if self.logs.followed and self.logs.checkpoints is None:
+        if self.logs.checkpoints is None and any(followed.kind != "child" for followed in self.logs.followed):
             self.log.warning(
                 "where reading of logs stands is not kept: a restart reads them again", remedy="give spool.path"
             )

@@ -99,7 +99,7 @@ class Multiline:
         return signs
 
     def _quiet(self) -> bool:
-        return not self._lines or (self._state in (State.ALONE, State.JSON) and not self._blank)
+        return not self._lines or self._state in (State.ALONE, State.JSON)
 
     def _step(self, line: bytes, mark: int, out: list[bytes], ends: list[int]) -> None:
         if not line or line.isspace():

@@ -56,11 +56,11 @@ class OwnRule(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class Config(msgspec.Struct, frozen=True, kw_only=True):
-    """What is removed from log lines before anything leaves. `off` names rules that are not wanted."""
+    """What is removed from log lines before anything leaves. `disable` names rules that are not wanted."""
 
     emails: bool = False
     rules: list[OwnRule] = []
-    off: list[str] = []
+    disable: list[str] = []
 
     def problems(self) -> list[tuple[str, str, str]]:
         names = [rule.name for rule in BUILT_IN] + [PRIVATE_KEY]
@@ -71,9 +71,9 @@ class Config(msgspec.Struct, frozen=True, kw_only=True):
             if rule.name in names or rule.name == EMAIL.name:
                 bad.append((f"rules.{number}.name", f'"{rule.name}" is taken', "another name"))
             names.append(rule.name)
-        for number, name in enumerate(self.off):
+        for number, name in enumerate(self.disable):
             if name not in names:
-                bad.append((f"off.{number}", f'there is no rule "{name}"', "one of " + ", ".join(names)))
+                bad.append((f"disable.{number}", f'there is no rule "{name}"', "one of " + ", ".join(names)))
         return bad
 
 
@@ -113,8 +113,8 @@ class Rules:
     def __init__(self, config: Config) -> None:
         emails = (EMAIL,) if config.emails else ()
         own = tuple(_own(rule) for rule in config.rules)
-        self.rules = tuple(rule for rule in (*BUILT_IN, *emails, *own) if rule.name not in config.off)
-        self.keys = PRIVATE_KEY not in config.off
+        self.rules = tuple(rule for rule in (*BUILT_IN, *emails, *own) if rule.name not in config.disable)
+        self.keys = PRIVATE_KEY not in config.disable
         self.key_trigger = b"-----BEGIN ".translate(FOLD)
 
 

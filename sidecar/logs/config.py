@@ -114,9 +114,9 @@ class Entry(msgspec.Struct, frozen=True, kw_only=True):
         options["max_line"] = self.max_line != 256 << 10
         for key, is_given in options.items():
             if is_given and given[0] not in HERE:
-                yield key, "is for files", f"it under {given[0]}" if key != "exclude" else "none"
+                yield key, f"not an option beside {given[0]}", "file" if key == "exclude" else f"{given[0]}.{key}"
             elif is_given and given[0] != "file" and key != "max_line":
-                yield key, "is for files", "none"
+                yield key, f"not an option beside {given[0]}", "file"
         yield from self._files().problems()
         if self.rate_limit is not None and self.rate_limit < 1:
             yield "rate_limit", f"{self.rate_limit} is out of range", "1 or more lines a second"

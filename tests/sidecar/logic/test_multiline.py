@@ -195,6 +195,8 @@ OTHER = [
     b"/healthz 200",
     b"TypeError: one",
     b"TypeError: two",
+    b"Error: three",
+    b"Error: four",
     b"} closes nothing",
 ]
 ALL = {
@@ -268,6 +270,13 @@ def test_a_block_of_json_is_handed_on_as_it_is() -> None:
     lines, marks = [b'{"a":1}', b'{"b":2}'], [1, 2]
     multiline = Multiline(Mode.AUTO)
     assert multiline.feed(lines, marks, b"\n".join(lines)) == (lines, marks)
+    assert not multiline.pending
+
+
+def test_json_behind_other_lines_does_not_wait() -> None:
+    multiline = Multiline(Mode.AUTO)
+    multiline.feed([b"a"], [1], b"a")
+    assert multiline.feed([b'{"b":2}'], [2], b'{"b":2}') == ([b"a", b'{"b":2}'], [1, 2])
     assert not multiline.pending
 
 

@@ -38,6 +38,7 @@ def redact(*lines: bytes, rules: Rules = RULES) -> tuple[list[bytes], dict[str, 
         (b"sent bearer abcdefgh1234 to it", b"sent bearer [REDACTED] to it", "bearer"),
         (b"got " + JWT + b" from", b"got [REDACTED] from", "jwt"),
         (b"password=hunter2 user=bob", b"password=[REDACTED] user=bob", "secret"),
+        (b"token of 3 secrets, token=a", b"token of 3 secrets, token=[REDACTED]", "secret"),
         (b"DB_PASSWORD=hunter2", b"DB_PASSWORD=[REDACTED]", "secret"),
         (b'level=info pwd="a b" x=1', b'level=info pwd="[REDACTED]" x=1', "secret"),
         (b"password: a,b;c user: bob", b"password: [REDACTED] user: bob", "secret"),
@@ -157,7 +158,7 @@ def test_mail_addresses_go_on_request() -> None:
 
 
 def test_a_rule_can_be_off() -> None:
-    rules = Rules(Config(off=["card", "private_key"]))
+    rules = Rules(Config(disable=["card", "private_key"]))
     lines = [VISA + b" password=x", b"-----BEGIN PRIVATE KEY-----", b"MIIE"]
     assert redact(*lines, rules=rules)[0] == [VISA + b" password=[REDACTED]", *lines[1:]]
 
@@ -195,7 +196,7 @@ def test_problems_name_their_place() -> None:
             OwnRule(name="stars", glob="**"),
             OwnRule(name="line", literal="a\nb"),
         ],
-        off=["card", "crad"],
+        disable=["card", "crad"],
     )
     assert [(place, what) for place, what, _ in config.problems()] == [
         ("rules.0.name", '"Bad Name" is not a name'),
@@ -204,7 +205,7 @@ def test_problems_name_their_place() -> None:
         ("rules.3", "one kind of pattern is needed"),
         ("rules.4.glob", '"**" would match everything'),
         ("rules.5.literal", "a line holds no line end"),
-        ("off.1", 'there is no rule "crad"'),
+        ("disable.1", 'there is no rule "crad"'),
     ]
 
 
@@ -257,7 +258,7 @@ def test_a_hostile_line_of_256_kib_is_no_problem(unit: bytes) -> None:
 )
 def test_lines_are_redacted_one_by_one_whatever_their_block(lines: list[bytes]) -> None:
     """Except private keys, a line is redacted as if it were alone, and a second time changes nothing that is JSON."""
-    rules = Rules(Config(off=["private_key"]))
+    rules = Rules(Config(disable=["private_key"]))
     out, _ = redact(*lines, rules=rules)
     assert out == [redact(line, rules=rules)[0][0] for line in lines]
 

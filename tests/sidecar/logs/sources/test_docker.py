@@ -216,6 +216,18 @@ async def test_after_a_restart_it_goes_on_behind_what_is_settled_of_each_output(
         assert int(bench.engine.log_requests[-1]["since"]) == T // SECOND + 8
 
 
+async def test_a_container_that_was_removed_while_nobody_read_is_forgotten(bench: Bench) -> None:
+    web(bench).write("one\n", T)
+    async with bench.running():
+        await until(lambda: len(bench.intake.lines) == 1)
+        remembered = bench.source.checkpoint()
+    bench.engine.containers[:] = [FakeContainer("web", 2)]
+    async with bench.running(remembered=remembered):
+        assert list(bench.source.checkpoint()["containers"]) == [f"{1:064x}"]  # type: ignore[call-overload]
+        await until(lambda: len(bench.intake.streams) == 4)
+        assert list(bench.source.checkpoint()["containers"]) == [f"{2:064x}"]  # type: ignore[call-overload]
+
+
 async def test_start_at_end_leaves_out_what_was_written_before_the_first_start(bench: Bench) -> None:
     now = int(bench.clock.now()) * SECOND
     web(bench).write("old\n", now - SECOND)
