@@ -1,0 +1,474 @@
+"""What other tails were reported to lose, repeat or stop at, one by one: the file source must not.
+
+The random model in `tests/model` finds combinations; these are the known ones, each by its name.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import gzip
+import json
+import os
+import resource
+import shutil
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import pytest
+import structlog
+
+from sidecar.io.checkpoints import Checkpoints
+from sidecar.io.clock import SystemClock
+from sidecar.logs.sources.file import BUSY_LOOK, IDLE_LOOK
+from sidecar.model.logs import OFFSET_BITS
+from tests.fakes import FakeClock, until
+from tests.sidecar.logs.sources.test_file import Follower, write
+
+
+def numbered(*numbers: int) -> list[bytes]:
+    return [b"%d" % number for number in numbers]
+
+
+def rotate(log: Path, keep: int = 3) -> None:
+    """By cyclic names: app.log becomes app.log.1, which becomes app.log.2, and so on; the last one goes."""
+    for number in range(keep - 1, -1, -1):
+        name = log.with_name(f"{log.name}.{number}") if number else log
+        if name.exists():
+            name.rename(log.with_name(f"{log.name}.{number + 1}"))
+
+
+@pytest.mark.parametrize("pattern", ["app.log", "app.log*"])
+async def test_rapid_rotations_between_two_looks(tmp_path: Path, pattern: str) -> None:
+    log = tmp_path / "app.log"
+    write(log, "0")
+    follower = Follower(tmp_path / pattern)
+    await follower.read()
+    for number in range(1, 4):
+        write(log, f"{number}")
+        rotate(log)
+    write(log, "4")
+    await follower.read()
+    assert sorted(await follower.after(10)) == numbered(0, 1, 2, 3, 4)
+    assert follower.counters.lost_bytes == 0
+
+
+@pytest.mark.parametrize("pattern", ["app.log", "app.log*"])
+async def test_rotations_while_the_agent_restarts(tmp_path: Path, pattern: str) -> None:
+    log = tmp_path / "app.log"
+    write(log, "0", "1")
+    follower = Follower(tmp_path / pattern)
+    await follower.read()
+    saved = follower.saved()
+    for number in range(2, 5):
+        write(log, f"{number}")
+        rotate(log)
+    write(log, "5")
+    again = follower.restart(saved)
+    await again.read()
+    assert sorted(await again.after(10)) == numbered(2, 3, 4, 5)
+
+
+async def test_cyclic_names_are_not_read_again_after_a_restart(tmp_path: Path) -> None:
+    log = tmp_path / "app.log"
+    follower = Follower(tmp_path / "app.log*")
+    came = []
+    for number in range(6):
+        write(log, f"{number}")
+        came += await follower.read()
+        rotate(log)
+        follower = follower.crash()
+    came += await follower.read()
+    assert came == numbered(0, 1, 2, 3, 4, 5)
+
+
+async def test_copytruncate_with_a_writer_that_goes_on_at_its_old_place(tmp_path: Path) -> None:
+    log = tmp_path / "app.log"
+    follower = Follower(log)
+    with log.open("wb", buffering=0) as writer:  # without O_APPEND
+        for number in range(3):
+            writer.write(b"%d\n" % number)
+            await follower.read()
+            shutil.copyfile(log, tmp_path / f"copy-{number}")
+            os.truncate(log, 0)
+        writer.write(b"3\n")
+    assert await follower.read() == numbered(0, 1, 2, 3)
+    assert follower.counters.truncations == 3
+
+
+@pytest.mark.parametrize("after", ["9\n", "a line that is longer than all that stood there\n"])
+async def test_copytruncate_during_downtime(tmp_path: Path, after: str) -> None:
+    log = tmp_path / "app.log"
+    write(log, "0", "1", "2")
+    follower = Follower(log)
+    await follower.read()
+    saved = follower.saved()
+    os.truncate(log, 0)
+    log.write_text(after)
+    again = follower.restart(saved)
+    assert await again.read() == [after.strip().encode()]
+    assert again.counters.truncations == 1
+
+
+async def test_a_truncation_is_not_found_again_at_every_restart(tmp_path: Path) -> None:
+    log = tmp_path / "app.log"
+    write(log, "a long line", "another")
+    follower = Follower(log)
+    await follower.read()
+    log.write_text("new\n")
+    assert await follower.read() == [b"a long line", b"another", b"new"]
+    for number in range(3):
+        follower = follower.crash()
+        assert await follower.read() == []
+        assert follower.counters.truncations == 0
+        write(log, f"{number}")
+        assert await follower.read() == numbered(number)
+
+
+async def test_half_a_line_across_a_restart(tmp_path: Path) -> None:
+    log = tmp_path / "app.log"
+    log.write_bytes(b"one\nhalf of ")
+    follower = Follower(log)
+    assert await follower.read() == [b"one"]
+    again = follower.crash()
+    assert await again.read() == []
+    with log.open("ab") as file:
+        file.write(b"a line\n")
+    assert await again.read() == [b"half of a line"]
+
+
+async def test_half_a_line_at_a_rotation_that_its_writer_completes(tmp_path: Path) -> None:
+    log = tmp_path / "app.log"
+    follower = Follower(log)
+    with log.open("ab", buffering=0) as writer:
+        writer.write(b"one\nhalf of ")
+        await follower.read()
+        rotate(log)
+        write(log, "three")
+        await follower.read()
+        writer.write(b"a line\n")
+        assert sorted(await follower.read()) == [b"half of a line", b"one", b"three"]
+
+
+async def test_a_rotation_by_gzip_leaves_no_half_line_and_repeats_nothing(tmp_path: Path) -> None:
+    log = tmp_path / "app.log"
+    write(log, "0", "1")
+    follower = Follower(tmp_path / "app.log*")
+    await follower.read()
+    with log.open("ab") as writer:
+        writer.write(b"2\n3\nhalf")
+    rotate(log)
+    packed = gzip.compress((tmp_path / "app.log.1").read_bytes())
+    (tmp_path / "app.log.1.gz").write_bytes(packed[: len(packed) // 2])
+    write(log, "4")
+    await follower.read()
+    (tmp_path / "app.log.1.gz").write_bytes(packed)
+    (tmp_path / "app.log.1").unlink()
+    await follower.read()
+    assert sorted(await follower.after(10)) == [*numbered(0, 1, 2, 3, 4), b"half"]
+    assert await follower.crash().after(10) == []
+
+
+async def test_a_symlink_that_is_swapped_while_the_agent_is_away(tmp_path: Path) -> None:
+    link, new = tmp_path / "current.log", tmp_path / "next"
+    write(tmp_path / "1.txt", "0", "1")
+    link.symlink_to("1.txt")
+    follower = Follower(link)
+    await follower.read()
+    saved = follower.saved()
+    write(tmp_path / "1.txt", "2")
+    write(tmp_path / "2.txt", "3")
+    new.symlink_to("2.txt")
+    new.rename(link)
+    again = follower.restart(saved)
+    assert sorted(await again.read()) == numbered(2, 3)
+
+
+@pytest.mark.parametrize("away", [False, True])
+async def test_deleted_and_created_again_with_the_same_inode(tmp_path: Path, away: bool) -> None:
+    """Also where the new file is as long as the old one, or longer."""
+    log = tmp_path / "app.log"
+    write(log, "0", "1")
+    follower = Follower(log)
+    await follower.read()
+    if away:
+        saved, before = follower.saved(), log.stat().st_ino
+        again = follower.restart(saved)
+        for _ in range(100):
+            log.unlink()
+            write(log, "2", "3", "4")
+            if log.stat().st_ino == before:
+                break
+        follower = again
+    else:
+        log.unlink()
+        write(log, "2", "3", "4")
+    assert (await follower.read())[-3:] == numbered(2, 3, 4)
+    assert follower.counters.lost_bytes == 0
+
+
+async def test_a_checkpoint_of_a_file_that_is_long_gone_skips_nothing_of_others(tmp_path: Path) -> None:
+    """Every inode of the directory stands in the checkpoint, with an offset far behind the end of what is there now."""
+    old = [tmp_path / f"old-{number}.log" for number in range(20)]
+    for path in old:
+        write(path, *(f"{number} of a file that goes" for number in range(50)))
+    follower = Follower(tmp_path / "*.log")
+    await follower.read()
+    saved = follower.saved()
+    follower.source._table.close()
+    for path in old:
+        path.unlink()
+    expected = []
+    for number in range(40):
+        write(tmp_path / f"new-{number}.log", f"{number}", *["x" * 99] * (number % 30))
+        expected.append(b"%d" % number)
+    came = await follower.restart(saved).read()
+    assert sorted(line for line in came if not line.startswith(b"x")) == sorted(expected)
+    assert len(came) == sum(1 + number % 30 for number in range(40))
+
+
+async def test_a_file_of_another_name_is_not_read_though_it_has_the_inode_of_one_that_was(tmp_path: Path) -> None:
+    """One of which nothing was read yet: there is no content to tell it by."""
+    log, secret = tmp_path / "app.log", tmp_path / "secret.pem"
+    log.touch()
+    follower = Follower(log)
+    await follower.read()
+    saved = follower.saved()
+    follower.source._table.close()
+    log.rename(secret)
+    secret.write_text("private\n")
+    write(log, "0")
+    assert await follower.restart(saved).read() == numbered(0)
+
+
+@pytest.mark.parametrize("broken", [b"", b"{", b"[]", b'{"version": 9, "sources": {}}', b"\xff" * 100])
+async def test_a_checkpoint_file_that_is_broken_is_put_aside_and_reading_begins_anew(
+    tmp_path: Path, broken: bytes
+) -> None:
+    (tmp_path / "logs.json").write_bytes(broken)
+    checkpoints = Checkpoints(str(tmp_path), structlog.wrap_logger(None, processors=[_drop]))
+    write(tmp_path / "app.log", "0")
+    follower = Follower(tmp_path / "app.log", remembered=checkpoints.load().get("app", {}))
+    assert await follower.read() == numbered(0)
+    assert checkpoints.errors == {"unreadable": 1}
+    assert (tmp_path / "logs.unreadable").read_bytes() == broken
+    assert await checkpoints.save({"app": follower.saved()})
+    remembered = Checkpoints(str(tmp_path), structlog.get_logger()).load()["app"]
+    assert await follower.restart(remembered).read() == []
+
+
+@pytest.mark.parametrize(
+    "remembered",
+    [
+        {"files": 1},
+        {"files": [{}]},
+        {"files": [{"uid": 1}]},
+        {"other": []},
+    ],
+)
+async def test_a_checkpoint_that_makes_no_sense_stops_nothing(tmp_path: Path, remembered: dict[str, object]) -> None:
+    write(tmp_path / "app.log", "0")
+    follower = Follower(tmp_path / "app.log", remembered=remembered)
+    assert await follower.read() == numbered(0)
+    assert follower.said[0]["event"] == "what was remembered of files makes no sense: they are read from the beginning"
+
+
+async def test_a_new_file_is_found_within_a_second_and_a_burst_of_them_at_once(tmp_path: Path) -> None:
+    assert max(BUSY_LOOK, IDLE_LOOK) < 1
+    follower = Follower(tmp_path / "**" / "*.log", clock=SystemClock())
+    running = asyncio.create_task(follower.source.run())
+    for number in range(50):
+        (tmp_path / f"{number}").mkdir()
+        write(tmp_path / f"{number}" / "app.log", f"{number}")
+    await until(lambda: len(follower.intake.lines) == 50)
+    running.cancel()
+    await asyncio.gather(running, return_exceptions=True)
+    assert sorted(follower.intake.lines) == sorted(numbered(*range(50)))
+
+
+UNPRIVILEGED = """
+import asyncio, os, sys
+from pathlib import Path
+from tests.sidecar.logs.sources.test_file import Follower
+
+async def main():
+    await Follower(Path(sys.executable)).source.poll()  # whatever is imported late may be where only root looks
+    os.setgid(65534)
+    os.setuid(65534)
+    follower = Follower(Path(sys.argv[1]))
+    while sys.stdin.readline():
+        print([line.decode() for line in await follower.read()], follower.counters.errors, flush=True)
+
+asyncio.run(main())
+"""
+
+
+def test_a_file_that_may_be_read_again_is_read_from_where_it_was(tmp_path: Path) -> None:
+    """As another user, because root may read everything."""
+    if os.geteuid():
+        pytest.skip("only root can become another user")
+    shared = Path("/tmp") / f"outrider-{os.getpid()}-permission"  # pytest's own directory lets nobody else in
+    shared.mkdir()
+    shared.chmod(0o755)
+    log = shared / "app.log"
+    command = [sys.executable, "-c", UNPRIVILEGED, str(log)]
+    try:
+        with subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True) as reader:
+
+            def ask() -> str:
+                assert reader.stdin is not None
+                assert reader.stdout is not None
+                reader.stdin.write("\n")
+                reader.stdin.flush()
+                return reader.stdout.readline().strip()
+
+            write(log, "0")
+            log.chmod(0o600)
+            assert ask() == "[] {'EACCES': 1}"
+            write(log, "1")
+            assert ask() == "[] {'EACCES': 1}"
+            log.chmod(0o644)
+            assert ask() == "['0', '1'] {'EACCES': 1}"
+            # The rotated file is open by now; the new one may not be read at first.
+            rotate(log)
+            write(log, "3")
+            log.chmod(0o600)
+            write(log.with_name("app.log.1"), "2")
+            assert ask() == "['0', '1', '2'] {'EACCES': 2}"
+            log.chmod(0o644)
+            assert ask() == "['0', '1', '2', '3'] {'EACCES': 2}"
+            assert reader.stdin is not None
+            reader.stdin.close()
+    finally:
+        shutil.rmtree(shared)
+
+
+async def test_a_line_of_10_mib_that_comes_in_pieces(tmp_path: Path) -> None:
+    """A look between any two of them, and a restart in the midst of it."""
+    log = tmp_path / "app.log"
+    follower = Follower(log, max_line=1000)
+    piece = b"x" * (512 << 10)
+    with log.open("ab", buffering=0) as writer:
+        for number in range(20):
+            writer.write(piece)
+            assert await follower.read() == []
+            if number == 10:
+                follower = follower.crash()
+        writer.write(b"\nnext\n")
+    assert await follower.read() == [b"x" * 1000, b"next"]
+    assert (follower.counters.cut_lines, follower.counters.cut_bytes) == (1, 20 * len(piece) - 1000)
+
+
+async def test_bytes_that_are_no_text_are_handed_on_as_they_are(tmp_path: Path) -> None:
+    content = [bytes(byte for byte in range(256) if byte != 10), b"\xff\xfe\x00", b"a\x00b", b"\xed\xa0\x80", b"\r", b""]
+    (tmp_path / "app.log").write_bytes(b"first\n" + b"".join(line + b"\n" for line in content))
+    expected = [b"first", *(line.removesuffix(b"\r") for line in content)]
+    assert await Follower(tmp_path / "app.log").read() == expected
+
+
+async def test_a_thousand_files_are_followed_with_a_quarter_of_the_descriptors(tmp_path: Path) -> None:
+    for number in range(1000):
+        write(tmp_path / f"{number}.log", f"{number}")
+    before = len(os.listdir("/proc/self/fd"))
+    follower = Follower(tmp_path / "*.log")
+    await follower.read()
+    assert follower.counters.streams == 1000
+    for number in range(0, 1000, 7):
+        write(tmp_path / f"{number}.log", f"{number + 1000}")
+    (tmp_path / "3.log").rename(tmp_path / "3.old")
+    write(tmp_path / "3.old", "2000")
+    assert len(os.listdir("/proc/self/fd")) - before <= min(257, resource.getrlimit(resource.RLIMIT_NOFILE)[0] // 8)
+    expected = [*range(1000), *range(1000, 2000, 7), 2000]
+    assert sorted(await follower.read()) == sorted(numbered(*expected))
+    again = follower.crash()
+    assert await again.read() == []
+    follower.source._table.close()
+    again.source._table.close()
+    assert len(os.listdir("/proc/self/fd")) == before
+
+
+class Jumping(FakeClock):
+    """The time of day goes where it likes."""
+
+    ahead = 0.0
+
+    def now(self) -> float:
+        return self.time + self.ahead
+
+
+async def test_the_time_of_day_may_jump_and_files_may_be_from_any_time(tmp_path: Path) -> None:
+    log, clock = tmp_path / "app.log", Jumping()
+    follower = Follower(log, clock=clock)
+    for number, day in enumerate((0, 400, -20_000, 3, -1)):
+        clock.ahead = day * 86400.0
+        write(log, f"{number}")
+        os.utime(log, (clock.now(), max(0.0, clock.now())))
+        await follower.after(0.3)
+        rotate(log, keep=9)
+    assert sorted(await follower.after(10)) == numbered(0, 1, 2, 3, 4)
+    assert follower.counters.lag_seconds <= 20
+
+
+def test_a_file_that_grows_by_100_mb_a_second_is_followed_in_bounded_memory(tmp_path: Path) -> None:
+    """In a process of its own, which is asked for its peak. The writer waits for nobody."""
+    log, size, seconds = tmp_path / "app.log", 10 << 20, 2
+    block = (b"%0999d\n" % 7) * (size // 1000)
+    with subprocess.Popen(
+        [sys.executable, "-c", GROWING, str(log), str(size // 1000 * 10 * seconds)], stdout=subprocess.PIPE, text=True
+    ) as reader:
+        assert reader.stdout is not None
+        assert reader.stdout.readline() == "ready\n"
+        began = time.monotonic()
+        with log.open("ab", buffering=0) as writer:
+            for number in range(10 * seconds):
+                time.sleep(max(0.0, began + number / 10 - time.monotonic()))
+                writer.write(block)
+        lines, total, peak = json.loads(reader.stdout.readline())
+    log.unlink()
+    assert lines == size // 1000 * 10 * seconds
+    assert total == lines * 999
+    assert peak < 8 << 20
+
+
+GROWING = """
+import asyncio, json, resource, sys
+from pathlib import Path
+from sidecar.io.clock import SystemClock
+from tests.fakes import RecordingStream
+from tests.sidecar.logs.sources.test_file import Follower
+
+count = total = 0
+
+async def feed(self, lines, marks, times=None, iostream=""):
+    global count, total
+    count += len(lines)
+    total += sum(map(len, lines))
+    await asyncio.sleep(0)
+
+def peak():
+    return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss << 10
+
+async def main():
+    RecordingStream.feed = feed
+    follower = Follower(Path(sys.argv[1]), clock=SystemClock())
+    await follower.source.poll()
+    before = peak()
+    print("ready", flush=True)
+    running = asyncio.create_task(follower.source.run())
+    while count < int(sys.argv[2]):
+        await asyncio.sleep(0.05)
+    print(json.dumps([count, total, peak() - before]), flush=True)
+    running.cancel()
+    await asyncio.gather(running, return_exceptions=True)
+
+asyncio.run(main())
+"""
+
+
+def _drop(logger: object, method: str, event: object) -> str:
+    raise structlog.DropEvent
+
+
+def test_the_mark_of_a_generation_has_room_for_files_of_256_tib() -> None:
+    assert 1 << OFFSET_BITS == 256 << 40
