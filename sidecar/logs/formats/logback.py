@@ -4,6 +4,7 @@
   ` - `; often with a date before it
 - Log4j: `2024-01-02 03:04:05,678 INFO [main] c.e.Orders: message`, or ` - `; without a thread too (Hadoop)
 - Spring Boot: `2024-01-02T03:04:05.678Z  INFO 12 --- [app] [  main] [<trace>-<span>] c.e.Orders  : message`; Boot 2 has less
+- Tomcat: `02-Jan-2024 03:04:05.678 INFO [main] org.apache.catalina.startup.Catalina.start message`
 - Kafka: `[2024-01-02 03:04:05,678] INFO message (kafka.server.KafkaServer)`
 - Elasticsearch: `[2024-01-02T03:04:05,678][INFO ][o.e.n.Node     ] [node] message`
 
@@ -31,6 +32,7 @@ _DATED = tuple(
     for layout in (
         rf"(?:{_STAMP}|(?P<clock>{_CLOCK})) {_THREAD} {_LEVEL} {{1,2}}{_LOGGER} -(?:{_PAIRS}-)? ",
         rf"{_STAMP} {{1,2}}{_LEVEL} {{1,2}}\d{{1,10}} --- (?:\[[^\]]{{0,255}}\] )?{_THREAD} (?:{_TRACE} )?{_LOGGER} *+: ",
+        rf"(?P<time>\d\d-[A-Z][a-z]{{2}}-\d{{4}} {_CLOCK}) (?P<level>[A-Z]{{4,7}}) {_THREAD} {_LOGGER} ",
         rf"{_STAMP} {{1,2}}{_LEVEL} {{1,2}}(?:{_THREAD} |(?=\w++\.)){_LOGGER}(?::| -) ",
     )
 )

@@ -2,7 +2,7 @@
 `time=2024-01-02T03:04:05Z level=info msg="order placed" n=7`.
 
 A line is of this format if it consists of at least two pairs. Their keys mean what they mean in JSON (`json_names`); a line
-without a message is its own body.
+without a message is its own body. What follows in further lines, as a stack trace does, follows the message.
 """
 
 from __future__ import annotations
@@ -18,7 +18,8 @@ from .text import TextFormat
 
 class Logfmt(TextFormat):
     def parse(self, line: bytes, now: int) -> LogRecord | None:
-        fields = pairs(line)
+        head = line.partition(b"\n")[0]
+        fields = pairs(head)
         if fields is None or len(fields) < 2:
             return None
         layout = json_names.remembered(tuple(fields))
@@ -38,7 +39,7 @@ class Logfmt(TextFormat):
         if self._raw:
             return record
         if layout.message:
-            record.body = str(fields.pop(layout.message)).encode()
+            record.body = str(fields.pop(layout.message)).encode() + line[len(head) :]
         if self._all:
             for name in layout.errors:
                 name_error(fields, name)

@@ -27,6 +27,10 @@ from sidecar.logic.level_guess import guess
         (b'Exception in thread "main" java.lang.Error', 17, ""),
         (b"Unhandled exception. System.Exception: x", 17, ""),
         (b"Uncaught TypeError: x is not a function", 17, ""),
+        (b"java.lang.Error: x\n\tat Orders.place(Orders.java:12)", 17, ""),
+        (b"a.js:12\n  throw x;\n  ^\n\nPaymentError: x\n    at charge (a.js:12:9)", 17, ""),
+        (b"a.rb:1:in `charge': x (RuntimeError)\n\tfrom a.rb:5:in `main'", 17, ""),
+        (b"INFO see\n\tat Orders.place(Orders.java:12)", 9, "INFO"),
         (b"thread 'main' panicked at src/main.rs:42:20:", 17, ""),
         (b"thread 'main' (8709) panicked at src/main.rs:42:20:", 17, ""),
     ],
@@ -47,6 +51,7 @@ def test_a_word_for_it_is_found(line: bytes, severity: int, word: str) -> None:
         b"result=error",
         b"the error: of our ways",
         b"panics are rare",
+        b"meet\nat noon",
         b"x" * 200 + b" ERROR",
     ],
 )
