@@ -10,7 +10,7 @@ The fast path is a date, a time and a fraction; the same second comes many times
 from __future__ import annotations
 
 import re
-from datetime import date
+from datetime import date, datetime
 from functools import lru_cache
 
 SECOND = 1_000_000_000
@@ -19,7 +19,13 @@ EARLIEST = 100_000_000 * SECOND
 LATEST = (1 << 63) - 1
 MAX_LENGTH = 64
 """Characters of the longest text that is looked at."""
+NANOSECONDS_LONG = 28
+"""Characters from which a date and time that ends in Z may have more than six digits of a fraction."""
+REMEMBERED = 64
+"""Seconds whose date is remembered."""
 
+_seconds: dict[str, int] = {}
+_from_iso = datetime.fromisoformat
 _EPOCH_DAY = date(1970, 1, 1).toordinal()
 _SCALE: tuple[int, ...] = tuple(10 ** (9 - digits) for digits in range(10))
 _MONTH_NAMES = ("jan", "feb", "mar", "apr", "may", "jun", "jul", "aug", "sep", "oct", "nov", "dec")
@@ -57,42 +63,43 @@ _NUMBER = re.compile(r"(\d{9,19})(?:\.(\d{1,30}))?", re.ASCII)
 def nanoseconds(value: object, now: int = 0) -> int:
     """Unix nanoseconds of a text (also as bytes) or an epoch in seconds, milli-, micro- or nanoseconds, by its size; 0 where
     it is no time. `now`, in unix nanoseconds, is for the spellings without a year. Never raises."""
-    kind = type(value)
-    if kind is str:
-        return _of_text(value, now)  # type: ignore[arg-type]
-    if kind is int:
-        return _of_integer(value)  # type: ignore[arg-type]
-    if kind is float:
-        return _of_float(value)  # type: ignore[arg-type]
-    return _of_text(value.decode("latin-1"), now) if isinstance(value, bytes) else 0
-
-
-def _of_text(text: str, now: int) -> int:
-    second = _second(text[:19])
+    if type(value) is not str:
+        return _of_number(value) if not isinstance(value, bytes) else nanoseconds(value.decode("latin-1"), now)
+    second = _seconds.get(value[:19])
+    if second is None:
+        second = _second(value[:19])
     if not second:
-        return _of_other(text, now)
-    digits = text[20:-1]
-    if text[-1] == "Z" and text[19] == "." and len(digits) < 10 and digits.isdecimal():
-        return second + int(digits) * _SCALE[len(digits)]
-    return _with_rest(second, text[19:])
+        return _of_other(value, now)
+    if value[-1] == "Z" and len(value) < NANOSECONDS_LONG:
+        try:
+            return second + _from_iso(value).microsecond * 1000
+        except ValueError:
+            return 0
+    return _with_rest(second, value[19:])
 
 
-@lru_cache(maxsize=64)
 def _second(text: str) -> int:
     found = _ISO.fullmatch(text)
-    if not found:
-        return 0
-    return _within(_utc(int(found[1]), int(found[3]), int(found[4]), int(found[5]), int(found[6]), int(found[7])))
+    time = _utc(*map(int, found.group(1, 3, 4, 5, 6, 7))) if found else 0
+    if len(_seconds) >= REMEMBERED:
+        _seconds.clear()
+    _seconds[text] = _within(time)
+    return _seconds[text]
 
 
 def _with_rest(second: int, rest: str) -> int:
     """`second` with what stands behind it: a fraction, a zone, both or nothing; 0 where it is something else."""
     if len(rest) > MAX_LENGTH:
         return 0
-    fraction = _FRACTION.match(rest)
-    if fraction:
-        second += _fraction(fraction[1])
-        rest = rest[fraction.end() :]
+    digits = rest[1:10]
+    if rest[:1] == "." and digits.isdecimal() and len(digits) == 9 and not rest[10:11].isdecimal():
+        second += int(digits)
+        rest = rest[10:]
+    else:
+        fraction = _FRACTION.match(rest)
+        if fraction:
+            second += _fraction(fraction[1])
+            rest = rest[fraction.end() :]
     offset = _offset(rest)
     return 0 if offset is None else _within(second - offset)
 
@@ -189,6 +196,12 @@ def _utc(year: int, month: int, day: int, hour: int, minute: int, second: int) -
     except ValueError:
         return 0
     return (days * DAY + hour * 3600 + minute * 60 + second) * SECOND
+
+
+def _of_number(value: object) -> int:
+    if type(value) is int:
+        return _of_integer(value)
+    return _of_float(value) if type(value) is float else 0
 
 
 def _of_integer(number: int, fraction: str = "") -> int:

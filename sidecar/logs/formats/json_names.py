@@ -56,7 +56,8 @@ class Layout(msgspec.Struct, frozen=True, gc=False):
     """Which of a line's keys means what; "" where none does.
 
     `renamed` are keys and their conventional names, where the value is a text or a number; `errors` and `holders` those of
-    `ERRORS` and `HOLDERS` that are there, and `trace`. `source` is whether there is one, `unfolds`
+    `ERRORS` and `HOLDERS` that are there, and `trace`. `source` is whether there is one, `renames` whether any of
+    these is not empty, `unfolds`
     whether `fields` may hold the message.
     `over` is whether there are more keys, or longer ones, than become attributes.
     """
@@ -71,6 +72,7 @@ class Layout(msgspec.Struct, frozen=True, gc=False):
     errors: tuple[str, ...] = ()
     holders: tuple[str, ...] = ()
     source: bool = False
+    renames: bool = False
     unfolds: bool = False
     over: bool = False
 
@@ -86,6 +88,7 @@ def layout(keys: tuple[str, ...]) -> Layout:
         if location.keys() <= present:
             renamed.update({new: old for old, new in location.items() if new not in present})
     message = first(MESSAGE)
+    errors = tuple(name for name in ERRORS if name in present)
     return Layout(
         first(TIME),
         first(SEVERITY) or ("s" if present >= MONGODB else ""),
@@ -94,9 +97,10 @@ def layout(keys: tuple[str, ...]) -> Layout:
         first(SPAN),
         first(FLAGS),
         tuple((old, new) for new, old in renamed.items()),
-        tuple(name for name in ERRORS if name in present),
+        errors,
         tuple(name for name in HOLDERS if name in present) + (("trace",) if "trace" in present else ()),
         "source" in present,
+        bool(renamed or errors or "source" in present),
         not message and "fields" in present,
         len(keys) > MAX_ATTRIBUTES or not all(0 < len(key.encode()) <= MAX_KEY for key in keys),
     )
