@@ -1,8 +1,8 @@
 """When a line says that it was written: every usual spelling as unix nanoseconds, 0 where it is none.
 
 A time without a zone is UTC, as in containers. One without a year (syslog, klog) is the one nearest to `now`. A zone's name other
-than UTC, GMT and Z is not one place's, and is read as UTC. What is before 1973 or after 2262 is no time of a log line: numbers as
-small as durations are not taken for dates, and the zero times of Go and Java not for times.
+than UTC, GMT and Z is not one place's, and is read as UTC. What is before 1973 or after 2262 is no time of a log line: the zero
+times of Go and Java are none. Of numbers it is what is before September 2001: durations are not taken for times.
 
 The fast path is a date, a time and a fraction; the same second comes many times in a row, so its date is calculated once.
 """
@@ -16,6 +16,7 @@ from functools import lru_cache
 SECOND = 1_000_000_000
 DAY = 86_400
 EARLIEST = 100_000_000 * SECOND
+EARLIEST_EPOCH = 1_000_000_000 * SECOND
 LATEST = (1 << 63) - 1
 MAX_LENGTH = 64
 """Characters of the longest text that is looked at."""
@@ -57,7 +58,7 @@ _YEARLESS = [
     re.compile(rf"{_MONTH} {{1,2}}(?P<day>\d\d?) {_CLOCK}", re.ASCII | re.IGNORECASE),
     re.compile(rf"(?P<month>\d\d)(?P<day>\d\d) {_CLOCK}", re.ASCII),
 ]
-_NUMBER = re.compile(r"(\d{9,19})(?:\.(\d{1,30}))?", re.ASCII)
+_NUMBER = re.compile(r"(\d{10,19})(?:\.(\d{1,30}))?", re.ASCII)
 
 
 def nanoseconds(value: object, now: int = 0) -> int:
@@ -74,7 +75,7 @@ def nanoseconds(value: object, now: int = 0) -> int:
         try:
             return second + _from_iso(value).microsecond * 1000
         except ValueError:
-            return 0
+            pass  # a leap second, or no dashes in its date
     return _with_rest(second, value[19:])
 
 
@@ -131,7 +132,7 @@ def _of_other(text: str, now: int) -> int:
     text = text.strip("[] \t")
     if not 9 <= len(text) <= MAX_LENGTH:
         return 0
-    if text[:9].isdecimal():
+    if text[:10].isdecimal():
         found = _NUMBER.fullmatch(text)
         if found:
             return _of_integer(int(found[1]), found[2] or "")
@@ -206,24 +207,19 @@ def _of_number(value: object) -> int:
 
 def _of_integer(number: int, fraction: str = "") -> int:
     """`fraction` are the digits behind the point, of the number's unit."""
-    for below, unit in ((10**11, 9), (10**14, 6), (10**17, 3), (LATEST + 1, 0)):
-        if number < below:
-            part = int(fraction[:unit].ljust(unit, "0")) if fraction and unit else 0
-            return _within(number * int(10**unit) + part)
-    return 0
+    unit = 9 if number < 10**11 else 6 if number < 10**14 else 3 if number < 10**17 else 0
+    time = number * _SCALE[9 - unit] + (int(fraction[:unit].ljust(unit, "0")) if fraction and unit else 0)
+    return time if EARLIEST_EPOCH <= time <= LATEST else 0
 
 
 def _of_float(number: float) -> int:
-    """To the microsecond where a double of seconds or milliseconds is no more exact than that."""
-    if not 0 < number < LATEST:
+    """To the microsecond: a double of seconds is no more exact than that."""
+    if not EARLIEST_EPOCH / SECOND <= number < LATEST:
         return 0
-    if number < 1e11:
-        return _within(round(number * 1e6) * 1000)
-    if number < 1e14:
-        return _within(round(number * 1e3) * 1000)
-    if number < 1e17:
-        return _within(round(number) * 1000)
-    return _within(int(number))
+    if number >= 1e17:
+        return _of_integer(int(number))
+    unit = 1e6 if number < 1e11 else 1e3 if number < 1e14 else 1
+    return _of_integer(round(number * unit))
 
 
 def _within(time: int) -> int:
