@@ -197,8 +197,8 @@ def _of_level(name: str, level: object, line: bytes) -> int:
 
 
 def _of_number(name: str, level: object, line: bytes) -> int:
-    """Which scale a number is of says its name. As `level` it is syslog's up to 7, and after that pino's, unless the line says
-    where in Python it was written."""
+    """Which scale a number is of says its name. As `level` it is syslog's up to 7, and after that pino's and bunyan's, unless the
+    line says where in Python it was written."""
     if type(level) is not int:
         return 0
     scale = _SCALES.get(name)
@@ -206,7 +206,7 @@ def _of_number(name: str, level: object, line: bytes) -> int:
         if level < 10:
             scale = severity.of_syslog
         elif level < 100:
-            scale = severity.of_python if b'"lineno"' in line or b'"funcName"' in line else severity.of_pino
+            scale = severity.of_pino if line.find(b'"lineno"') < 0 else severity.of_python
         else:
             scale = severity.of_logback
     return scale(level)
@@ -233,15 +233,20 @@ def _other_time(fields: dict[str, Any], now: int) -> int:
 
 def _other_severity(fields: dict[str, Any], line: bytes) -> tuple[int, str]:
     """Where the first name that may be a level's holds something else, or ECS's object `log`."""
+    log = fields.get("log")
+    if type(log) is dict:
+        level = log.get("level")
+        number = _of_level("level", level, line)
+        if number:
+            del log["level"]
+            if not log:
+                del fields["log"]
+            return number, str(level)
     for name in json_names.SEVERITY:
-        holder, key, level = fields, name, fields.get(name)
-        if name == "log" and type(level) is dict:
-            holder, key, level = level, "level", level.get("level")
+        level = fields.get(name)
         number = _of_level(name, level, line)
         if number:
-            del holder[key]
-            if not holder:
-                del fields[name]
+            del fields[name]
             return number, str(level)
     return 0, ""
 

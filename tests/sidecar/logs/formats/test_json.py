@@ -153,6 +153,14 @@ def test_conventional_names_do_not_overwrite_the_programs_own() -> None:
     }
 
 
+def test_of_two_fields_with_one_conventional_name_the_more_telling_one_gets_it() -> None:
+    assert attributes(stack="a", stack_trace="b") == {"stack": "a", "exception.stacktrace": "b"}
+
+
+def test_an_object_that_held_only_the_level_is_gone_with_it() -> None:
+    assert parsed({"message": "m", "log": {"level": "info"}}) == LogRecord(b"m", severity=9, severity_text="info")
+
+
 def test_a_64_bit_trace_id_is_filled_up_and_a_decimal_one_left_alone() -> None:
     assert parsed({"traceId": SPAN, "spanId": SPAN}).trace_id == bytes(8) + bytes.fromhex(SPAN)
     assert parsed({"dd.trace_id": "1234567890123456"}).attributes == {"dd.trace_id": "1234567890123456"}
