@@ -213,7 +213,7 @@ def _of_integer(number: int, fraction: str = "") -> int:
 
 
 def _of_float(number: float) -> int:
-    """To the microsecond: a double of seconds is no more exact than that."""
+    """To the microsecond: until 2106 a double of seconds is as exact as that, and no more."""
     if not EARLIEST_EPOCH / SECOND <= number < LATEST:
         return 0
     if number >= 1e17:

@@ -108,13 +108,9 @@ class Lifted:
             return None
         layout = _layout(fields, line)
         self._level = layout.severity or "level"
-        self._known = _decoder(
-            layout.time or "time",
-            self._level,
-            layout.trace or "trace_id",
-            layout.span or "span_id",
-            layout.flags or "trace_flags",
-        )
+        trace = layout.trace or "trace_id"
+        beside = json_names.CONTEXT.get(trace, ("span_id", "trace_flags"))
+        self._known = _decoder(layout.time or "time", self._level, trace, *beside)
         return _record(fields, layout, line, now)
 
 

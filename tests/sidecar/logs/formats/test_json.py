@@ -195,53 +195,24 @@ def test_values_survive_typed(fields: dict[str, Any], ascii_only: bool) -> None:
     assert typed(found.attributes) == typed({key: kept(value) for key, value in fields.items() if value is not None})
 
 
-NAMES = st.sampled_from(
-    [
-        *(
-            *json_names.TIME,
-            *json_names.SEVERITY,
-            *json_names.MESSAGE,
-            *json_names.TRACE,
-            *json_names.SPAN,
-            *json_names.FLAGS,
-        ),
-        *(*json_names.HOLDERS, *json_names.ERRORS, *json_names.RENAMED, *json_names.MONGODB),
-        *("trace", "fields", "source", "filename", "line_number", "", "x"),
-    ]
-)
-ODD = st.sampled_from(
-    [
-        *(
-            "2024-01-02T03:04:05Z",
-            "info",
-            "30",
-            30,
-            1e300,
-            -1,
-            10**25,
-            TRACE,
-            SPAN,
-            f"00-{TRACE}-{SPAN}-01",
-            "\ud800",
-            "a\nb",
-        ),
-        *(
-            float("nan"),
-            {"epochSecond": 1704164645, "nanoOfSecond": -1},
-            {"$date": []},
-            {"id": TRACE},
-            {"trace_id": TRACE},
-        ),
-        *(
-            {"level": "info"},
-            {"level": {}},
-            {"file": 1, "line": 2, "function": 3},
-            {"message": "m", "level": 1},
-            {},
-            [],
-        ),
-    ]
-)
+CONTEXT = [name for names in json_names.CONTEXT.items() for name in (names[0], *names[1])]
+TABLES = [*json_names.TIME, *json_names.SEVERITY, *json_names.MESSAGE, *json_names.HOLDERS, *json_names.ERRORS]
+NESTING = ["trace", "fields", "source", "filename", "line_number", "traceparent", "", "x"]
+NAMES = st.sampled_from([*CONTEXT, *TABLES, *NESTING, *json_names.RENAMED, *json_names.MONGODB])
+TEXTS = ["2024-01-02T03:04:05Z", "info", "30", TRACE, SPAN, f"00-{TRACE}-{SPAN}-01", "\ud800", "a\nb"]
+NUMBERS = [30, 1704164645, 1e300, -1, 10**25, float("nan")]
+OBJECTS: list[dict[str, Any]] = [
+    {},
+    {"epochSecond": 1704164645, "nanoOfSecond": -1},
+    {"$date": []},
+    {"id": TRACE},
+    {"trace_id": TRACE},
+    {"level": "info"},
+    {"level": {}},
+    {"file": 1, "line": 2, "function": 3},
+    {"message": "m", "level": 1},
+]
+ODD = st.sampled_from([*TEXTS, *NUMBERS, *OBJECTS])
 
 
 @given(st.lists(st.dictionaries(NAMES, ODD | VALUES, max_size=8) | st.binary(max_size=30), max_size=4))
