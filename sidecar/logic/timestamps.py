@@ -92,15 +92,13 @@ def _with_rest(second: int, rest: str) -> int:
     """`second` with what stands behind it: a fraction, a zone, both or nothing; 0 where it is something else."""
     if len(rest) > MAX_LENGTH:
         return 0
-    digits = rest[1:10]
-    if rest[:1] == "." and digits.isdecimal() and len(digits) == 9 and not rest[10:11].isdecimal():
-        second += int(digits)
-        rest = rest[10:]
-    else:
-        fraction = _FRACTION.match(rest)
-        if fraction:
-            second += _fraction(fraction[1])
-            rest = rest[fraction.end() :]
+    digits = rest[1:-1]
+    if rest[-1:] == "Z" and rest[0] == "." and len(digits) < 10 and digits.isdecimal():
+        return second + int(digits) * _SCALE[len(digits)]
+    fraction = _FRACTION.match(rest)
+    if fraction:
+        second += _fraction(fraction[1])
+        rest = rest[fraction.end() :]
     offset = _offset(rest)
     return 0 if offset is None else _within(second - offset)
 
