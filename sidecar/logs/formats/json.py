@@ -70,7 +70,10 @@ class Whole:
                 _rename(fields, layout)
             if layout.over:
                 record.dropped = thin(fields)
-            bound(fields)
+            try:
+                bound(fields)
+            except RecursionError:
+                return None  # it could just be decoded; writing it takes a little more of the stack
             record.attributes = fields
         return record
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import sys
 from typing import Any
 
 import pytest
@@ -99,6 +100,18 @@ def test_what_is_nested_too_deeply_becomes_its_text() -> None:
         "b": "[" * 9 + "1" + "]" * 9,
         "c": '{"d":"é","e":' + "[" * 8 + "1" + "]" * 8 + "}",
     }
+
+
+@pytest.mark.parametrize("keep", Keep)
+@pytest.mark.parametrize(("opened", "closed"), [("[", "]"), ('{"a":', "}")])
+def test_no_depth_raises(opened: str, closed: str, keep: Keep) -> None:
+    """From where a value can still be decoded and written to where it can only be decoded to where neither works."""
+    made = format_named("json", keep)
+    limit = sys.getrecursionlimit()
+    depths = [*range(limit - 300, limit + 20), 200_000]
+    found = [made.parse(f'{{"a":{opened * depth}1{closed * depth}}}'.encode(), 0) for depth in depths]
+    assert found[0] is not None
+    assert found[-1] is None
 
 
 def test_what_has_too_many_values_in_it_becomes_its_text() -> None:
