@@ -92,9 +92,12 @@ def _with_rest(second: int, rest: str) -> int:
     """`second` with what stands behind it: a fraction, a zone, both or nothing; 0 where it is something else."""
     if len(rest) > MAX_LENGTH:
         return 0
-    digits = rest[1:-1]
-    if rest[-1:] == "Z" and rest[0] == "." and len(digits) < 10 and digits.isdecimal():
-        return second + int(digits) * _SCALE[len(digits)]
+    zone = -1 if rest[-1:] == "Z" else -6
+    digits = rest[1:zone]
+    if rest[:1] == "." and digits.isdecimal() and len(digits) < 10:
+        offset = _offset(rest[zone:])
+        if offset is not None:
+            return _within(second + int(digits) * _SCALE[len(digits)] - offset)
     fraction = _FRACTION.match(rest)
     if fraction:
         second += _fraction(fraction[1])
