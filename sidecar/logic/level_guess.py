@@ -2,8 +2,7 @@
 
 What counts, within the first `WITHIN` bytes: a level's name in capitals (`ERROR`), or in any case in brackets or behind its key
 (`[warn]`, `<info>`, `level=debug`); at the very start also in any case before a colon (`error: `), and what programs of several
-languages say when they die. A word in the middle of a sentence does not: "no error" is none. A record of several lines that
-says nothing else and has the calls of a stack trace in it is an error.
+languages say when they die. A word in the middle of a sentence does not: "no error" is none.
 """
 
 from __future__ import annotations
@@ -34,7 +33,7 @@ _LEADING = re.compile(
     rb"|(?P<dying>Traceback \(most recent|Exception in thread|Unhandled exception|Uncaught |"
     rb"thread '[^']{0,64}' [^p]{0,16}panicked at)"
 )
-_CALL = re.compile(rb"\n[ \t]{1,16}(?:at|from) \S")
+_CALL = re.compile(rb"^[ \t]{1,16}(?:at|from) \S", re.MULTILINE)
 _BEGINNINGS = frozenset(
     beginning
     for word in b"error warning info debug trace fatal critical panic notice severe exception unhandled uncaught thread".split()
@@ -59,9 +58,13 @@ def guess(line: bytes, start: int = 0) -> tuple[int, str]:
             if meaning[0]:
                 return meaning
         found = _WORD.search(line, found.end(), start + WITHIN)
-    if b"\n" in line and _CALL.search(line, start):
-        return severity.ERROR, ""
     return 0, ""
+
+
+def is_trace(rest: bytes) -> bool:
+    """Whether the further lines of a record, all but the first, are calls of a stack trace: then it is one of an error, also
+    where its first line has no word for that."""
+    return _CALL.search(rest) is not None
 
 
 @lru_cache(maxsize=128)

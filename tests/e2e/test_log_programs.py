@@ -5,20 +5,21 @@ What differs from run to run is compared by its kind: a time is one at which the
 
 from __future__ import annotations
 
+import asyncio
+import json
 import re
 import socket
 import time
+from collections.abc import Callable, Sequence
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 import pytest
 
-from sidecar.logic.multiline import Mode, Multiline
-from sidecar.logs.formats import AUTO, format_named
-from sidecar.model.logs import Keep, LogRecord, Value
+from sidecar.model.logs import LogRecord, Value
 from tests.e2e import foreign
-from tests.e2e.processes import running
-from tests.fakes import until
+from tests.e2e.processes import outrider, running
+from tests.fakes import RecordingUpstream, until
 from tests.ports import free_port
 from tests.real import require
 
@@ -258,42 +259,89 @@ GOLDEN: dict[tuple[str, str], list[LogRecord]] = {
 ENVIRON = {"TZ": "UTC", "LC_ALL": "C.UTF-8", "RUST_BACKTRACE": "1", "GOTRACEBACK": "single"}
 
 
-class Reader:
-    """What a program has written since this was made. Some write whole seconds."""
+class Output(NamedTuple):
+    """What a program has written, when it began to (some write whole seconds), and its process id."""
 
-    def __init__(self, keep: Keep = Keep.ALL) -> None:
-        self._keep = keep
-        self._began = time.time_ns() // 10**9 * 10**9
+    file: Path
+    began: int
+    pid: int
 
-    def read(self, file: Path, pid: int) -> list[LogRecord]:
-        lines = file.read_bytes().split(b"\n")
-        assert lines.pop() == b""
-        joining = Multiline(Mode.AUTO)
-        found = [*joining.feed(lines, range(1, len(lines) + 1), b"\n".join(lines))[0]]
-        last = joining.flush()
-        found += [last[0]] if last else []
-        form = format_named(AUTO, self._keep)
-        now = time.time_ns()
-        made = [form.parse(line, now) for line in found]
-        records = [record for record in made if record is not None]
-        assert len(records) == len(made)
-        for record in records:
-            if record.time:
-                assert self._began <= record.time <= now, record
-                record.time = STAMPED
-            for key in ("process.pid", "thread.id"):
-                if record.attributes.get(key) == pid:
-                    record.attributes[key] = PROCESS
-        return records
+    def same(self, record: LogRecord) -> LogRecord:
+        """With what differs from run to run made the same."""
+        if record.time:
+            assert self.began // 10**9 * 10**9 <= record.time <= time.time_ns(), record
+            record.time = STAMPED
+        for key in ("process.pid", "thread.id"):
+            if record.attributes.get(key) == self.pid:
+                record.attributes[key] = PROCESS
+        return record
 
 
-@pytest.mark.parametrize(("language", "logger"), GOLDEN)
-def test_a_logger_of_a_language(tmp_path: Path, language: str, logger: str) -> None:
-    command = [*foreign.logs(language), logger]
-    reader = Reader()
-    with running(command, tmp_path / "output", ENVIRON) as process:
-        process.wait(40)
-    assert reader.read(tmp_path / "output", process.pid) == GOLDEN[language, logger]
+def value(proto: Any) -> Value:
+    kind = proto.WhichOneof("value")
+    if kind == "array_value":
+        return [value(inner) for inner in proto.array_value.values]
+    if kind == "kvlist_value":
+        return {pair.key: value(pair.value) for pair in proto.kvlist_value.values}
+    found: Value = getattr(proto, kind)
+    return found
+
+
+def received(proto: Any) -> tuple[str, LogRecord]:
+    """The name of the file that it comes from, and the record without what tells where it was read."""
+    attributes = {pair.key: value(pair.value) for pair in proto.attributes}
+    name, path, uid = (str(attributes.pop(key)) for key in ("log.file.name", "log.file.path", "log.record.uid"))
+    assert path.endswith("/" + name)
+    assert re.fullmatch("[0-9a-f]+", uid)
+    record = LogRecord(
+        proto.body.string_value.encode(),
+        proto.time_unix_nano,
+        proto.severity_number,
+        proto.severity_text,
+        attributes,
+        proto.trace_id,
+        proto.span_id,
+        proto.flags,
+    )
+    return name, record
+
+
+async def read(
+    folder: Path, outputs: Sequence[Output], enough: Callable[[list[str]], bool]
+) -> dict[str, list[LogRecord]]:
+    """The records that a sidecar makes of these files, by the name of the file, once the bodies of all are `enough`."""
+    config = folder / "outrider.yaml"
+    async with RecordingUpstream() as upstream:
+        settings = {
+            "service": {"name": "programs"},
+            "export": [{"otlp_http": {"endpoint": upstream.url}}],
+            "api": {"listen": "127.0.0.1:0"},
+            "drain": "100ms",
+            "logs": [{"file": [str(output.file) for output in outputs], "start_at": "beginning"}],
+        }
+        config.write_text(json.dumps(settings))
+        with running(outrider("run", "--config", str(config)), folder / "sidecar.log"):
+            await until(lambda: enough([record.body.string_value for _, record in upstream.records]))
+    by_name = {output.file.name: output for output in outputs}
+    found: dict[str, list[LogRecord]] = {name: [] for name in by_name}
+    for _, proto in upstream.records:
+        name, record = received(proto)
+        found[name].append(by_name[name].same(record))
+    return found
+
+
+@pytest.mark.parametrize("language", ["go", "rust", "node", "java"])
+async def test_the_loggers_of_a_language(tmp_path: Path, language: str) -> None:
+    golden = {f"{logger}.log": records for (of, logger), records in GOLDEN.items() if of == language}
+    outputs = []
+    for name in golden:
+        began = time.time_ns()
+        with running([*foreign.logs(language), name.removesuffix(".log")], tmp_path / name, ENVIRON) as process:
+            await asyncio.to_thread(process.wait, 40)
+        outputs.append(Output(tmp_path / name, began, process.pid))
+    found = await read(tmp_path, outputs, lambda bodies: len(bodies) >= sum(map(len, golden.values())))
+    for name, records in golden.items():
+        assert found[name] == records
 
 
 def ask(port: int, request: bytes) -> None:
@@ -339,7 +387,7 @@ async def test_nginx(tmp_path: Path) -> None:
     config = tmp_path / "nginx.conf"
     config.write_text(NGINX.format(folder=tmp_path, port=port))
     errors = tmp_path / "error.log"
-    reader = Reader()
+    began = time.time_ns()
     command = [require("nginx"), "-p", str(tmp_path), "-e", str(errors), "-c", str(config)]
     with running(command, tmp_path / "output", ENVIRON) as process:
         await until((tmp_path / "nginx.pid").exists)
@@ -350,7 +398,11 @@ async def test_nginx(tmp_path: Path) -> None:
             b'User-Agent: "curl"\r\nReferer: http://x/\r\n\r\n',
         )
         ask(port, b"\x16\x03\x01 \r\n\r\n")
-    assert reader.read(tmp_path / "access.log", process.pid) == [
+    access = tmp_path / "access.log"
+    lines = access.read_bytes().count(b"\n") + errors.read_bytes().count(b"\n")
+    outputs = [Output(file, began, process.pid) for file in (access, errors)]
+    found = await read(tmp_path, outputs, lambda bodies: len(bodies) >= lines)
+    assert found["access.log"] == [
         LogRecord(
             b"GET / HTTP/1.0",
             STAMPED,
@@ -387,7 +439,7 @@ async def test_nginx(tmp_path: Path) -> None:
         ),
     ]
     ours: dict[str, Value] = {"process.pid": PROCESS, "thread.id": PROCESS}
-    first, *others = reader.read(errors, process.pid)
+    first, *others = found["error.log"]
     assert all(record.attributes.items() >= ours.items() and record.time == STAMPED for record in others)
     assert [first, *(record for record in others if record.severity != 10)] == [
         LogRecord(like(r'using the "\w+" event method'), STAMPED, 10, "notice", {**ours}),
@@ -407,7 +459,7 @@ async def test_nginx(tmp_path: Path) -> None:
 async def test_redis(tmp_path: Path) -> None:
     output = tmp_path / "output"
     port = str(free_port())
-    reader = Reader()
+    began = time.time_ns()
     command = [require("redis-server"), "--port", port, "--bind", "127.0.0.1", "--save", "", "--dir", str(tmp_path)]
     with running(command, output, ENVIRON) as process:
         await until(lambda: b"Ready to accept connections" in output.read_bytes())
@@ -421,5 +473,7 @@ async def test_redis(tmp_path: Path) -> None:
         LogRecord(b"Received SIGTERM scheduling shutdown...", STAMPED, 0, "", {"process.pid": PROCESS}),
         LogRecord(like(r"Redis is now ready to exit, bye bye\.\.\."), STAMPED, 13, "warning", {**master}),
     ]
-    records = reader.read(output, process.pid)
-    assert [record for record in records if record in expected] == expected
+    found = await read(
+        tmp_path, [Output(output, began, process.pid)], lambda bodies: any("bye bye" in body for body in bodies)
+    )
+    assert [record for record in found["output"] if record in expected] == expected

@@ -38,7 +38,7 @@ _DATED = tuple(
 )
 _ELASTIC = re.compile(rf"\[{_STAMP}\]\[{_LEVEL} ?\]\[{_LOGGER} *+\] ?".encode(), re.ASCII)
 _KAFKA = re.compile(rf"\[{_STAMP}\] {_LEVEL} ".encode(), re.ASCII)
-_CLASS = re.compile(rb"[A-Za-z_$][\w.$]{0,255}", re.ASCII)
+_CLASS = re.compile(rb"[A-Za-z_$][\w.$]{0,255}\)", re.ASCII)
 _DAY = 86_400 * timestamps.SECOND
 
 
@@ -57,14 +57,12 @@ class Logback(TextFormat):
         return None
 
     def _kafka(self, line: bytes, found: re.Match[bytes], now: int) -> LogRecord | None:
-        """The logger ends the first line; a stack trace may follow."""
-        end = line.find(b"\n")
-        end = len(line) if end < 0 else end
-        begin = line.rfind(b" (", found.end(), end)
-        if begin < 0 or line[end - 1] != ord(")") or not _CLASS.fullmatch(line, begin + 2, end - 1):
+        """The logger ends the line."""
+        begin = line.rfind(b" (", found.end())
+        if begin < 0 or not _CLASS.fullmatch(line, begin + 2):
             return None
-        at = {**found.groupdict(), "logger": line[begin + 2 : end - 1]}
-        return self._made(line, line[found.end() : begin] + line[end:], at, now)
+        at = {**found.groupdict(), "logger": line[begin + 2 : -1]}
+        return self._made(line, line[found.end() : begin], at, now)
 
     def _made(self, line: bytes, message: bytes, at: dict[str, bytes], now: int) -> LogRecord:
         clock = at.get("clock")

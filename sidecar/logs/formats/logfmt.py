@@ -2,7 +2,7 @@
 `time=2024-01-02T03:04:05Z level=info msg="order placed" n=7`.
 
 A line is of this format if it consists of at least two pairs. Their keys mean what they mean in JSON (`json_names`); a line
-without a message is its own body. What follows in further lines, as a stack trace does, follows the message.
+without a message is its own body.
 """
 
 from __future__ import annotations
@@ -18,8 +18,7 @@ from .text import TextFormat
 
 class Logfmt(TextFormat):
     def parse(self, line: bytes, now: int) -> LogRecord | None:
-        head = line.partition(b"\n")[0]
-        fields = pairs(head)
+        fields = pairs(line)
         if fields is None or len(fields) < 2:
             return None
         layout = json_names.remembered(tuple(fields))
@@ -39,7 +38,7 @@ class Logfmt(TextFormat):
         if self._raw:
             return record
         if layout.message:
-            record.body = str(fields.pop(layout.message)).encode() + line[len(head) :]
+            record.body = str(fields.pop(layout.message)).encode()
         if self._all:
             for name in layout.errors:
                 name_error(fields, name)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from sidecar.logic.level_guess import guess
+from sidecar.logic.level_guess import guess, is_trace
 
 
 @pytest.mark.parametrize(
@@ -27,10 +27,6 @@ from sidecar.logic.level_guess import guess
         (b'Exception in thread "main" java.lang.Error', 17, ""),
         (b"Unhandled exception. System.Exception: x", 17, ""),
         (b"Uncaught TypeError: x is not a function", 17, ""),
-        (b"java.lang.Error: x\n\tat Orders.place(Orders.java:12)", 17, ""),
-        (b"a.js:12\n  throw x;\n  ^\n\nPaymentError: x\n    at charge (a.js:12:9)", 17, ""),
-        (b"a.rb:1:in `charge': x (RuntimeError)\n\tfrom a.rb:5:in `main'", 17, ""),
-        (b"INFO see\n\tat Orders.place(Orders.java:12)", 9, "INFO"),
         (b"thread 'main' panicked at src/main.rs:42:20:", 17, ""),
         (b"thread 'main' (8709) panicked at src/main.rs:42:20:", 17, ""),
     ],
@@ -51,7 +47,6 @@ def test_a_word_for_it_is_found(line: bytes, severity: int, word: str) -> None:
         b"result=error",
         b"the error: of our ways",
         b"panics are rare",
-        b"meet\nat noon",
         b"x" * 200 + b" ERROR",
     ],
 )
@@ -67,3 +62,18 @@ def test_it_begins_where_the_caller_says() -> None:
 
 def test_what_is_no_level_does_not_hide_one_behind_it() -> None:
     assert guess(b"[ARN] EARN status=error ERROR gone") == (17, "ERROR")
+
+
+@pytest.mark.parametrize(
+    ("rest", "trace"),
+    [
+        (b"\tat Orders.place(Orders.java:12)", True),
+        (b"  throw x;\n  ^\n\nPaymentError: x\n    at charge (a.js:12:9)", True),
+        (b"\tfrom a.rb:5:in `main'", True),
+        (b"", False),
+        (b"at noon\nfrom here", False),
+        (b"  attached: 1\n  what is at hand", False),
+    ],
+)
+def test_calls_of_a_stack_trace_are_an_error(rest: bytes, trace: bool) -> None:
+    assert is_trace(rest) == trace

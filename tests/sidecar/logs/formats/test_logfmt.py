@@ -69,10 +69,6 @@ CASES = {
         b"time=soon level=high msg=a",
         LogRecord(b"a", attributes={"time": "soon", "level": "high"}),
     ),
-    "with a stack trace": (
-        b"level=error msg=failed\njava.lang.Error\n\tat A.b(A.java:1)",
-        LogRecord(b"failed\njava.lang.Error\n\tat A.b(A.java:1)", 0, 17, "error"),
-    ),
     "a message that looks like a number": (b"level=info msg=5", LogRecord(b"5", 0, 9, "info")),
 }
 
