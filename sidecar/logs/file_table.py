@@ -262,8 +262,6 @@ class FileTable:
     def may_be_copy(self, file: FollowedFile, now: float) -> bool:
         """Is this new file perhaps the copy of another, which is truncated next? Then it is not read on its own; for as long as
         it grows, and a little longer."""
-        if now - file.grown_at > QUIET:
-            return False
         directory, name = os.path.split(file.path)
         paths = {os.path.join(directory, original) for original in originals(name)}
         others = [other for other in self.files.values() if other.origin in paths and other.known_to] if paths else []
@@ -276,7 +274,7 @@ class FileTable:
             if other.look().size < other.known_to:
                 raise Rewritten
             other.verify()
-            return file.head(other.seen.size) == other.head(file.seen.size)
+            return now - file.grown_at <= QUIET and file.head(other.seen.size) == other.head(file.seen.size)
         except Rewritten:
             self.truncated(other, other.look(), now)
             return True
