@@ -33,6 +33,7 @@ def restore(table: FileTable, memory: Memory, matched: Iterable[str], now: float
         file = FollowedFile(known.uid, path, seen, now=now, generation=known.generation, offset=known.offset)
         file.attributes, file.origin = known.attributes, known.origin
         file.expected = known.fingerprint
+        file.sure_size = known.size
         file.doubted = True
         file.rotated = known.rotated or path != known.path
         table.enter(file)

@@ -262,24 +262,25 @@ class FileTable:
     def may_be_copy(self, file: FollowedFile, now: float) -> bool:
         """Is this new file perhaps the copy of another, which is truncated next? Then it is not read on its own; for as long as
         it grows, and a little longer."""
-        if now - file.grown_at > QUIET:
-            return False
         directory, name = os.path.split(file.path)
-        for original in originals(name):
-            other = self.names.get(os.path.join(directory, original))
-            if other is None or other is file or not other.known_to or not self.open_files.open(other):
-                continue
-            seen = other.look()
-            try:
-                if seen.size < other.known_to:
-                    raise Rewritten
-                other.verify()
-            except Rewritten:
-                self.truncated(other, seen, now)
-                return True
-            if file.head(other.known_to) == other.head(file.seen.size):
-                return True
-        return False
+        paths = {os.path.join(directory, original) for original in originals(name)}
+        others = [other for other in self.files.values() if other.origin in paths and other.known_to] if paths else []
+        return any(self._may_be_copy_of(file, other, now) for other in others if other is not file)
+
+    def _may_be_copy_of(self, file: FollowedFile, other: FollowedFile, now: float) -> bool:
+        try:
+            if not self.hold(other) or other.handle == CLOSED:
+                return False
+            if other.look().size < other.known_to:
+                raise Rewritten
+            other.verify()
+            return now - file.grown_at <= QUIET and file.head(other.seen.size) == other.head(file.seen.size)
+        except Rewritten:
+            self.truncated(other, other.look(), now)
+            return True
+        except OSError as error:
+            self.complain(other.path, error)
+            return False
 
     def vanished(self, file: FollowedFile) -> None:
         self.lose(file.path, file.seen.size - file.offset, "a file of logs has vanished before it was read to its end")
