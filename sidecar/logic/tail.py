@@ -87,3 +87,7 @@ def originals(name: str) -> tuple[str, ...]:
     if inside := _INSIDE.fullmatch(name):
         found.append(inside[1] + inside[2])
     return tuple(found)
+
+
+def is_rotated(name: str, other: str) -> bool:
+    return name in originals(other)

@@ -44,11 +44,20 @@ class Remembered(msgspec.Struct, frozen=True):
         return max(0, self.size - self.offset)
 
 
-class _Memory(msgspec.Struct):
-    files: list[Remembered]
+class Left(msgspec.Struct, frozen=True):
+    """What a file that has lost its name leaves to those that had the name after it: `changed` is when it was written to, as
+    far as is known. They were written to after that."""
+
+    attributes: dict[str, str]
+    changed: int
 
 
-def remember(files: Iterable[FollowedFile]) -> dict[str, object]:
+class Memory(msgspec.Struct):
+    files: list[Remembered] = []
+    left: dict[str, Left] = {}
+
+
+def remember(files: Iterable[FollowedFile], left: Mapping[str, Left]) -> dict[str, object]:
     kept = [
         Remembered(
             uid=file.uid,
@@ -66,16 +75,17 @@ def remember(files: Iterable[FollowedFile]) -> dict[str, object]:
         )
         for file in files
     ]
-    found: dict[str, object] = msgspec.to_builtins(_Memory(kept))
+    found: dict[str, object] = msgspec.to_builtins(Memory(kept, {_json(path): each for path, each in left.items()}))
     return found
 
 
-def recall(remembered: Mapping[str, object]) -> list[Remembered]:
+def recall(remembered: Mapping[str, object]) -> Memory:
     """Raises `ValueError` for what this program has not written."""
-    return [
-        msgspec.structs.replace(file, path=_path(file.path), origin=_path(file.origin))
-        for file in msgspec.convert(remembered, _Memory).files
-    ]
+    memory = msgspec.convert(remembered, Memory)
+    return Memory(
+        [msgspec.structs.replace(file, path=_path(file.path), origin=_path(file.origin)) for file in memory.files],
+        {_path(path): each for path, each in memory.left.items()},
+    )
 
 
 def _json(path: str) -> str:

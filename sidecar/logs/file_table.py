@@ -9,17 +9,16 @@ from __future__ import annotations
 import errno
 import os
 import secrets
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from functools import partial
-from typing import NamedTuple
 
 import structlog
 
 from ..io.local_files import NotRegular, holds, look, open_file, siblings
-from ..logic.tail import Change, FileId, Fingerprint, Seen, change, originals
+from ..logic.tail import Change, FileId, Fingerprint, Seen, change, is_rotated, originals
 from ..model.counters import LogCounters
-from .file_memory import Remembered
 from .followed_file import CLOSED, FollowedFile, Rewritten
+from .left_names import LeftNames
 from .open_files import OpenFiles
 
 MOST_NAMES = 1000
@@ -32,13 +31,6 @@ BUSY = 10.0
 
 Describe = Callable[[str], Mapping[str, str]]
 """The attributes of what is read under a path."""
-
-
-class _Left(NamedTuple):
-    """What a file that has lost its name leaves to those that had it after that: `changed` is when it was last written to."""
-
-    attributes: Mapping[str, str]
-    changed: int
 
 
 class FileTable:
@@ -58,9 +50,7 @@ class FileTable:
         self._log = log
         self._said: dict[str, str] = {}
         self._let_go: dict[FileId, Fingerprint] = {}
-        self._left: dict[str, _Left] = {}
-        """Names whose file was rotated away."""
-
+        self.left = LeftNames()
         self.gone: list[FollowedFile] = []
         """Files that vanished or were replaced: their streams have ended."""
 
@@ -113,7 +103,7 @@ class FileTable:
 
     def _grown(self, file: FollowedFile, seen: Seen, now: float) -> None:
         if not file.seen.size:
-            self._leave(file)  # what was written to it may already be in a copy
+            self.left.leave(file)  # what was written to it may already be in a copy
         file.saw(seen, now)
         try:
             self.hold(file)
@@ -159,46 +149,26 @@ class FileTable:
         file.grown_at = now
         if file.names:
             return
-        self._leave(file)
+        self.left.leave(file)
         self._hold_new(file)
         if replaced or (file.id in self.files and file.seen.links):
             self._counters.rotations += 1
         else:
-            del self._left[file.origin]
-
-    def _leave(self, file: FollowedFile) -> None:
-        self._left.setdefault(file.origin, _Left(file.attributes, file.seen.changed))
-        if len(self._left) > MOST_NAMES:
-            del self._left[next(iter(self._left))]
+            del self.left[file.origin]
 
     def find_missed(self, now: float) -> None:
-        """Files that had one of the names for so short a time that no look met them there: called as rotated ones are, written
-        to after the file that had the name, and followed by nobody."""
-        for directory in dict.fromkeys(map(os.path.dirname, self._left)):
-            for path, seen in siblings(directory, partial(self._left_by, directory)):
-                origin = self._left_by(*os.path.split(path))
-                left = self._left[origin]
-                if (
-                    seen.size
-                    and seen.changed >= left.changed
-                    and seen.id not in self.files
-                    and not self._is_excluded(path)
-                    and not self._was_let_go(path, seen)
-                ):
-                    file = FollowedFile(secrets.token_hex(8), path, seen, now=now)
-                    file.origin, file.attributes = origin, left.attributes
-                    file.rotated = True
-                    self._enter(file)
-        self._left = {origin: left for origin, left in self._left.items() if origin not in self.names}
-
-    def _left_by(self, directory: str, name: str) -> str:
-        """The name that a file of this name may have had, and that was left; or nothing."""
-        paths = (os.path.join(directory, original) for original in originals(name))
-        return next((path for path in paths if path in self._left), "")
+        """Files that had one of the names for so short a time that no look met them there."""
+        for path, seen, origin in self.left.missed(self.files):
+            if not self._is_excluded(path) and not self._was_let_go(path, seen):
+                file = FollowedFile(secrets.token_hex(8), path, seen, now=now)
+                file.origin, file.attributes = origin, self.left[origin].attributes
+                file.rotated = True
+                self.enter(file)
+        self.left.regained(self.names)
 
     def _was_let_go(self, path: str, seen: Seen) -> bool:
         print_ = self._let_go.get(seen.id)
-        return print_ is not None and (not print_.length or _is(print_, path, seen))
+        return print_ is not None and (not print_.length or holds_at(print_, path, seen))
 
     def let_go(self, file: FollowedFile) -> None:
         """A file that was read to its end and has none of the names."""
@@ -238,7 +208,7 @@ class FileTable:
         self._counters.truncations += 1
         copy = self._copy_of(file)
         if copy is None:
-            self._lose(
+            self.lose(
                 file.path, file.seen.size - file.offset, "a file of logs was truncated before it was read to its end"
             )
             file.rewind()
@@ -251,14 +221,14 @@ class FileTable:
         if twin:
             self.forget(twin)
         file.move(*copy, now)
-        self._enter(file)
-        self._leave(file)
+        self.enter(file)
+        self.left.leave(file)
         if names:
             new = FollowedFile(secrets.token_hex(8), file.origin, seen, now=now)
             new.attributes, new.names = file.attributes, names
-            self._enter(new)
+            self.enter(new)
 
-    def _enter(self, file: FollowedFile) -> None:
+    def enter(self, file: FollowedFile) -> None:
         self.files[file.id] = file
         for name in file.names:
             self.names[name] = file
@@ -266,7 +236,7 @@ class FileTable:
 
     def _copy_of(self, file: FollowedFile) -> tuple[str, Seen] | None:
         directory, name = os.path.split(file.origin)
-        return self.find_copy(file.fingerprint, directory, _is_rotated(name))
+        return self.find_copy(file.fingerprint, directory, partial(is_rotated, name))
 
     def find_copy(
         self, print_: Fingerprint, directory: str, wanted: Callable[[str], object]
@@ -292,31 +262,32 @@ class FileTable:
     def may_be_copy(self, file: FollowedFile, now: float) -> bool:
         """Is this new file perhaps the copy of another, which is truncated next? Then it is not read on its own; for as long as
         it grows, and a little longer."""
-        if now - file.grown_at > QUIET:
-            return False
         directory, name = os.path.split(file.path)
-        for original in originals(name):
-            other = self.names.get(os.path.join(directory, original))
-            if other is None or other is file or not other.known_to or not self.open_files.open(other):
-                continue
-            seen = other.look()
-            try:
-                if seen.size < other.known_to:
-                    raise Rewritten
-                other.verify()
-            except Rewritten:
-                self.truncated(other, seen, now)
-                return True
-            if file.head(other.known_to) == other.head(file.seen.size):
-                return True
-        return False
+        paths = {os.path.join(directory, original) for original in originals(name)}
+        others = [other for other in self.files.values() if other.origin in paths and other.known_to] if paths else []
+        return any(self._may_be_copy_of(file, other, now) for other in others if other is not file)
+
+    def _may_be_copy_of(self, file: FollowedFile, other: FollowedFile, now: float) -> bool:
+        try:
+            if not self.hold(other) or other.handle == CLOSED:
+                return False
+            if other.look().size < other.known_to:
+                raise Rewritten
+            other.verify()
+            return now - file.grown_at <= QUIET and file.head(other.seen.size) == other.head(file.seen.size)
+        except Rewritten:
+            self.truncated(other, other.look(), now)
+            return True
+        except OSError as error:
+            self.complain(other.path, error)
+            return False
 
     def vanished(self, file: FollowedFile) -> None:
-        self._lose(file.path, file.seen.size - file.offset, "a file of logs has vanished before it was read to its end")
+        self.lose(file.path, file.seen.size - file.offset, "a file of logs has vanished before it was read to its end")
         self.forget(file)
         self.gone.append(file)
 
-    def _lose(self, path: str, size: int, event: str) -> None:
+    def lose(self, path: str, size: int, event: str) -> None:
         if size > 0:
             self._counters.lost_bytes += size
             self._log.error(event, path=path, lost_bytes=size)
@@ -326,44 +297,6 @@ class FileTable:
         del self.files[file.id]
         for name in file.names:
             del self.names[name]
-
-    # After a restart.
-
-    def restore(self, remembered: Iterable[Remembered], matched: Iterable[str], now: float) -> None:
-        """Find what was followed, wherever it is now: by its inode, else as a copy."""
-        matching = {seen.id: (path, seen) for path in matched if (seen := _look_or_none(path))}
-        intact = set()
-        listed: dict[str, dict[FileId, tuple[str, Seen]]] = {}
-        for known in remembered:
-            for directory in map(os.path.dirname, (known.path, known.origin)):
-                if directory not in listed:
-                    listed[directory] = {seen.id: (path, seen) for path, seen in siblings(directory, lambda name: True)}
-                    matching = listed[directory] | matching
-            left = self._left.get(known.origin)
-            if left is None or left.changed < known.changed:
-                self._left[known.origin] = _Left(known.attributes, known.changed)
-            found = self._find_again(known, matching.get(known.id))
-            if not found:
-                self._lose(known.path, known.unread, "a file of logs has vanished while nobody followed it")
-                continue
-            path, seen = os.path.realpath(found[0]), found[1]
-            file = FollowedFile(known.uid, path, seen, now=now, generation=known.generation, offset=known.offset)
-            file.attributes, file.origin = known.attributes, known.origin
-            file.expected = known.fingerprint
-            file.doubted = True
-            file.rotated = known.rotated or path != known.path
-            self._enter(file)
-            if not file.rotated and known.fingerprint.length:
-                intact.add(known.origin)
-        for origin in intact:
-            del self._left[origin]
-        self.find_missed(now)
-
-    def _find_again(self, known: Remembered, found: tuple[str, Seen] | None) -> tuple[str, Seen] | None:
-        if found and (os.path.realpath(found[0]) == known.path or _is(known.fingerprint, *found)):
-            return found
-        directory, name = os.path.split(known.origin)  # its inode was given to another file, or it was copied
-        return self.find_copy(known.fingerprint, directory, _is_rotated(name, itself=True))
 
     # What was said is not said again until it has changed.
 
@@ -381,18 +314,7 @@ class FileTable:
             self._log.info("a file of logs can be read again", path=path)
 
 
-def _is_rotated(name: str, *, itself: bool = False) -> Callable[[str], bool]:
-    return lambda other: name in originals(other) or (itself and other == name)
-
-
-def _look_or_none(path: str) -> Seen | None:
-    try:
-        return look(path)
-    except OSError:
-        return None
-
-
-def _is(print_: Fingerprint, path: str, seen: Seen) -> bool:
+def holds_at(print_: Fingerprint, path: str, seen: Seen) -> bool:
     """Does this file hold what is known? Where that cannot be seen, as the inode says."""
     try:
         handle = open_file(path, seen.id)

@@ -44,6 +44,8 @@ class FollowedFile:
         """No line ends between `offset` and here."""
         self.begun = offset > 0
         """Its beginning is that of a log; what is compressed, or may be a copy, is not read."""
+        self.sure_size = offset
+        """Its size when it last was what it had been."""
         self.doubted = False
         """It was written to without growing, or was not looked into since a restart."""
         self.expected: Fingerprint | None = None
@@ -127,6 +129,7 @@ class FollowedFile:
         self.generation += 1
         self.go_to(0, b"")
         self.begun = self.compressed = False
+        self.sure_size = 0
         self.expected = None
         self.flush_due = self.stream is not None
 
@@ -166,7 +169,7 @@ class FollowedFile:
         if self.expected.length and not holds(self.handle, self.expected):
             raise Rewritten
         self.before = self._before(self.offset)
-        self.doubted = False
+        self._is_sure()
         if self.offset:
             self.expected = None
 
@@ -221,8 +224,12 @@ class FollowedFile:
         data = self._pread(length + size, self.offset - length)
         if not data.startswith(self.before):
             raise Rewritten
-        self.doubted = False
+        self._is_sure()
         return data[length:]
+
+    def _is_sure(self) -> None:
+        self.doubted = False
+        self.sure_size = self.seen.size
 
     def _find_end(self, longest: int) -> Lines:
         data = self._pread(BLOCK, self.examined)

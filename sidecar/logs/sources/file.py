@@ -24,7 +24,8 @@ from ...logic.lines import Lines
 from ...logic.scalars import Bytes, show_bytes
 from ...model.logs import StartAt as StartAt
 from ..base import SourceContext
-from ..file_memory import recall, remember
+from ..file_memory import Memory, recall, remember
+from ..file_restore import restore
 from ..file_table import BUSY, LINGER, QUIET, Describe, FileTable
 from ..followed_file import FollowedFile, Rewritten
 
@@ -97,7 +98,8 @@ class FileSource:
     def checkpoint(self) -> Mapping[str, object]:
         if not self._restored:
             return self._context.remembered
-        return remember(file for file in self._table.files.values() if not file.compressed)
+        table = self._table
+        return remember((file for file in table.files.values() if not file.compressed), table.left)
 
     def _is_excluded(self, path: str) -> bool:
         return any(path_matches(pattern, path) for pattern in self.config.exclude)
@@ -143,13 +145,13 @@ class FileSource:
     def _start(self, matched: list[str], now: float) -> None:
         table, remembered = self._table, self._context.remembered
         try:
-            known = recall(remembered) if remembered else []
+            known = recall(remembered)
         except (ValueError, msgspec.ValidationError) as error:
             self._log.error(
                 "what was remembered of files makes no sense: they are read from the beginning", error=str(error)
             )
-            known = []
-        table.restore(known, matched, now)
+            known = Memory()
+        restore(table, known, matched, now)
         for path in matched:
             table.meet(path, now)
         for file in list(table.files.values()):

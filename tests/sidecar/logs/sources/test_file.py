@@ -143,7 +143,7 @@ async def test_a_renamed_file_is_followed_while_its_writer_goes_on_and_let_go_af
     await follower.after(610)
     await follower.read()
     assert follower.counters.streams == 0
-    assert follower.saved() == {"files": []}
+    assert follower.inodes() == []
 
 
 async def test_a_renamed_file_that_still_fits_the_pattern_is_not_read_again(tmp_path: Path) -> None:
