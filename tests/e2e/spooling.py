@@ -89,15 +89,15 @@ class Sidecar:
 
 @asynccontextmanager
 async def sidecar(
-    tmp_path: Path, upstream: RecordingUpstream, *, drain: str = "1s", before: Sequence[str] = ()
+    tmp_path: Path, upstream: RecordingUpstream, *, drain: str = "1s", before: Sequence[str] = (), settings: str = ""
 ) -> AsyncIterator[Sidecar]:
-    """Its spool is `tmp_path/spool`, its log `tmp_path/sidecar.log`; `before` is a command that starts it. It has the ports that
-    the system gives it."""
+    """Its spool is `tmp_path/spool`, its log `tmp_path/sidecar.log`; `before` is a command that starts it, `settings` is more
+    configuration. It has the ports that the system gives it."""
     config, spool, log = tmp_path / "outrider.yaml", tmp_path / "spool", tmp_path / "sidecar.log"
     config.write_text(
         f"export: [{{otlp_http: {{endpoint: '{upstream.url}', timeout: 60s}}}}]\n"
         f"spool: {{path: {spool}, max_bytes: 8MiB}}\notlp: {{http: '127.0.0.1:0', grpc: '127.0.0.1:0'}}\n"
-        f"api: {{listen: '127.0.0.1:0'}}\nmetrics: {{interval: 10m}}\ndrain: {drain}\n"
+        f"api: {{listen: '127.0.0.1:0'}}\nmetrics: {{interval: 10m}}\ndrain: {drain}\n{settings}"
     )
     command = [*before, *outrider("run", "--config", str(config))]
     log.touch()
