@@ -85,6 +85,14 @@ def test_what_cannot_be_run_ends_as_in_a_shell(tmp_path: Path) -> None:
     assert (nothing.returncode, nothing.stderr) == (64, b"outrider: no command after --\n")
 
 
+def test_a_script_that_does_not_say_what_runs_it_is_run_by_the_shell(tmp_path: Path) -> None:
+    script = tmp_path / "script"
+    script.write_text("echo $0 $1; exit 4")
+    script.chmod(0o755)
+    done = run("script", "one", env=environment() | {"PATH": f"{tmp_path}:{os.environ['PATH']}"})
+    assert (done.returncode, done.stdout.decode()) == (4, f"{script} one\n")
+
+
 def test_a_bad_configuration_or_option_is_told_before_the_command_starts() -> None:
     bad = run("echo", "started", env=environment(OUTRIDER_DRAIN="soon"))
     assert (bad.returncode, bad.stdout) == (78, b"")
@@ -273,9 +281,15 @@ def test_at_a_terminal_ctrl_c_arrives_once_and_a_person_is_told_what_was_found()
         "signal.sigwait({signal.SIGINT})\n"
         "print('again' if signal.sigtimedwait({signal.SIGINT}, 0.5) else 'once', flush=True)\n"
     )
-    pid, terminal = pty.fork()
-    if not pid:
-        os.execve(PYTHON, outrider("run", "--", PYTHON, "-c", program), environment(OUTRIDER_METRICS_INTERVAL="20s"))
+    terminal, theirs = pty.openpty()
+    launcher = subprocess.Popen(
+        [require("setsid"), "--ctty", *outrider("run", "--", PYTHON, "-c", program)],
+        env=environment(OUTRIDER_METRICS_INTERVAL="20s"),
+        stdin=theirs,
+        stdout=theirs,
+        stderr=theirs,
+    )
+    os.close(theirs)
     seen = b""
     typed = False
     while True:
@@ -287,7 +301,7 @@ def test_at_a_terminal_ctrl_c_arrives_once_and_a_person_is_told_what_was_found()
             typed = True
             os.write(terminal, b"\x03")
     os.close(terminal)
-    assert os.waitstatus_to_exitcode(os.waitpid(pid, 0)[1]) == 0
+    assert launcher.wait(20) == 0
     lines = seen.decode().replace("\r", "").replace("^C", "").splitlines()
     assert "once" in lines
     start = next(number for number, line in enumerate(lines) if line.startswith("outrider "))
