@@ -146,7 +146,8 @@ def test_run_says_what_it_found_and_logs_a_transition_once(server: int, tmp_path
         assert sidecar.wait(20) == 0
     lines = [json.loads(line) for line in log.read_text().splitlines()]
     events = [line["event"] for line in lines]
-    assert sorted(events) == ["check changed", "otlp closed", "outrider runs", "process found", "stopped"]
+    expected = ["check changed", "no logs are read", "otlp closed", "outrider runs", "process found", "stopped"]
+    assert sorted(events) == expected
     assert events[-1] == "stopped"
     said = dict(zip(events, lines, strict=True))
     assert said["outrider runs"]["service"] == "files"
