@@ -71,6 +71,19 @@ def test_check_says_what_it_sees_and_exits_by_the_verdict(server: int) -> None:
     assert run("check").returncode == 3, "nothing to look at is unknown"
 
 
+def test_one_look_knows_nothing_of_logs_and_its_verdict_is_that_of_the_other_checks(
+    server: int, tmp_path: Path
+) -> None:
+    config = tmp_path / "outrider.yaml"
+    config.write_text(
+        f"target: {{url: 'http://127.0.0.1:{server}/'}}\nlogs: [{{file: {tmp_path}/*.log}}]\n"
+        "probes: {up: {kind: http}, panics: {kind: log}}\n"
+    )
+    done = run("check", "--config", str(config))
+    assert done.returncode == 0
+    assert "logs are read by a sidecar that runs" in done.stdout
+
+
 def test_a_bad_configuration_is_told_whole_and_exits_78(tmp_path: Path) -> None:
     file = tmp_path / "outrider.yaml"
     file.write_text("drain: 5\ntarget: {url: x}\n")
