@@ -157,7 +157,17 @@ async def test_at_the_cap_files_are_the_buffer_and_what_is_deleted_unread_is_cou
             except TimeoutError:
                 miss = app.lines.keys() - lost - arrived(upstream).keys()
                 c = Counter(app.lines[l].inode for l in miss)
-                print("MISSING", len(miss), "of", len(app.lines), c, "held", inode, {p.name: p.stat().st_ino for p in app.log.parent.iterdir() if p.stat().st_ino in c}, [(i, memory.settled.get(i), memory.size.get(i)) for i in c])
+                print(
+                    "MISSING",
+                    len(miss),
+                    "of",
+                    len(app.lines),
+                    c,
+                    "held",
+                    inode,
+                    {p.name: p.stat().st_ino for p in app.log.parent.iterdir() if p.stat().st_ino in c},
+                    [(i, memory.settled.get(i), memory.size.get(i)) for i in c],
+                )
                 print((await target.status())["logs"], (await target.status())["relay"])
             await target.emptied()
             assert await target.metric("outrider_logs_lost_bytes_total") == size
