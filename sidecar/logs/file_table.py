@@ -269,7 +269,7 @@ class FileTable:
 
     def _may_be_copy_of(self, file: FollowedFile, other: FollowedFile, now: float) -> bool:
         try:
-            if not self.hold(other) or other.handle == CLOSED:
+            if not self.hold(other) or not self.open_files.open(file) or other.handle == CLOSED:
                 return False
             if other.look().size < other.known_to:
                 raise Rewritten
