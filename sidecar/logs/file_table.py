@@ -137,7 +137,8 @@ class FileTable:
         file = FollowedFile(secrets.token_hex(8), os.path.realpath(path), seen, now=now)
         file.attributes = self._describe(path)
         directory, name = os.path.split(file.path)
-        file.rotated = any(os.path.lexists(os.path.join(directory, original)) for original in originals(name))
+        paths = [os.path.join(directory, original) for original in originals(name)]
+        file.rotated = any(path in self.left or os.path.lexists(path) for path in paths)
         self.files[seen.id] = file
         return file
 
