@@ -361,7 +361,14 @@ async def test_a_line_of_10_mib_that_comes_in_pieces(tmp_path: Path) -> None:
 
 
 async def test_bytes_that_are_no_text_are_handed_on_as_they_are(tmp_path: Path) -> None:
-    content = [bytes(byte for byte in range(256) if byte != 10), b"\xff\xfe\x00", b"a\x00b", b"\xed\xa0\x80", b"\r", b""]
+    content = [
+        bytes(byte for byte in range(256) if byte != 10),
+        b"\xff\xfe\x00",
+        b"a\x00b",
+        b"\xed\xa0\x80",
+        b"\r",
+        b"",
+    ]
     (tmp_path / "app.log").write_bytes(b"first\n" + b"".join(line + b"\n" for line in content))
     expected = [b"first", *(line.removesuffix(b"\r") for line in content)]
     assert await Follower(tmp_path / "app.log").read() == expected
