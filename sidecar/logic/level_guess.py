@@ -23,10 +23,11 @@ _WORD = re.compile(
     rb"(?i:error|err|warning|warn|info|debug|trace|fatal|critical|crit|panic|notice|alert|emerg|severe)"
     rb")(?![A-Za-z0-9_])"
 )
-_WORDS = {
+WORDS = {
     word: (severity.of_word(word.decode()), word.decode())
     for word in b"ERR ERROR WARN WARNING INFO DEBUG TRACE FATAL CRIT CRITICAL PANIC SEVERE NOTICE".split()
 }
+"""What counts anywhere: the severity of a level in capitals, and itself."""
 _KEYS = (b"level", b"lvl", b"severity")
 _LEADING = re.compile(
     rb"(?i:(?P<word>error|warning|warn|info|debug|trace|fatal|critical|panic|notice|severe)(?: error)?:)"
@@ -51,7 +52,7 @@ def guess(line: bytes, start: int = 0) -> tuple[int, str]:
     found = _WORD.search(line, start, start + WITHIN)
     while found:
         token = found[0]
-        if meaning := _WORDS.get(token):
+        if meaning := WORDS.get(token):
             return meaning
         if token[0] in b"[<" or (token[0] in b"=" and line.endswith(_KEYS, start, found.start())):
             meaning = _meaning(token[1:].decode())
