@@ -31,15 +31,24 @@ WORDS = {
 _KEYS = (b"level", b"lvl", b"severity")
 _LEADING = re.compile(
     rb"(?i:(?P<word>error|warning|warn|info|debug|trace|fatal|critical|panic|notice|severe)(?: error)?:)"
+    rb"|(?P<net>trce|dbug|fail|crit): [A-Za-z_][^\s\[]{0,80}\[\d"
     rb"|(?P<dying>Traceback \(most recent|Exception in thread|Unhandled exception|Uncaught |"
     rb"thread '[^']{0,64}' [^p]{0,16}panicked at)"
 )
+_NET = {
+    b"trce": (severity.TRACE, "trce"),
+    b"dbug": (severity.DEBUG, "dbug"),
+    b"fail": (severity.ERROR, "fail"),
+    b"crit": (severity.FATAL, "crit"),
+}
+"""Of .NET's console: `fail: Shop.Orders[0]`, with the message in the lines after it."""
 _CALL = re.compile(rb"^[ \t]{1,16}(?:at|from) \S", re.MULTILINE)
 _BEGINNINGS = frozenset(
     beginning
-    for word in b"error warning info debug trace fatal critical panic notice severe exception unhandled uncaught thread".split()
-    for beginning in (word[:3], word[:3].capitalize())
+    for word in b"err war inf deb tra fat cri pan not sev exc unh unc thr trc dbu fai".split()
+    for beginning in (word, word.capitalize())
 )
+"""How a line begins that `_LEADING` may match."""
 
 
 def guess(line: bytes, start: int = 0) -> tuple[int, str]:
@@ -48,7 +57,8 @@ def guess(line: bytes, start: int = 0) -> tuple[int, str]:
     if line[start : start + 3] in _BEGINNINGS:
         leading = _LEADING.match(line, start, start + WITHIN)
         if leading:
-            return _meaning(leading["word"].decode()) if leading["word"] else (severity.ERROR, "")
+            word, net, _ = leading.groups()
+            return _meaning(word.decode()) if word else _NET[net] if net else (severity.ERROR, "")
     found = _WORD.search(line, start, start + WITHIN)
     while found:
         token = found[0]
