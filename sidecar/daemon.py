@@ -32,6 +32,7 @@ from .io.guard import Guard
 from .io.http_client import HttpClient
 from .io.listener import Listener
 from .io.log import configure
+from .io.proc import Proc
 from .io.resolver import Resolver
 from .io.secrets import SecretValue
 from .io.spool import Spool
@@ -442,6 +443,8 @@ class Daemon:
             self.log.warning("cannot be measured", field=missing.field, reason=missing.reason, remedy=missing.remedy)
         for followed in self.logs.followed:
             self.log.info("logs are read", source=followed.name, kind=followed.kind)
+        if not self.logs.followed:
+            self.log.info("no logs are read", remedy=self._logs_remedy())
         if self.logs.checkpoints is None and any(followed.kind != "child" for followed in self.logs.followed):
             self.log.warning(
                 "where reading of logs stands is not kept: a restart reads them again", remedy="give spool.path"
@@ -460,6 +463,13 @@ class Daemon:
                 )
             else:
                 self.log.warning("otlp not open yet", protocol=name.removeprefix("otlp "), why=listener.why)
+
+    def _logs_remedy(self) -> str:
+        try:
+            path = Proc().output_file(self.process.pid) if self.process.found else ""
+        except OSError:
+            path = ""
+        return f"give --logs {path}" if path else "give --logs FILES, or start the service as: outrider run -- COMMAND"
 
     # Status
 

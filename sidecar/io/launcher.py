@@ -13,18 +13,26 @@ class LauncherGoneError(Exception):
     """Before it has said anything."""
 
 
+def _open() -> list[int]:
+    """Descriptors; without /proc, those that are likely."""
+    try:
+        return [int(number) for number in os.listdir("/proc/self/fd")]
+    except OSError:
+        return list(range(256))
+
+
 class Launcher:
     """`copy` has what the command writes."""
 
     def __init__(self, descriptors: str) -> None:
         """`descriptors` are two numbers, of control and copy. What else was inherited belongs to the command, and is closed."""
         control, copy = (int(number) for number in descriptors.split(","))
-        for number in map(int, os.listdir("/proc/self/fd")):
+        for number in _open():
             if number > 2 and number not in (control, copy):
                 try:
                     os.close(number)
                 except OSError:
-                    pass  # the directory itself
+                    pass  # not open: the directory itself
         self._control = socket.socket(fileno=control)
         self.copy = socket.socket(fileno=copy)
         message = self._control.recv(LARGEST)

@@ -7,6 +7,7 @@ one that may not be read `PermissionError`. proc(5) has the formats.
 from __future__ import annotations
 
 import os
+import stat
 from typing import NamedTuple
 
 LISTEN = "0A"
@@ -71,6 +72,14 @@ class Proc:
         if KTHREADD in found and found[KTHREADD].name == "kthreadd":
             found = {p: s for p, s in found.items() if KTHREADD not in (p, s.parent)}
         return found
+
+    def output_file(self, pid: int) -> str:
+        """The path, as the process knows it, of the file that its standard output goes to; nothing where that is no file."""
+        link = f"{self.root}/{pid}/fd/1"
+        try:
+            return os.readlink(link) if stat.S_ISREG(os.stat(link).st_mode) else ""
+        except FileNotFoundError:
+            raise ProcessLookupError(pid) from None
 
     def children(self, pid: int) -> list[int]:
         """Direct children. Kernels without CONFIG_PROC_CHILDREN cost a scan of all processes."""

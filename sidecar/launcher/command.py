@@ -94,20 +94,30 @@ class Command:
     def start(self) -> None:
         """Raises `OSError` where there is nothing to run."""
         pipes = {number: os.pipe() for number in STREAMS}
-        self._pid = os.posix_spawnp(
-            self._words[0],
-            self._words,
-            self._environ,
-            file_actions=[(os.POSIX_SPAWN_DUP2, end, number) for number, (_, end) in pipes.items()],
-            setsigmask=self._mask,
-            setsigdef=[signal.SIGPIPE, signal.SIGXFSZ],  # Python ignores them
-        )
+        outputs = [(os.POSIX_SPAWN_DUP2, end, number) for number, (_, end) in pipes.items()]
+        try:
+            self._pid = self._spawn(self._words, outputs)
+        except OSError as error:
+            if error.errno != errno.ENOEXEC:
+                raise
+            # A script that does not say what runs it: as execvp(3), and with it every shell, env and nohup.
+            self._pid = self._spawn(["/bin/sh", _found(self._words[0]), *self._words[1:]], outputs)
         self._sidecar.beside(self._pid)
         self._copy = Copy(self._sidecar.copy)
         self._stopped, self._stop = os.pipe()
         for number, (source, end) in pipes.items():
             os.close(end)
             self._streams.append(Stream(number, source, number, self._copy, self._stopped))
+
+    def _spawn(self, words: list[str], outputs: list[tuple[int, int, int]]) -> int:
+        return os.posix_spawnp(
+            words[0],
+            words,
+            self._environ,
+            file_actions=outputs,
+            setsigmask=self._mask,
+            setsigdef=[signal.SIGPIPE, signal.SIGXFSZ],  # Python ignores them
+        )
 
     def watch(self) -> int:
         """Until it ends; its status as waitpid(2) has it. As process 1 of a container we reap what others leave behind."""
@@ -164,6 +174,12 @@ class Command:
         """Whoever has ended the command may have asked us too; asking twice, or at the keyboard once it has ended, is more."""
         self._asked += info is not None
         return info is not None and (self._asked > 1 or info.si_signo == signal.SIGINT)
+
+
+def _found(name: str) -> str:
+    """Where on the PATH it is."""
+    paths = [name] if "/" in name else [os.path.join(folder, name) for folder in os.get_exec_path()]
+    return next((path for path in paths if os.access(path, os.X_OK)), name)
 
 
 def _reaped() -> Iterator[tuple[int, int]]:

@@ -11,8 +11,15 @@ import re
 from collections.abc import Callable
 
 REDACTED = b"[REDACTED]"
-RUNS = (b"0" * 13, b"0000 0000 0000 0", b"0000 000000 0000")
-"""What every card number holds once its digits are 0 and its dashes are spaces."""
+RUNS = {
+    b"0" * 13: b"0" * 13 + rb"(?<![a-z0.]0{13})",
+    b"0000 0000 0000 0": rb"0000 (?<![a-z0.]0000 )(?=0000 0000 0)",
+    b"0000 000000 0000": rb"0000 (?<![a-z0.]0000 )(?=000000 0000)",
+}
+"""What every card number begins with once its digits are 0 and its dashes are spaces, and where that counts. No two places
+where a pattern matches overlap."""
+FIRST = frozenset(b"23456")
+"""The first digits of card numbers; times and most ids have another."""
 
 CANDIDATE = re.compile(
     rb"[2-6](?<![0-9A-Za-z_].)(?<![0-9]\..)(?<![^0-9A-Za-z\n]-.)"  # a sign makes it another number

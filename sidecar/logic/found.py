@@ -22,7 +22,7 @@ def found_text(status: Status, period: str, told: Mapping[str, str | None], not_
             ("", f"not measured: {missing.field}: {missing.reason}; {missing.remedy}")
             for missing in status.process.missing
         ),
-        ("logs", "stdout and stderr of the command" if status.relay else "passed on only: nowhere to send them"),
+        ("logs", _logs(status)),
         ("otlp", _otlp(status, told, not_told)),
         ("sent to", _upstreams(status)),
         *(("status", f"/status at {one.address}") for one in status.listeners if one.name == "api"),
@@ -43,6 +43,11 @@ def _health(status: Status) -> str:
     if status.checks:
         return "checks " + ", ".join(check.name for check in status.checks)
     return "not checked: give --target http://127.0.0.1:PORT, or probes in a file"
+
+
+def _logs(status: Status) -> str:
+    files = [source.name for source in status.logs.sources if source.kind != "child"] if status.logs else []
+    return ", ".join(["stdout and stderr of the command", *files])
 
 
 def _otlp(status: Status, told: Mapping[str, str | None], not_told: str) -> str:

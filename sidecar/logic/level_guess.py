@@ -33,6 +33,7 @@ _LEADING = re.compile(
     rb"|(?P<dying>Traceback \(most recent|Exception in thread|Unhandled exception|Uncaught |"
     rb"thread '[^']{0,64}' [^p]{0,16}panicked at)"
 )
+_CALL = re.compile(rb"^[ \t]{1,16}(?:at|from) \S", re.MULTILINE)
 _BEGINNINGS = frozenset(
     beginning
     for word in b"error warning info debug trace fatal critical panic notice severe exception unhandled uncaught thread".split()
@@ -58,6 +59,12 @@ def guess(line: bytes, start: int = 0) -> tuple[int, str]:
                 return meaning
         found = _WORD.search(line, found.end(), start + WITHIN)
     return 0, ""
+
+
+def is_trace(rest: bytes) -> bool:
+    """Whether the further lines of a record, all but the first, are calls of a stack trace: then it is one of an error, also
+    where its first line has no word for that."""
+    return _CALL.search(rest) is not None
 
 
 @lru_cache(maxsize=128)

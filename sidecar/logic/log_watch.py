@@ -14,8 +14,9 @@ import msgspec
 
 from ..model.counters import LogCounters
 
-ERROR, FATAL = 17, 21
-"""OpenTelemetry's severity numbers from which a record is an error, and a fatal one."""
+ERROR, FATAL = 17, 19
+"""OpenTelemetry's severity numbers from which a record is an error, and from which something has ended: ERROR3, a panic, and
+more."""
 EXCERPT = 200
 
 
@@ -56,7 +57,7 @@ class LogWatch:
             before.errors + sum(count for severity, count in severities.items() if severity >= ERROR),
             before.fatal + sum(count for severity, count in severities.items() if severity >= FATAL),
             before.matches + len(matching),
-            telling[:EXCERPT].decode(errors="replace") if telling else before.excerpt,
+            _excerpt(telling) if telling else before.excerpt,
         )
         self._seconds.append((int(now), added))
         self._forget(now)
@@ -83,3 +84,8 @@ class LogWatch:
         seconds = self._seconds
         while seconds and not now - self.window < seconds[0][0] + 1 <= now + 2:
             seconds.popleft()
+
+
+def _excerpt(record: bytes) -> str:
+    """A stack trace's first line says what it is about."""
+    return record[:EXCERPT].partition(b"\n")[0].decode(errors="replace")

@@ -137,7 +137,7 @@ class Redactor:
         if keys:
             out = self._without_keys(lines)
         for rule in self._rules.rules:
-            triggers = [trigger for trigger in rule.triggers if holds(block, trigger.literal)]
+            triggers = [trigger for trigger in rule.triggers if trigger.stands(block, joined)]
             if not triggers and rule.triggers:
                 continue
             if not starts:

@@ -15,7 +15,8 @@ import re
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 
-from .card_numbers import CANDIDATE, RUNS, card_numbers
+from .card_numbers import CANDIDATE, FIRST, RUNS, card_numbers
+from .needles import holds
 
 REDACTED = b"[REDACTED]"
 FOLD = bytes.maketrans(b"ABCDEFGHIJKLMNOPQRSTUVWXYZ123456789-_\0", b"abcdefghijklmnopqrstuvwxyz000000000  \1")
@@ -31,6 +32,14 @@ class Trigger:
 
     literal: bytes
     pattern: re.Pattern[bytes]
+    first: frozenset[int] = frozenset()
+    """Where the literal stands, the line itself has one of these bytes; any where there is none."""
+
+    def stands(self, block: bytes, joined: bytes) -> bool:
+        """Whether it counts anywhere: `block` is `joined`, folded."""
+        if not holds(block, self.literal):
+            return False
+        return not self.first or not self.first.isdisjoint(joined[hit.start()] for hit in self.pattern.finditer(block))
 
     def found(self, block: bytes) -> Iterator[int]:
         hit = self.pattern.search(block)
@@ -172,7 +181,7 @@ BUILT_IN = (
     _token("npm", ("npm_",), rb"npm_(?<!\wnpm_)[A-Za-z0-9]{36}(?!\w)"),
     Rule(
         "card",
-        tuple(Trigger(run, re.compile(run + rb"(?<![a-z0.]%s)" % run)) for run in RUNS),
+        tuple(Trigger(run, re.compile(pattern), FIRST) for run, pattern in RUNS.items()),
         CANDIDATE,
         card_numbers,
         0,

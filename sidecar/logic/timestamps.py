@@ -1,8 +1,8 @@
 """When a line says that it was written: every usual spelling as unix nanoseconds, 0 where it is none.
 
 A time without a zone is UTC, as in containers. One without a year (syslog, klog) is the one nearest to `now`. A zone's name other
-than UTC, GMT and Z is not one place's, and is read as UTC. What is before 1973 or after 2262 is no time of a log line: numbers as
-small as durations are not taken for dates, and the zero times of Go and Java not for times.
+than UTC, GMT and Z is not one place's, and is read as UTC. What is before 1973 or after 2262 is no time of a log line: the zero
+times of Go and Java are none. Of numbers it is what is before September 2001: durations are not taken for times.
 
 The fast path is a date, a time and a fraction; the same second comes many times in a row, so its date is calculated once.
 """
@@ -10,16 +10,23 @@ The fast path is a date, a time and a fraction; the same second comes many times
 from __future__ import annotations
 
 import re
-from datetime import date
+from datetime import date, datetime
 from functools import lru_cache
 
 SECOND = 1_000_000_000
 DAY = 86_400
 EARLIEST = 100_000_000 * SECOND
+EARLIEST_EPOCH = 1_000_000_000 * SECOND
 LATEST = (1 << 63) - 1
 MAX_LENGTH = 64
 """Characters of the longest text that is looked at."""
+NANOSECONDS_LONG = 28
+"""Characters from which a date and time that ends in Z may have more than six digits of a fraction."""
+REMEMBERED = 64
+"""Seconds whose date is remembered."""
 
+_seconds: dict[str, int] = {}
+_from_iso = datetime.fromisoformat
 _EPOCH_DAY = date(1970, 1, 1).toordinal()
 _SCALE: tuple[int, ...] = tuple(10 ** (9 - digits) for digits in range(10))
 _MONTH_NAMES = ("jan", "feb", "mar", "apr", "may", "jun", "jul", "aug", "sep", "oct", "nov", "dec")
@@ -51,44 +58,46 @@ _YEARLESS = [
     re.compile(rf"{_MONTH} {{1,2}}(?P<day>\d\d?) {_CLOCK}", re.ASCII | re.IGNORECASE),
     re.compile(rf"(?P<month>\d\d)(?P<day>\d\d) {_CLOCK}", re.ASCII),
 ]
-_NUMBER = re.compile(r"(\d{9,19})(?:\.(\d{1,30}))?", re.ASCII)
+_NUMBER = re.compile(r"(\d{10,19})(?:\.(\d{1,30}))?", re.ASCII)
 
 
 def nanoseconds(value: object, now: int = 0) -> int:
     """Unix nanoseconds of a text (also as bytes) or an epoch in seconds, milli-, micro- or nanoseconds, by its size; 0 where
     it is no time. `now`, in unix nanoseconds, is for the spellings without a year. Never raises."""
-    kind = type(value)
-    if kind is str:
-        return _of_text(value, now)  # type: ignore[arg-type]
-    if kind is int:
-        return _of_integer(value)  # type: ignore[arg-type]
-    if kind is float:
-        return _of_float(value)  # type: ignore[arg-type]
-    return _of_text(value.decode("latin-1"), now) if isinstance(value, bytes) else 0
-
-
-def _of_text(text: str, now: int) -> int:
-    second = _second(text[:19])
+    if type(value) is not str:
+        return _of_number(value) if not isinstance(value, bytes) else nanoseconds(value.decode("latin-1"), now)
+    second = _seconds.get(value[:19])
+    if second is None:
+        second = _second(value[:19])
     if not second:
-        return _of_other(text, now)
-    digits = text[20:-1]
-    if text[-1] == "Z" and text[19] == "." and len(digits) < 10 and digits.isdecimal():
-        return second + int(digits) * _SCALE[len(digits)]
-    return _with_rest(second, text[19:])
+        return _of_other(value, now)
+    if value[-1] == "Z" and len(value) < NANOSECONDS_LONG:
+        try:
+            return second + _from_iso(value).microsecond * 1000
+        except ValueError:
+            pass  # a leap second, or no dashes in its date
+    return _with_rest(second, value[19:])
 
 
-@lru_cache(maxsize=64)
 def _second(text: str) -> int:
     found = _ISO.fullmatch(text)
-    if not found:
-        return 0
-    return _within(_utc(int(found[1]), int(found[3]), int(found[4]), int(found[5]), int(found[6]), int(found[7])))
+    time = _utc(*map(int, found.group(1, 3, 4, 5, 6, 7))) if found else 0
+    if len(_seconds) >= REMEMBERED:
+        _seconds.clear()
+    _seconds[text] = _within(time)
+    return _seconds[text]
 
 
 def _with_rest(second: int, rest: str) -> int:
     """`second` with what stands behind it: a fraction, a zone, both or nothing; 0 where it is something else."""
     if len(rest) > MAX_LENGTH:
         return 0
+    zone = -1 if rest[-1:] == "Z" else -6
+    digits = rest[1:zone]
+    if rest[:1] == "." and digits.isdecimal() and len(digits) < 10:
+        offset = _offset(rest[zone:])
+        if offset is not None:
+            return _within(second + int(digits) * _SCALE[len(digits)] - offset)
     fraction = _FRACTION.match(rest)
     if fraction:
         second += _fraction(fraction[1])
@@ -124,7 +133,7 @@ def _of_other(text: str, now: int) -> int:
     text = text.strip("[] \t")
     if not 9 <= len(text) <= MAX_LENGTH:
         return 0
-    if text[:9].isdecimal():
+    if text[:10].isdecimal():
         found = _NUMBER.fullmatch(text)
         if found:
             return _of_integer(int(found[1]), found[2] or "")
@@ -191,26 +200,27 @@ def _utc(year: int, month: int, day: int, hour: int, minute: int, second: int) -
     return (days * DAY + hour * 3600 + minute * 60 + second) * SECOND
 
 
+def _of_number(value: object) -> int:
+    if type(value) is int:
+        return _of_integer(value)
+    return _of_float(value) if type(value) is float else 0
+
+
 def _of_integer(number: int, fraction: str = "") -> int:
     """`fraction` are the digits behind the point, of the number's unit."""
-    for below, unit in ((10**11, 9), (10**14, 6), (10**17, 3), (LATEST + 1, 0)):
-        if number < below:
-            part = int(fraction[:unit].ljust(unit, "0")) if fraction and unit else 0
-            return _within(number * int(10**unit) + part)
-    return 0
+    unit = 9 if number < 10**11 else 6 if number < 10**14 else 3 if number < 10**17 else 0
+    time = number * _SCALE[9 - unit] + (int(fraction[:unit].ljust(unit, "0")) if fraction and unit else 0)
+    return time if EARLIEST_EPOCH <= time <= LATEST else 0
 
 
 def _of_float(number: float) -> int:
-    """To the microsecond where a double of seconds or milliseconds is no more exact than that."""
-    if not 0 < number < LATEST:
+    """To the microsecond: until 2106 a double of seconds is as exact as that, and no more."""
+    if not EARLIEST_EPOCH / SECOND <= number < LATEST:
         return 0
-    if number < 1e11:
-        return _within(round(number * 1e6) * 1000)
-    if number < 1e14:
-        return _within(round(number * 1e3) * 1000)
-    if number < 1e17:
-        return _within(round(number) * 1000)
-    return _within(int(number))
+    if number >= 1e17:
+        return _of_integer(int(number))
+    unit = 1e6 if number < 1e11 else 1e3 if number < 1e14 else 1
+    return _of_integer(round(number * unit))
 
 
 def _within(time: int) -> int:

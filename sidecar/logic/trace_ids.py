@@ -38,7 +38,7 @@ def span_id(value: object) -> bytes:
     return found if found != _NO_SPAN else b""
 
 
-def flags(value: object) -> int:
+def trace_flags(value: object) -> int:
     """The W3C trace flags of a byte, two hex digits, or whether the trace is sampled; 0 where it is something else."""
     if type(value) is int:
         return value if 0 <= value <= 0xFF else 0
@@ -57,4 +57,4 @@ def traceparent(value: object) -> tuple[bytes, bytes, int]:
     parts = value.split("-")
     trace = trace_id(parts[1]) if len(parts) >= 4 and len(parts[1]) == 32 else b""
     span = span_id(parts[2]) if trace else b""
-    return (trace, span, flags(parts[3])) if span else (b"", b"", 0)
+    return (trace, span, trace_flags(parts[3])) if span else (b"", b"", 0)

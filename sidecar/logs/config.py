@@ -17,12 +17,12 @@ from ..logic.schema import Shorthand
 from ..model.counters import LogCounters
 from ..model.logs import Keep, StartAt
 from .formats import AUTO, FORMATS
-from .sources import docker, kubernetes, pods
+from .sources import docker, fifo, kubernetes, pods
 from .sources.file import Config as FileConfig
 
-KINDS = ("file", "docker", "kubernetes", "pods", "child")
+KINDS = ("file", "docker", "kubernetes", "pods", "fifo", "stdin", "child")
 """The keys of which an entry has one."""
-HERE = ("file", "child")
+HERE = ("file", "stdin", "child")
 """Those whose options stand in the entry itself."""
 
 
@@ -53,8 +53,8 @@ FormatName = Annotated[str, Scalar(f"auto, {', '.join(FORMATS)}", parse_format)]
 
 
 class Entry(msgspec.Struct, frozen=True, kw_only=True):
-    """One source: files, a container by the API of `docker` or `kubernetes`, a node's `pods`, or the `child` that
-    `outrider run -- COMMAND` has started (which is read without an entry, too).
+    """One source: files, a container by the API of `docker` or `kubernetes`, a node's `pods`, a named pipe (`fifo`), standard
+    input, or the `child` that `outrider run -- COMMAND` has started (which is read without an entry, too).
 
     `exclude` and `start_at` are for files; `start_at: end` passes over what they hold at the first start. Longer lines than
     `max_line` are cut. `rate_limit` is lines a second; `dedup` leaves out lines that are those before them.
@@ -68,6 +68,8 @@ class Entry(msgspec.Struct, frozen=True, kw_only=True):
     docker: Annotated[docker.Config, Shorthand("container")] | None = None
     kubernetes: Annotated[kubernetes.Config, Shorthand("container")] | None = None
     pods: Annotated[pods.Config, Shorthand("pod")] | None = None
+    fifo: Annotated[fifo.Config, Shorthand("path")] | None = None
+    stdin: bool = False
     child: bool = False
     format: FormatName = AUTO
     multiline: Mode = Mode.AUTO
@@ -88,12 +90,20 @@ class Entry(msgspec.Struct, frozen=True, kw_only=True):
         named = self.docker or self.kubernetes
         if self.file:
             return ",".join(self.file)
+        if self.fifo:
+            return self.fifo.path
         return named.container or self.kind if named else self.kind
 
     @property
     def settings(self) -> Any:
         """What the source of this kind is made of."""
-        return self._files() if self.kind == "file" else getattr(self, self.kind)
+        match self.kind:
+            case "file":
+                return self._files()
+            case "stdin":
+                return fifo.StdinConfig(max_line=self.max_line)
+            case kind:
+                return getattr(self, kind)
 
     def _files(self) -> FileConfig:
         return FileConfig(file=self.file or (), exclude=self.exclude, start_at=self.start_at, max_line=self.max_line)

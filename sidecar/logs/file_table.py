@@ -137,7 +137,8 @@ class FileTable:
         file = FollowedFile(secrets.token_hex(8), os.path.realpath(path), seen, now=now)
         file.attributes = self._describe(path)
         directory, name = os.path.split(file.path)
-        file.rotated = any(os.path.lexists(os.path.join(directory, original)) for original in originals(name))
+        paths = [os.path.join(directory, original) for original in originals(name)]
+        file.rotated = any(path in self.left or os.path.lexists(path) for path in paths)
         self.files[seen.id] = file
         return file
 
@@ -269,7 +270,7 @@ class FileTable:
 
     def _may_be_copy_of(self, file: FollowedFile, other: FollowedFile, now: float) -> bool:
         try:
-            if not self.hold(other) or other.handle == CLOSED:
+            if not self.hold(other) or not self.open_files.open(file) or other.handle == CLOSED:
                 return False
             if other.look().size < other.known_to:
                 raise Rewritten

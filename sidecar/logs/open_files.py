@@ -67,9 +67,10 @@ class OpenFiles:
             self.close(file)
 
     def _close_one(self) -> bool:
-        """Of those whose name leads to them: first one that is read to its end."""
-        named = [file for file in self._open if file.names]
-        victim = next((file for file in named if not file.wants), named[0] if named else None)
+        """First one that is read to its end, then one that can be opened again; never one that has no name any more, nor the one
+        that was used last, with which another is compared."""
+        again = [file for file in list(self._open)[:-1] if file.names or file.seen.links]
+        victim = next((file for file in again if not file.wants), again[0] if again else None)
         if victim is not None:
             self.close(victim)
         return victim is not None

@@ -19,11 +19,13 @@ from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
 
 from ..io.clock import Clock
+from ..logic.level_guess import is_trace
 from ..logic.log_watch import FATAL
 from ..logic.multiline import Mode, Multiline
 from ..logic.noise import Noise
 from ..logic.otlp_logs import Packer, observed_at
 from ..logic.redaction import Redactor, Rules
+from ..logic.severity import ERROR
 from ..logic.unwrap import Unwrapper, detect
 from ..model.counters import LogCounters
 from ..model.logs import LogRecord
@@ -208,7 +210,7 @@ class LogStream:
         for line, mark in zip(lines, marks, strict=True):
             if not line or line.isspace():
                 continue
-            record = (parse(line, now) if b"\n" not in line else _first_line(parse, line, now)) or LogRecord(line)
+            record = (parse(line, now) or LogRecord(line)) if b"\n" not in line else _first_line(parse, line, now)
             if times and not record.time:
                 record.time = times.get(mark, 0)
             severities.append(record.severity)
@@ -256,13 +258,13 @@ def _pack_summaries(
     return sum(packer.pack(one, mark | n << SUMMARY_BITS, observed, parts) for n, one in enumerate(summaries, 1))
 
 
-def _first_line(parse: Callable[[bytes, int], LogRecord | None], lines: bytes, now: int) -> LogRecord | None:
-    """A record of several lines says in its first what it is."""
+def _first_line(parse: Callable[[bytes, int], LogRecord | None], lines: bytes, now: int) -> LogRecord:
+    """A record of several lines says in its first what it is. A stack trace whose first line has no severity is an error."""
     first, _, rest = lines.partition(b"\n")
-    record = parse(first, now)
-    if record is None:
-        return LogRecord(lines)
+    record = parse(first, now) or LogRecord(first)
     record.body += b"\n" + rest
+    if not record.severity and is_trace(rest):
+        record.severity = ERROR
     return record
 
 

@@ -115,6 +115,11 @@ class Logs:
         return Followed(entry.label, entry.kind, source, pipeline, counters)
 
     @property
+    def child(self) -> ChildSource | None:
+        """What reads the command's output, where there is a command."""
+        return next((one.source for one in self.followed if isinstance(one.source, ChildSource)), None)
+
+    @property
     def counters(self) -> dict[str, LogCounters]:
         return {one.name: one.counters for one in self.followed}
 

@@ -71,6 +71,19 @@ def test_check_says_what_it_sees_and_exits_by_the_verdict(server: int) -> None:
     assert run("check").returncode == 3, "nothing to look at is unknown"
 
 
+def test_one_look_knows_nothing_of_logs_and_its_verdict_is_that_of_the_other_checks(
+    server: int, tmp_path: Path
+) -> None:
+    config = tmp_path / "outrider.yaml"
+    config.write_text(
+        f"target: {{url: 'http://127.0.0.1:{server}/'}}\nlogs: [{{file: {tmp_path}/*.log}}]\n"
+        "probes: {up: {kind: http}, panics: {kind: log}}\n"
+    )
+    done = run("check", "--config", str(config))
+    assert done.returncode == 0
+    assert "logs are read by a sidecar that runs" in done.stdout
+
+
 def test_a_bad_configuration_is_told_whole_and_exits_78(tmp_path: Path) -> None:
     file = tmp_path / "outrider.yaml"
     file.write_text("drain: 5\ntarget: {url: x}\n")
@@ -146,7 +159,8 @@ def test_run_says_what_it_found_and_logs_a_transition_once(server: int, tmp_path
         assert sidecar.wait(20) == 0
     lines = [json.loads(line) for line in log.read_text().splitlines()]
     events = [line["event"] for line in lines]
-    assert sorted(events) == ["check changed", "otlp closed", "outrider runs", "process found", "stopped"]
+    expected = ["check changed", "no logs are read", "otlp closed", "outrider runs", "process found", "stopped"]
+    assert sorted(events) == expected
     assert events[-1] == "stopped"
     said = dict(zip(events, lines, strict=True))
     assert said["outrider runs"]["service"] == "files"

@@ -85,6 +85,14 @@ def test_what_cannot_be_run_ends_as_in_a_shell(tmp_path: Path) -> None:
     assert (nothing.returncode, nothing.stderr) == (64, b"outrider: no command after --\n")
 
 
+def test_a_script_that_does_not_say_what_runs_it_is_run_by_the_shell(tmp_path: Path) -> None:
+    script = tmp_path / "script"
+    script.write_text("echo $0 $1; exit 4")
+    script.chmod(0o755)
+    done = run("script", "one", env=environment() | {"PATH": f"{tmp_path}:{os.environ['PATH']}"})
+    assert (done.returncode, done.stdout.decode()) == (4, f"{script} one\n")
+
+
 def test_a_bad_configuration_or_option_is_told_before_the_command_starts() -> None:
     bad = run("echo", "started", env=environment(OUTRIDER_DRAIN="soon"))
     assert (bad.returncode, bad.stdout) == (78, b"")
@@ -176,6 +184,33 @@ def test_a_grandchild_that_keeps_the_output_open_is_not_waited_for() -> None:
     assert done.returncode == 0
 
 
+def test_what_the_launcher_inherits_goes_to_the_command_and_not_to_the_sidecar() -> None:
+    """A lock or a socket that is passed on is not kept open by us."""
+    reader, writer = os.pipe()
+    with launched("sleep", "100", pass_fds=(writer,), stderr=subprocess.DEVNULL) as launcher:
+        os.close(writer)
+        eventually(lambda: len(Proc().children(launcher.pid)) == 2, 20)
+        sidecar = sidecar_of(launcher.pid)
+        (command,) = (pid for pid in Proc().children(launcher.pid) if pid != sidecar)
+        pipe = os.readlink(f"/proc/self/fd/{reader}")
+        assert pipe in descriptors(command)
+        assert pipe not in descriptors(sidecar)
+        launcher.terminate()
+        assert launcher.wait(20) == -signal.SIGTERM
+    assert os.read(reader, 1) == b""
+    os.close(reader)
+
+
+def descriptors(pid: int) -> list[str]:
+    found = []
+    for number in os.listdir(f"/proc/{pid}/fd"):
+        try:
+            found.append(os.readlink(f"/proc/{pid}/fd/{number}"))
+        except FileNotFoundError:
+            continue  # closed meanwhile
+    return found
+
+
 def test_the_sidecar_ends_with_its_launcher() -> None:
     with launched("sleep", "100") as launcher:
         eventually(lambda: len(Proc().children(launcher.pid)) == 2, 20)
@@ -246,9 +281,15 @@ def test_at_a_terminal_ctrl_c_arrives_once_and_a_person_is_told_what_was_found()
         "signal.sigwait({signal.SIGINT})\n"
         "print('again' if signal.sigtimedwait({signal.SIGINT}, 0.5) else 'once', flush=True)\n"
     )
-    pid, terminal = pty.fork()
-    if not pid:
-        os.execve(PYTHON, outrider("run", "--", PYTHON, "-c", program), environment(OUTRIDER_METRICS_INTERVAL="20s"))
+    terminal, theirs = pty.openpty()
+    launcher = subprocess.Popen(
+        [require("setsid"), "--ctty", *outrider("run", "--", PYTHON, "-c", program)],
+        env=environment(OUTRIDER_METRICS_INTERVAL="20s"),
+        stdin=theirs,
+        stdout=theirs,
+        stderr=theirs,
+    )
+    os.close(theirs)
     seen = b""
     typed = False
     while True:
@@ -260,7 +301,7 @@ def test_at_a_terminal_ctrl_c_arrives_once_and_a_person_is_told_what_was_found()
             typed = True
             os.write(terminal, b"\x03")
     os.close(terminal)
-    assert os.waitstatus_to_exitcode(os.waitpid(pid, 0)[1]) == 0
+    assert launcher.wait(20) == 0
     lines = seen.decode().replace("\r", "").replace("^C", "").splitlines()
     assert "once" in lines
     start = next(number for number, line in enumerate(lines) if line.startswith("outrider "))
@@ -270,7 +311,7 @@ def test_at_a_terminal_ctrl_c_arrives_once_and_a_person_is_told_what_was_found()
         f"outrider 0.1.0 beside {Path(PYTHON).name}",
         "  health   not checked: give --target http://127.0.0.1:PORT, or probes in a file",
         "  metrics  of the process and its children, every 20s",
-        "  logs     passed on only: nowhere to send them",
+        "  logs     stdout and stderr of the command",
         "  otlp     closed: no upstream",
         "  sent to  nowhere: set OUTRIDER_COLLECTOR_URL or OTEL_EXPORTER_OTLP_ENDPOINT",
         f"  status   /status at 127.0.0.1:{port}",

@@ -1,6 +1,6 @@
 """How programs write their lines, one kind per file.
 
-A format is a class that takes a `Keep` and has `parse`; a line in `FORMATS` makes it known. `auto` tries them in this order:
+A format is made from a `Keep` and has `parse`; a line in `FORMATS` makes it known. `auto` tries them in this order:
 the more a format demands of a line, the earlier it stands. `plain` takes everything and is the last.
 """
 
@@ -28,7 +28,7 @@ from . import (
 )
 
 FORMATS: dict[str, Callable[[Keep], Format]] = {
-    "json": json.Json,
+    "json": json.json_format,
     "klog": klog.Klog,
     "redis": redis.Redis,
     "nginx": nginx.Nginx,

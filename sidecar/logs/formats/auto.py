@@ -30,41 +30,36 @@ class Auto:
         """The name of the format that is tried first; none as long as none has taken enough lines."""
         self._plain = formats["plain"](keep).parse
         self._formats = {name: make(keep).parse for name, make in formats.items() if name != "plain"}
-        self._first: Callable[[bytes, int], LogRecord | None] = self._nobody
+        self._first: Callable[[bytes, int], LogRecord | None] | None = None
         self._missed = False
         self._votes = dict.fromkeys(self._formats, 0)
-        self._refused: dict[int, int] = {}
+        self._refused: dict[bytes, int] = {}
         self._skipped = 0
 
     def parse(self, line: bytes, now: int) -> LogRecord | None:
-        record = self._first(line, now)
-        if record is not None:
-            self._missed = False
-            return record
-        if not self._missed:
-            self._missed = True
-            self._votes = dict.fromkeys(self._votes, 0)
-        return self._look(line, now)
-
-    def _look(self, line: bytes, now: int) -> LogRecord | None:
-        byte = line[0] if line else -1
-        refused = self._refused.get(byte, 0)
-        if refused >= PATIENCE:
+        if self._first is not None:
+            record = self._first(line, now)
+            if record is not None:
+                self._missed = False
+                return record
+            if not self._missed:
+                self._missed = True
+                self._votes = dict.fromkeys(self._votes, 0)
+        if self._refused.get(line[:1], 0) >= PATIENCE:
             self._skipped += 1
             if self._skipped % SAMPLE:
                 return self._plain(line, now)
+        return self._look(line, now)
+
+    def _look(self, line: bytes, now: int) -> LogRecord | None:
         for name, parse in self._formats.items():
             if name != self.favourite:
                 record = parse(line, now)
                 if record is not None:
-                    self._refused[byte] = -TRUST
+                    self._refused[line[:1]] = -TRUST
                     self._votes[name] += 1
                     if self._votes[name] == VOTES:
                         self.favourite, self._first = name, parse
                     return record
-        self._refused[byte] = refused + 1
+        self._refused[line[:1]] = self._refused.get(line[:1], 0) + 1
         return self._plain(line, now)
-
-    @staticmethod
-    def _nobody(line: bytes, now: int) -> None:
-        return None

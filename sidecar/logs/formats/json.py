@@ -16,10 +16,13 @@ from typing import Any
 
 import msgspec
 
-from ...logic import severity, trace_ids
+from ...logic import severity
 from ...logic.loose_json import loose_object
+from ...logic.severity import of_word
 from ...logic.timestamps import nanoseconds
+from ...logic.trace_ids import span_id, trace_flags, trace_id, traceparent
 from ...model.logs import Keep, LogRecord
+from ..base import Format
 from . import json_names
 from .json_errors import name_error, name_source
 from .json_names import Layout
@@ -37,40 +40,70 @@ _SCALES: dict[str, Callable[[int], int]] = {
     "severityNumber": severity.of_otel,
     "PRIORITY": severity.of_syslog,
 }
+_NO_CONTEXT = (b"", b"", 0)
 _decode = msgspec.json.Decoder().decode
 
 
-class Json:
+def json_format(keep: Keep) -> Format:
+    return Lifted() if keep is Keep.LIFTED else Whole(keep)
+
+
+class Whole:
+    """Its body is the message."""
+
     def __init__(self, keep: Keep) -> None:
-        self._keep = keep
-        self._level = "level"
-        self._decode = _decoder("time", "level", "trace_id", "span_id", "trace_flags")
-        self.parse = self._lifted if keep is Keep.LIFTED else self._whole
+        self._attributes = keep is Keep.ALL
 
-    def _whole(self, line: bytes, now: int) -> LogRecord | None:
+    def parse(self, line: bytes, now: int) -> LogRecord | None:
         fields = _object(line)
-        return _record(fields, _layout(fields, line), line, now, self._keep) if fields is not None else None
+        if fields is None:
+            return None
+        layout = _layout(fields, line)
+        record = _record(fields, layout, line, now)
+        if layout.message:
+            message = fields[layout.message]
+            if type(message) is str:
+                record.body = message.encode()
+                del fields[layout.message]
+        if self._attributes:
+            if layout.renames:
+                _rename(fields, layout)
+            if layout.over:
+                record.dropped = thin(fields)
+            try:
+                bound(fields)
+            except RecursionError:
+                return None  # it could just be decoded; writing it takes a little more of the stack
+            record.attributes = fields
+        return record
 
-    def _lifted(self, line: bytes, now: int) -> LogRecord | None:
+
+class Lifted:
+    """Its body is the line."""
+
+    def __init__(self) -> None:
+        self._level = "level"
+        self._known = _decoder("time", "level", "trace_id", "span_id", "trace_flags")
+
+    def parse(self, line: bytes, now: int) -> LogRecord | None:
         try:
-            known = self._decode(line)
+            known = self._known(line)
         except _REFUSED:
             return self._learn(line, now)
-        level = known.severity
-        number = severity.of_word(level) if type(level) is str else _of_number(self._level, level, line)
+        level, trace = known.severity, known.trace
+        number = of_word(level) if type(level) is str else _of_number(self._level, level, line)
         time = nanoseconds(known.time, now)
-        if not number or not time:
-            return self._learn(line, now)
-        trace = known.trace
-        if trace:
-            trace = trace_ids.trace_id(trace)
+        if number and time:
             if trace:
-                span, flags = trace_ids.span_id(known.span), trace_ids.flags(known.flags)
-                return LogRecord(line, time, number, str(level), {}, trace, span, flags)
-            return self._learn(line, now)
-        if trace is None and b"race" in line:
-            return self._learn(line, now)
-        return LogRecord(line, time, number, str(level))
+                trace = trace_id(trace)
+                if trace:
+                    flags = known.flags
+                    if flags is not None:
+                        flags = trace_flags(flags)
+                    return LogRecord(line, time, number, str(level), {}, trace, span_id(known.span), flags or 0)
+            elif trace is not None or line.find(b"race") < 0:
+                return LogRecord(line, time, number, str(level))
+        return self._learn(line, now)
 
     def _learn(self, line: bytes, now: int) -> LogRecord | None:
         fields = _object(line)
@@ -78,14 +111,10 @@ class Json:
             return None
         layout = _layout(fields, line)
         self._level = layout.severity or "level"
-        self._decode = _decoder(
-            layout.time or "time",
-            self._level,
-            layout.trace or "trace_id",
-            layout.span or "span_id",
-            layout.flags or "trace_flags",
-        )
-        return _record(fields, layout, line, now, Keep.LIFTED)
+        trace = layout.trace or "trace_id"
+        beside = json_names.CONTEXT.get(trace, ("span_id", "trace_flags"))
+        self._known = _decoder(layout.time or "time", self._level, trace, *beside)
+        return _record(fields, layout, line, now)
 
 
 @lru_cache(maxsize=32)
@@ -119,35 +148,33 @@ def _layout(fields: dict[str, Any], line: bytes) -> Layout:
     return layout
 
 
-def _record(fields: dict[str, Any], layout: Layout, line: bytes, now: int, keep: Keep) -> LogRecord:
-    record = LogRecord(line)
+def _record(fields: dict[str, Any], layout: Layout, line: bytes, now: int) -> LogRecord:
+    """With the line as its body. What it takes is no more in `fields`."""
+    time = number = 0
+    text = ""
     if layout.time:
-        record.time = nanoseconds(fields[layout.time], now)
-        if record.time:
+        time = nanoseconds(fields[layout.time], now)
+        if time:
             del fields[layout.time]
         else:
-            record.time = _other_time(fields, now)
+            time = _other_time(fields, now)
     if layout.severity:
         level = fields[layout.severity]
-        record.severity = _of_level(layout.severity, level, line)
-        if record.severity:
-            record.severity_text = str(level)
+        number = _of_level(layout.severity, level, line)
+        if number:
+            text = str(level)
             del fields[layout.severity]
         else:
-            _other_severity(fields, line, record)
-    if layout.trace:
-        _lift_context(fields, layout, record)
-    if layout.holders and not record.trace_id:
-        _find_context(fields, layout, record)
-    if keep is Keep.LIFTED:
-        return record
-    if layout.message:
-        message = fields[layout.message]
-        if type(message) is str:
-            record.body = message.encode()
-            del fields[layout.message]
-    if keep is Keep.NONE:
-        return record
+            number, text = _other_severity(fields, line)
+    if not layout.trace and not layout.holders:
+        return LogRecord(line, time, number, text)
+    trace, span, flags = _context(fields, layout) if layout.trace else _NO_CONTEXT
+    if not trace:
+        trace, span, flags = _find_context(fields, layout.holders)
+    return LogRecord(line, time, number, text, {}, trace, span, flags)
+
+
+def _rename(fields: dict[str, Any], layout: Layout) -> None:
     for old, new in layout.renamed:
         kind = type(fields.get(old))
         if kind is str or kind is int:
@@ -157,16 +184,11 @@ def _record(fields: dict[str, Any], layout: Layout, line: bytes, now: int, keep:
             name_error(fields, name)
     if layout.source:
         name_source(fields)
-    if layout.over:
-        record.dropped = thin(fields)
-    bound(fields)
-    record.attributes = fields
-    return record
 
 
 def _of_level(name: str, level: object, line: bytes) -> int:
     if type(level) is str:
-        number = severity.of_word(level)
+        number = of_word(level)
         if number or len(level) > 5 or not level.isdecimal():
             return number
         level = int(level)
@@ -174,8 +196,8 @@ def _of_level(name: str, level: object, line: bytes) -> int:
 
 
 def _of_number(name: str, level: object, line: bytes) -> int:
-    """Which scale a number is of says its name. As `level` it is syslog's up to 7, and after that pino's, unless the line says
-    where in Python it was written."""
+    """Which scale a number is of says its name. As `level` it is syslog's up to 7, and after that pino's and bunyan's, unless the
+    line says where in Python it was written."""
     if type(level) is not int:
         return 0
     scale = _SCALES.get(name)
@@ -183,7 +205,7 @@ def _of_number(name: str, level: object, line: bytes) -> int:
         if level < 10:
             scale = severity.of_syslog
         elif level < 100:
-            scale = severity.of_python if b'"lineno"' in line or b'"funcName"' in line else severity.of_pino
+            scale = severity.of_pino if line.find(b'"lineno"') < 0 else severity.of_python
         else:
             scale = severity.of_logback
     return scale(level)
@@ -208,51 +230,55 @@ def _other_time(fields: dict[str, Any], now: int) -> int:
     return 0
 
 
-def _other_severity(fields: dict[str, Any], line: bytes, record: LogRecord) -> None:
+def _other_severity(fields: dict[str, Any], line: bytes) -> tuple[int, str]:
     """Where the first name that may be a level's holds something else, or ECS's object `log`."""
+    log = fields.get("log")
+    if type(log) is dict:
+        level = log.get("level")
+        number = _of_level("level", level, line)
+        if number:
+            del log["level"]
+            if not log:
+                del fields["log"]
+            return number, str(level)
     for name in json_names.SEVERITY:
-        holder, key, level = fields, name, fields.get(name)
-        if name == "log" and type(level) is dict:
-            holder, key, level = level, "level", level.get("level")
-        record.severity = _of_level(name, level, line)
-        if record.severity:
-            record.severity_text = str(level)
-            del holder[key]
-            if not holder:
-                del fields[name]
-            return
+        level = fields.get(name)
+        number = _of_level(name, level, line)
+        if number:
+            del fields[name]
+            return number, str(level)
+    return 0, ""
 
 
-def _lift_context(fields: dict[str, Any], at: Layout, record: LogRecord) -> None:
+def _context(fields: dict[str, Any], at: Layout) -> tuple[bytes, bytes, int]:
     if at.trace == "traceparent":
-        record.trace_id, record.span_id, record.flags = trace_ids.traceparent(fields[at.trace])
-        if record.trace_id:
+        found = traceparent(fields[at.trace])
+        if found[0]:
             del fields[at.trace]
-        return
-    record.trace_id = trace_ids.trace_id(fields[at.trace])
-    if not record.trace_id:
-        return
+        return found
+    trace = trace_id(fields[at.trace])
+    if not trace:
+        return _NO_CONTEXT
     del fields[at.trace]
-    if at.span:
-        record.span_id = trace_ids.span_id(fields[at.span])
-        if record.span_id:
-            del fields[at.span]
-    if at.flags:
-        record.flags = trace_ids.flags(fields.pop(at.flags))
+    span = span_id(fields[at.span]) if at.span else b""
+    if span:
+        del fields[at.span]
+    return trace, span, trace_flags(fields.pop(at.flags)) if at.flags else 0
 
 
-def _find_context(fields: dict[str, Any], layout: Layout, record: LogRecord) -> None:
+def _find_context(fields: dict[str, Any], holders: tuple[str, ...]) -> tuple[bytes, bytes, int]:
     """In an object of the line, which is kept as it is."""
-    trace, span = fields.get("trace"), fields.get("span")
-    if type(trace) is dict:
-        record.trace_id = trace_ids.trace_id(trace.get("id"))
-        if record.trace_id and type(span) is dict:
-            record.span_id = trace_ids.span_id(span.get("id"))
-    for name in layout.holders:
-        holder = fields[name]
-        if record.trace_id:
-            return
-        if type(holder) is dict:
+    for name in holders:
+        holder = fields.get(name)
+        if type(holder) is not dict:
+            continue
+        if name == "trace":
+            span = fields.get("span")
+            trace = trace_id(holder.get("id"))
+            found = trace, span_id(span.get("id")) if type(span) is dict else b"", 0
+        else:
             at = json_names.layout(tuple(holder))
-            if at.trace:
-                _lift_context(dict(holder), at, record)
+            found = _context(dict(holder), at) if at.trace else _NO_CONTEXT
+        if found[0]:
+            return found
+    return _NO_CONTEXT

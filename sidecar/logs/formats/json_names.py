@@ -5,9 +5,9 @@ zap (`ts level msg caller logger stacktrace`), zerolog (`time level message erro
 name err`), tracing-subscriber (`timestamp level fields target span spans`), ECS (`@timestamp log.level message trace.id span.id
 error.stack_trace`, flat or nested), logstash's encoder for logback (`@timestamp level level_value message logger_name thread_name
 stack_trace`), logback's own (`timestamp level message mdc`), log4j2 (`instant level message contextMap`), GELF (`timestamp level
-short_message`), Google Cloud (`time severity message logging.googleapis.com/trace`), Serilog's compact form (`@t @l @m @x`),
-.NET's console (`Timestamp LogLevel Message`), python-json-logger (`asctime levelname message exc_info`), MongoDB (`t s c
-ctx msg`).
+short_message`), Google Cloud (`time severity message logging.googleapis.com/trace`), Serilog's compact form (`@t @l @m @x
+@tr`), .NET's console (`Timestamp LogLevel Message`), python-json-logger (`asctime levelname message exc_info`), MongoDB
+(`t s c ctx msg`).
 """
 
 from __future__ import annotations
@@ -24,12 +24,19 @@ SEVERITY = (
     *("log", "level_value", "levelno", "level_number", "severity_number", "severityNumber", "PRIORITY"),
 )
 MESSAGE = ("message", "msg", "event", "short_message", "@m", "Message", "MESSAGE", "@message", "@mt")
-TRACE = (
-    *("trace_id", "traceId", "trace.id", "traceID", "TraceId", "traceid", "otelTraceID"),
-    *("logging.googleapis.com/trace", "traceparent"),
-)
-SPAN = ("span_id", "spanId", "span.id", "spanID", "SpanId", "spanid", "otelSpanID", "logging.googleapis.com/spanId")
-FLAGS = ("trace_flags", "traceFlags", "TraceFlags", "otelTraceSampled", "logging.googleapis.com/trace_sampled")
+CONTEXT = {
+    "trace_id": ("span_id", "trace_flags"),
+    "traceId": ("spanId", "traceFlags"),
+    "trace.id": ("span.id", "trace.flags"),
+    "traceID": ("spanID", "traceFlags"),
+    "TraceId": ("SpanId", "TraceFlags"),
+    "traceid": ("spanid", "traceflags"),
+    "@tr": ("@sp", "TraceFlags"),
+    "otelTraceID": ("otelSpanID", "otelTraceSampled"),
+    "logging.googleapis.com/trace": ("logging.googleapis.com/spanId", "logging.googleapis.com/trace_sampled"),
+}
+"""Names of a trace id, and those that the span id and the flags have beside it."""
+TRACE = (*CONTEXT, "traceparent")
 HOLDERS = ("span", "otel", "openTelemetry", "opentelemetry", "trace_context", "mdc", "contextMap")
 """Objects that may hold the trace context."""
 ERRORS = ("err", "error", "exception")
@@ -56,7 +63,8 @@ class Layout(msgspec.Struct, frozen=True, gc=False):
     """Which of a line's keys means what; "" where none does.
 
     `renamed` are keys and their conventional names, where the value is a text or a number; `errors` and `holders` those of
-    `ERRORS` and `HOLDERS` that are there, and `trace`. `source` is whether there is one, `unfolds`
+    `ERRORS` and `HOLDERS` that are there, and `trace`. `source` is whether there is one, `renames` whether any of
+    these is not empty, `unfolds`
     whether `fields` may hold the message.
     `over` is whether there are more keys, or longer ones, than become attributes.
     """
@@ -71,6 +79,7 @@ class Layout(msgspec.Struct, frozen=True, gc=False):
     errors: tuple[str, ...] = ()
     holders: tuple[str, ...] = ()
     source: bool = False
+    renames: bool = False
     unfolds: bool = False
     over: bool = False
 
@@ -86,17 +95,21 @@ def layout(keys: tuple[str, ...]) -> Layout:
         if location.keys() <= present:
             renamed.update({new: old for old, new in location.items() if new not in present})
     message = first(MESSAGE)
+    trace = first(TRACE)
+    span, flags = CONTEXT.get(trace, ("", ""))
+    errors = tuple(name for name in ERRORS if name in present)
     return Layout(
         first(TIME),
         first(SEVERITY) or ("s" if present >= MONGODB else ""),
         message,
-        first(TRACE),
-        first(SPAN),
-        first(FLAGS),
+        trace,
+        span if span in present else "",
+        flags if flags in present else "",
         tuple((old, new) for new, old in renamed.items()),
-        tuple(name for name in ERRORS if name in present),
+        errors,
         tuple(name for name in HOLDERS if name in present) + (("trace",) if "trace" in present else ()),
         "source" in present,
+        bool(renamed or errors or "source" in present),
         not message and "fields" in present,
         len(keys) > MAX_ATTRIBUTES or not all(0 < len(key.encode()) <= MAX_KEY for key in keys),
     )

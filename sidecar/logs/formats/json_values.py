@@ -24,7 +24,7 @@ class _TooMuch(Exception):
 
 
 def bound(fields: dict[str, Any]) -> None:
-    """Bring the values of `fields` within the bounds, in place."""
+    """Bring the values of `fields` within the bounds, in place. Raises RecursionError where one is nested as deeply as can be."""
     odd = []
     for key, value in fields.items():
         kind = type(value)

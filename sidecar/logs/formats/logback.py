@@ -4,6 +4,7 @@
   ` - `; often with a date before it
 - Log4j: `2024-01-02 03:04:05,678 INFO [main] c.e.Orders: message`, or ` - `; without a thread too (Hadoop)
 - Spring Boot: `2024-01-02T03:04:05.678Z  INFO 12 --- [app] [  main] [<trace>-<span>] c.e.Orders  : message`; Boot 2 has less
+- Tomcat: `02-Jan-2024 03:04:05.678 INFO [main] org.apache.catalina.startup.Catalina.start message`
 - Kafka: `[2024-01-02 03:04:05,678] INFO message (kafka.server.KafkaServer)`
 - Elasticsearch: `[2024-01-02T03:04:05,678][INFO ][o.e.n.Node     ] [node] message`
 
@@ -31,12 +32,13 @@ _DATED = tuple(
     for layout in (
         rf"(?:{_STAMP}|(?P<clock>{_CLOCK})) {_THREAD} {_LEVEL} {{1,2}}{_LOGGER} -(?:{_PAIRS}-)? ",
         rf"{_STAMP} {{1,2}}{_LEVEL} {{1,2}}\d{{1,10}} --- (?:\[[^\]]{{0,255}}\] )?{_THREAD} (?:{_TRACE} )?{_LOGGER} *+: ",
+        rf"(?P<time>\d\d-[A-Z][a-z]{{2}}-\d{{4}} {_CLOCK}) (?P<level>[A-Z]{{4,7}}) {_THREAD} {_LOGGER} ",
         rf"{_STAMP} {{1,2}}{_LEVEL} {{1,2}}(?:{_THREAD} |(?=\w++\.)){_LOGGER}(?::| -) ",
     )
 )
 _ELASTIC = re.compile(rf"\[{_STAMP}\]\[{_LEVEL} ?\]\[{_LOGGER} *+\] ?".encode(), re.ASCII)
 _KAFKA = re.compile(rf"\[{_STAMP}\] {_LEVEL} ".encode(), re.ASCII)
-_CLASS = re.compile(rb"[A-Za-z_$][\w.$]{0,255}", re.ASCII)
+_CLASS = re.compile(rb"[A-Za-z_$][\w.$]{0,255}\)", re.ASCII)
 _DAY = 86_400 * timestamps.SECOND
 
 
@@ -55,14 +57,12 @@ class Logback(TextFormat):
         return None
 
     def _kafka(self, line: bytes, found: re.Match[bytes], now: int) -> LogRecord | None:
-        """The logger ends the first line; a stack trace may follow."""
-        end = line.find(b"\n")
-        end = len(line) if end < 0 else end
-        begin = line.rfind(b" (", found.end(), end)
-        if begin < 0 or line[end - 1] != ord(")") or not _CLASS.fullmatch(line, begin + 2, end - 1):
+        """The logger ends the line."""
+        begin = line.rfind(b" (", found.end())
+        if begin < 0 or not _CLASS.fullmatch(line, begin + 2):
             return None
-        at = {**found.groupdict(), "logger": line[begin + 2 : end - 1]}
-        return self._made(line, line[found.end() : begin] + line[end:], at, now)
+        at = {**found.groupdict(), "logger": line[begin + 2 : -1]}
+        return self._made(line, line[found.end() : begin], at, now)
 
     def _made(self, line: bytes, message: bytes, at: dict[str, bytes], now: int) -> LogRecord:
         clock = at.get("clock")

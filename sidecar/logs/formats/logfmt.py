@@ -64,4 +64,4 @@ def _lift_context(fields: dict[str, Scalar], at: json_names.Layout, record: LogR
             del fields[at.span]
     if at.flags:
         flags = fields.pop(at.flags)
-        record.flags = trace_ids.flags(flags if type(flags) is bool else str(flags).zfill(2))
+        record.flags = trace_ids.trace_flags(flags if type(flags) is bool else str(flags).zfill(2))

@@ -11,11 +11,11 @@ import asyncio
 import hashlib
 import socket
 from collections.abc import Mapping
-from itertools import accumulate
 from typing import NamedTuple
 
 from ...io.readable import readable
 from ...logic.launch import CONTINUES, HEADER, LARGEST, LAST, STREAMS
+from ...logic.lines import Lines, split, whole
 from ...model.counters import LogCounters
 from ..base import Intake, SourceContext, Stream
 
@@ -92,7 +92,8 @@ class _Output:
         self._held = self._end = self._time = 0
         self._headless = self._cutting = False
         """The rest of a line is not wanted: another sidecar has read its beginning, or it is too long."""
-        self._ended = False
+        self._over = self._flushes = False
+        """Nothing comes any more; that is still to be told."""
         self._lines: list[bytes] = []
         self._marks: list[int] = []
         self._times: list[int] = []
@@ -102,6 +103,7 @@ class _Output:
         data = frame[HEADER.size :]
         if self._stream is None:
             self._stream = self._intake.stream(self._uid, {}, offset)
+            self._counters.streams += 1
             self._headless = bool(flags & CONTINUES) and offset > 0
             lost += self._headless
         if lost:
@@ -115,10 +117,13 @@ class _Output:
 
     def end(self) -> None:
         """Nothing comes any more: the last line may have no end."""
+        if self._stream is None or self._over:
+            return
         if self._held:
-            self._add([b"".join(self._parts)], [self._end])
+            self._add(whole(b"".join(self._parts), self._end, self._max_line))
         self._forget()
-        self._ended = True
+        self._over = self._flushes = True
+        self._counters.streams -= 1
 
     async def hand_on(self) -> None:
         if self._stream is None:
@@ -127,8 +132,8 @@ class _Output:
         if lines:
             self._lines, self._marks, self._times = [], [], []
             await self._stream.feed(lines, marks, times, self._name)
-        if self._ended:
-            self._ended = False
+        if self._flushes:
+            self._flushes = False
             await self._stream.flush()
 
     def _split(self, data: bytes) -> None:
@@ -142,29 +147,21 @@ class _Output:
         self._parts.append(data)
         self._held += len(data)
         if b"\n" in data:
-            whole = b"".join(self._parts)
-            *lines, rest = whole.split(b"\n")
+            block = b"".join(self._parts)
+            self._add(split(block, start, self._max_line))
+            rest = block[block.rfind(b"\n") + 1 :]
             self._parts, self._held = [rest], len(rest)
-            marks = [*accumulate((len(line) + 1 for line in lines), initial=start)][1:]
-            if b"\r\n" in whole:
-                lines = [line.removesuffix(b"\r") for line in lines]
-            if len(whole) > self._max_line:
-                lines = [self._cut(line) if len(line) > self._max_line else line for line in lines]
-            self._add(lines, marks)
         if self._held > self._max_line:
-            self._add([self._cut(b"".join(self._parts))], [self._end])
+            self._add(whole(b"".join(self._parts), self._end, self._max_line))
             self._forget()
             self._cutting = True
 
-    def _add(self, lines: list[bytes], marks: list[int]) -> None:
-        self._lines += lines
-        self._marks += marks
-        self._times += [self._time] * len(lines)
-
-    def _cut(self, line: bytes) -> bytes:
-        self._counters.cut_lines += 1
-        self._counters.cut_bytes += len(line) - self._max_line
-        return line[: self._max_line]
+    def _add(self, found: Lines) -> None:
+        self._lines += found.lines
+        self._marks += found.marks
+        self._times += [self._time] * len(found.lines)
+        self._counters.cut_lines += found.cut
+        self._counters.cut_bytes += found.cut_bytes
 
     def _forget(self) -> None:
         self._parts, self._held = [], 0

@@ -22,7 +22,7 @@ from ...io.find_files import find
 from ...logic.globs import ExcludePatterns, FilePatterns, path_matches
 from ...logic.lines import Lines
 from ...logic.scalars import Bytes, show_bytes
-from ...model.logs import StartAt as StartAt
+from ...model.logs import StartAt
 from ..base import SourceContext
 from ..file_memory import Memory, recall, remember
 from ..file_restore import restore

@@ -136,3 +136,16 @@ def test_the_real_tree_holds_grandchildren_parents_first() -> None:
         assert Proc().tree(child.pid) == [child.pid, grandchild]
         os.kill(grandchild, 9)
         child.kill()
+
+
+def test_the_file_that_a_process_writes_its_output_to_is_known_and_a_pipe_is_none(tmp_path: Path) -> None:
+    sleeps = [sys.executable, "-c", "import sys; sys.stdin.read()"]
+    log = tmp_path / "out.log"
+    with log.open("wb") as output, subprocess.Popen(sleeps, stdin=subprocess.PIPE, stdout=output) as into_a_file:
+        assert Proc().output_file(into_a_file.pid) == str(log)
+        into_a_file.communicate()
+    with subprocess.Popen(sleeps, stdin=subprocess.PIPE, stdout=subprocess.PIPE) as into_a_pipe:
+        assert Proc().output_file(into_a_pipe.pid) == ""
+        into_a_pipe.communicate()
+    with pytest.raises(ProcessLookupError):
+        Proc().output_file(into_a_pipe.pid)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from sidecar.logic.level_guess import guess
+from sidecar.logic.level_guess import guess, is_trace
 
 
 @pytest.mark.parametrize(
@@ -62,3 +62,18 @@ def test_it_begins_where_the_caller_says() -> None:
 
 def test_what_is_no_level_does_not_hide_one_behind_it() -> None:
     assert guess(b"[ARN] EARN status=error ERROR gone") == (17, "ERROR")
+
+
+@pytest.mark.parametrize(
+    ("rest", "trace"),
+    [
+        (b"\tat Orders.place(Orders.java:12)", True),
+        (b"  throw x;\n  ^\n\nPaymentError: x\n    at charge (a.js:12:9)", True),
+        (b"\tfrom a.rb:5:in `main'", True),
+        (b"", False),
+        (b"at noon\nfrom here", False),
+        (b"  attached: 1\n  what is at hand", False),
+    ],
+)
+def test_calls_of_a_stack_trace_are_an_error(rest: bytes, trace: bool) -> None:
+    assert is_trace(rest) == trace

@@ -124,6 +124,22 @@ async def test_a_stack_trace_is_one_record_with_the_line_that_it_explains() -> N
     assert bench.counters.lines == 5
 
 
+async def test_a_stack_trace_is_an_error_unless_its_first_line_says_something_else() -> None:
+    bench = Bench()
+    await feed(
+        bench.stream(),
+        b"java.lang.Error: a",
+        b"\tat Orders.place(Orders.java:12)",
+        b"DEBUG java.lang.Error: b",
+        b"\tat Orders.place(Orders.java:12)",
+        b"items:",
+        b"  a, b",
+    )
+    records = await bench.records()
+    assert [(record.severity_number, record.severity_text) for record in records] == [(17, ""), (5, "DEBUG"), (0, "")]
+    assert bench.counters.records == {17: 1, 5: 1, 0: 1}
+
+
 async def test_what_is_unfinished_holds_the_safe_mark_back_until_it_has_rested() -> None:
     bench = Bench()
     stream = bench.stream()

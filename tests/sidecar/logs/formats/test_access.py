@@ -123,3 +123,13 @@ def test_lifted_keeps_the_line_and_none_the_request() -> None:
     line = CASES["common"][0]
     assert Access(Keep.LIFTED).parse(line, NOW) == LogRecord(line, AT, 9)
     assert Access(Keep.NONE).parse(line, NOW) == LogRecord(b"GET /a HTTP/1.1", AT, 9)
+
+
+@pytest.mark.parametrize(
+    ("status", "severity"),
+    [(b"101", 9), (b"399", 9), (b"400", 13), (b"499", 13), (b"500", 17), (b"599", 17), (b"-", 9)],
+)
+def test_the_status_decides_on_the_severity(status: bytes, severity: int) -> None:
+    record = Access().parse(b'::1 - - [02/Jan/2024:03:04:05 +0000] "GET /a HTTP/1.1" %b 1' % status, NOW)
+    assert record is not None
+    assert record.severity == severity

@@ -22,9 +22,9 @@ CASES = {
         LogRecord(b"retrying", LATER, 13, "WARN", {**ORDERS, "attempt": "3", "of": "a b"}),
     ),
     "logback before 1.3, with a date": (
-        b"2024-01-02 03:04:05,678 [http-nio-8080-exec-1] ERROR com.example.Orders - failed\njava.lang.Error\n\tat A.b(A.java:1)",
+        b"2024-01-02 03:04:05,678 [http-nio-8080-exec-1] ERROR com.example.Orders - failed",
         LogRecord(
-            b"failed\njava.lang.Error\n\tat A.b(A.java:1)",
+            b"failed",
             LATER,
             17,
             "ERROR",
@@ -62,13 +62,19 @@ CASES = {
         b"2024-01-02T03:04:05.678Z  INFO 12 --- [shop] [  main] [" + b" " * 49 + b"] com.example.Orders : order placed",
         LogRecord(b"order placed", LATER, 9, "INFO", {**ORDERS}),
     ),
+    "Tomcat": (
+        b"02-Jan-2024 03:04:05.678 SEVERE [main] org.apache.catalina.core.StandardService.init failed: x",
+        LogRecord(
+            b"failed: x",
+            LATER,
+            17,
+            "SEVERE",
+            {"logger": "org.apache.catalina.core.StandardService.init", "thread.name": "main"},
+        ),
+    ),
     "Kafka": (
         b"[2024-01-02 03:04:05,678] INFO started (for now) (kafka.server.KafkaServer)",
         LogRecord(b"started (for now)", LATER, 9, "INFO", {"logger": "kafka.server.KafkaServer"}),
-    ),
-    "Kafka with a stack trace": (
-        b"[2024-01-02 03:04:05,678] ERROR failed (kafka.Log$)\njava.io.IOException: (x)\n\tat a.B (C)",
-        LogRecord(b"failed\njava.io.IOException: (x)\n\tat a.B (C)", LATER, 17, "ERROR", {"logger": "kafka.Log$"}),
     ),
     "Elasticsearch": (
         b"[2024-01-02T03:04:05,678][WARN ][o.e.n.Node               ] [node-1] starting",
@@ -90,6 +96,7 @@ def test_a_line_is_read_as(name: str) -> None:
         b"03:04:05.678 [main] LOUD com.example.Orders -- order placed",
         b"03:04:05.678 order placed",
         b"2024-01-02 03:04:05,678 INFO the rest: of a sentence",
+        b"2024-01-02 03:04:05,678 INFO note: a sentence",
         b"[2024-01-02 03:04:05,678] INFO a sentence",
         b"[2024-01-02 03:04:05,678] INFO a sentence (in parts)",
         b"\tat com.example.Orders.place(Orders.java:12)",

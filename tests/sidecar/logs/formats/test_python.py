@@ -78,10 +78,3 @@ def test_lifted_keeps_the_line_with_its_colours_and_none_the_message() -> None:
     line = b"\x1b[32mINFO\x1b[0m:     started"
     assert Python(Keep.LIFTED).parse(line, NOW) == LogRecord(line, 0, 9, "INFO")
     assert Python(Keep.NONE).parse(b"INFO:root:started", NOW) == LogRecord(b"started", 0, 9, "INFO")
-
-
-def test_a_traceback_behind_the_message_stays_in_the_body() -> None:
-    record = Python().parse(b"ERROR:root:failed\nTraceback (most recent call last):\n  File 'a'", NOW)
-    assert record == LogRecord(
-        b"failed\nTraceback (most recent call last):\n  File 'a'", 0, 17, "ERROR", {"logger": "root"}
-    )

@@ -34,6 +34,10 @@ CASES = {
         b"9:S 02 Jan 2024 03:04:05.000 - Accepted 127.0.0.1:6379",
         LogRecord(b"Accepted 127.0.0.1:6379", AT, 5, "verbose", {"process.pid": 9, "redis.role": "replica"}),
     ),
+    "a signal": (
+        b"9:signal-handler (1704164645) Received SIGTERM scheduling shutdown...",
+        LogRecord(b"Received SIGTERM scheduling shutdown...", AT, attributes={"process.pid": 9}),
+    ),
     "sentinel": (
         b"9:X 02 Jan 2024 03:04:05.000 . +",
         LogRecord(b"+", AT, 5, "debug", {"process.pid": 9, "redis.role": "sentinel"}),

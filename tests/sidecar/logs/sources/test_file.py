@@ -16,9 +16,9 @@ import structlog
 from sidecar.io.clock import Clock, SystemClock
 from sidecar.io.resolver import Resolver
 from sidecar.logs.base import SourceContext
-from sidecar.logs.sources.file import Config, FileSource, StartAt
+from sidecar.logs.sources.file import Config, FileSource
 from sidecar.model.counters import LogCounters
-from sidecar.model.logs import OFFSET_BITS
+from sidecar.model.logs import OFFSET_BITS, StartAt
 from tests.fakes import FakeClock, RecordingIntake, RecordingStream, until
 
 

@@ -57,10 +57,12 @@ class Bench:
         self.counters = context.counters
         self.source = KubernetesSource(config or Config(), context, self.environ, self.account)
         task = asyncio.create_task(self.source.run())
-        yield
-        task.cancel()
-        with pytest.raises(asyncio.CancelledError):
-            await task
+        try:
+            yield
+        finally:
+            task.cancel()
+            with pytest.raises(asyncio.CancelledError):
+                await task
 
     async def after(self, condition: Callable[[], object]) -> None:
         """Seconds pass until `condition` is true."""

@@ -37,10 +37,12 @@ class Node:
         context = source_context(self.intake, self.clock, remembered)
         source = PodsSource(Config(path=str(self.root), **settings), context)
         task = asyncio.create_task(source.run())
-        yield source
-        task.cancel()
-        with pytest.raises(asyncio.CancelledError):
-            await task
+        try:
+            yield source
+        finally:
+            task.cancel()
+            with pytest.raises(asyncio.CancelledError):
+                await task
 
     async def after(self, condition: Callable[[], object]) -> None:
         """Seconds pass until `condition` is true."""

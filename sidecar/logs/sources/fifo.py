@@ -1,0 +1,159 @@
+"""Lines that a program writes into a pipe: one with a name (`mkfifo`), or our standard input (`app | outrider run`).
+
+A named pipe that is not there yet is waited for, and it may be made anew; writers may come and go. Standard input is read to its
+end and is not passed on: whoever wants to see it beside us puts `tee` between. Of a line whose writer dies in its midst, what
+there is of it is taken.
+
+A pipe holds what is in it for one reader once. There are no checkpoints: what was read and not yet delivered when we are killed
+is lost, and a writer that goes on while we are away waits, or dies of SIGPIPE, as with any reader. While we run it waits for a
+second at most, see `pipe_lines`.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import stat
+from collections.abc import Iterable, Mapping
+
+import msgspec
+
+from ...io.readable import readable
+from ...logic.scalars import Bytes
+from ..api_stream import uid_of
+from ..base import SourceContext
+from ..pipe_lines import PipeLines
+
+BLOCK = 64 << 10
+LOOK = 0.2
+"""Seconds between looks at a pipe that nobody has opened to write."""
+WAIT = 1.0
+"""Seconds between looks for one that is not there."""
+
+
+class Config(msgspec.Struct, frozen=True, kw_only=True):
+    """`path` is that of a pipe, which somebody else makes."""
+
+    path: str
+    max_line: Bytes = 256 << 10
+
+    def problems(self) -> Iterable[tuple[str, str, str]]:
+        if not self.path.startswith("/"):
+            yield "path", f'"{self.path}" is not an absolute path', "a path such as /var/run/app/log"
+
+
+class FifoSource:
+    def __init__(self, config: Config, context: SourceContext) -> None:
+        self._path = config.path
+        self._context = context
+        uid = uid_of(config.path, str(context.clock.now()))
+        stream = context.intake.stream(uid, {"log.file.path": config.path}, 0)
+        self._lines = PipeLines(stream, config.max_line, context)
+        self._why = ""
+
+    async def run(self) -> None:
+        async with asyncio.TaskGroup() as group:
+            group.create_task(self._lines.run())
+            while True:
+                handle = self._open()
+                if handle is None:
+                    await self._context.clock.sleep(WAIT)
+                    continue
+                self._context.counters.streams = 1
+                try:
+                    await self._read(handle)
+                finally:
+                    os.close(handle)
+                    self._context.counters.streams = 0
+
+    def checkpoint(self) -> Mapping[str, object]:
+        return {}
+
+    def _open(self) -> int | None:
+        try:
+            handle = os.open(self._path, os.O_RDONLY | os.O_NONBLOCK | os.O_CLOEXEC)
+        except OSError as error:
+            self._trouble(error.strerror or str(error))
+            return None
+        if not stat.S_ISFIFO(os.fstat(handle).st_mode):
+            os.close(handle)
+            self._trouble("it is no pipe: files are read by `file`")
+            return None
+        if self._why:
+            self._why = ""
+            self._context.log.info("the pipe is read", source=self._context.name, path=self._path)
+        return handle
+
+    async def _read(self, handle: int) -> None:
+        """Until another pipe, or none, bears the name, and this one is empty. It is not closed when its writers have gone: one
+        that opens it in that moment would die of SIGPIPE."""
+        writers = False
+        while True:
+            try:
+                data = os.read(handle, BLOCK)
+            except BlockingIOError:  # there is a writer, and it is silent
+                writers = True
+                await readable(handle)
+                continue
+            if data:
+                writers = True
+                await self._lines.put(data)
+                await asyncio.sleep(0)
+                continue
+            if writers:
+                writers = False
+                await self._lines.put(b"")
+            if not self._bears_name(handle):
+                return
+            await self._context.clock.sleep(LOOK)
+
+    def _bears_name(self, handle: int) -> bool:
+        try:
+            there, ours = os.stat(self._path), os.fstat(handle)
+        except OSError:
+            return False
+        return (there.st_dev, there.st_ino) == (ours.st_dev, ours.st_ino)
+
+    def _trouble(self, why: str) -> None:
+        errors = self._context.counters.errors
+        errors["not_open"] = errors.get("not_open", 0) + 1
+        if why != self._why:
+            self._why = why
+            self._context.log.warning("the pipe cannot be read", source=self._context.name, path=self._path, why=why)
+
+
+class StdinConfig(msgspec.Struct, frozen=True, kw_only=True):
+    max_line: Bytes = 256 << 10
+
+
+class StdinSource:
+    """Also of a terminal, a file, or /dev/null. `run` returns at the end of the input."""
+
+    def __init__(self, config: StdinConfig, context: SourceContext, handle: int = 0) -> None:
+        self._handle = handle
+        self._context = context
+        mode = os.fstat(handle).st_mode
+        self._is_waited_for = stat.S_ISFIFO(mode) or stat.S_ISSOCK(mode) or os.isatty(handle)
+        """Else it is always there, and its writer does not wait."""
+        stream = context.intake.stream(uid_of("stdin", str(context.clock.now())), {}, 0)
+        self._lines = PipeLines(stream, config.max_line, context, drops=self._is_waited_for)
+
+    async def run(self) -> None:
+        async with asyncio.TaskGroup() as group:
+            group.create_task(self._lines.run())
+            self._context.counters.streams = 1
+            while data := await self._block():
+                await self._lines.put(data)
+            self._context.counters.streams = 0
+            self._lines.end()
+
+    def checkpoint(self) -> Mapping[str, object]:
+        return {}
+
+    async def _block(self) -> bytes:
+        """What there is; nothing at the end. The handle stays one that blocks, for others may have it too."""
+        if self._is_waited_for:
+            await readable(self._handle)
+        else:
+            await asyncio.sleep(0)
+        return os.read(self._handle, BLOCK)

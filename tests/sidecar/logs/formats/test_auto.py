@@ -1,0 +1,137 @@
+"""`auto` delivers every line at once, takes what most lines are for its favourite, and changes its mind."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+from hypothesis import given
+from hypothesis import strategies as st
+
+from sidecar.logs.base import Format
+from sidecar.logs.formats import FORMATS, format_named
+from sidecar.logs.formats.auto import PATIENCE, SAMPLE, VOTES, Auto
+from sidecar.logs.formats.plain import Plain
+from sidecar.model.logs import Keep, LogRecord
+
+
+class Marked:
+    """Takes lines that start with its mark, with the mark as the severity text, and counts what it was offered."""
+
+    def __init__(self, mark: bytes) -> None:
+        self.mark = mark
+        self.offered = 0
+
+    def parse(self, line: bytes, now: int) -> LogRecord | None:
+        self.offered += 1
+        return LogRecord(line, severity_text=self.mark.decode()) if line.startswith(self.mark) else None
+
+
+class Stream:
+    """An `Auto` over formats that take lines starting with a, b and ab, in this order."""
+
+    def __init__(self) -> None:
+        self.marked = {mark: Marked(mark.encode()) for mark in ("a", "b", "ab")}
+        self.auto = Auto({**{mark: self._make(mark) for mark in self.marked}, "plain": Plain}, Keep.ALL)
+
+    def _make(self, mark: str) -> Callable[[Keep], Format]:
+        return lambda keep: self.marked[mark]
+
+    def read(self, *lines: str) -> list[str]:
+        """By which format each was read; "" is plain."""
+        found = [self.auto.parse(line.encode(), 0) for line in lines]
+        assert [record and record.body.decode() for record in found] == list(lines)
+        return [record.severity_text for record in found if record]
+
+    def offered(self, *lines: str) -> int:
+        """How often formats looked at these lines."""
+        before = sum(each.offered for each in self.marked.values())
+        self.read(*lines)
+        return sum(each.offered for each in self.marked.values()) - before
+
+
+def test_the_first_line_is_read_by_the_first_format_that_takes_it() -> None:
+    assert Stream().read("b1") == ["b"]
+    assert Stream().read("ab1") == ["a"]
+    assert Stream().read("plain") == [""]
+
+
+def test_a_format_that_has_taken_enough_lines_is_offered_them_alone() -> None:
+    stream = Stream()
+    stream.read(*["b"] * (VOTES - 1))
+    assert stream.auto.favourite == ""
+    stream.read("b")
+    assert stream.auto.favourite == "b"
+    assert stream.offered(*["b"] * 100) == 100
+
+
+def test_banner_lines_before_the_first_structured_one_do_not_matter() -> None:
+    stream = Stream()
+    assert stream.read(*["starting"] * 100, *["b"] * VOTES) == [""] * 100 + ["b"] * VOTES
+    assert stream.auto.favourite == "b"
+
+
+def test_a_stream_of_two_formats_loses_neither() -> None:
+    stream = Stream()
+    stream.read(*["b"] * 20)
+    assert stream.read(*["b", "a", "x", ""] * 50) == ["b", "a", "", ""] * 50
+    assert stream.auto.favourite == "b"
+
+
+def test_a_stream_that_changes_its_format_changes_the_favourite() -> None:
+    stream = Stream()
+    stream.read(*["b"] * 20)
+    assert stream.read(*["a"] * VOTES) == ["a"] * VOTES
+    assert stream.auto.favourite == "a"
+    assert stream.offered(*["a"] * 100) == 100
+    stream.read(*["b"] * VOTES)
+    assert stream.auto.favourite == "b"
+
+
+def test_lines_that_no_format_takes_become_cheap() -> None:
+    stream = Stream()
+    stream.read(*["x"] * PATIENCE)
+    assert stream.offered(*["x"] * SAMPLE * 10) == 10 * 3
+
+
+def test_a_first_byte_that_was_given_up_is_found_again_by_a_sample() -> None:
+    stream = Stream()
+    stream.marked["a"].mark = stream.marked["ab"].mark = b"a!"
+    assert set(stream.read(*["a"] * PATIENCE * 2)) == {""}
+    found = stream.read(*["a!"] * (SAMPLE + VOTES))
+    assert found[-VOTES:] == ["a!"] * VOTES
+
+
+def test_a_byte_with_which_a_taken_line_began_is_not_given_up_soon() -> None:
+    stream = Stream()
+    stream.marked["b"].mark = b"bb"
+    stream.read("bb")
+    assert stream.read(*["b"] * PATIENCE * 20, "bb")[-1] == "bb"
+
+
+@given(st.lists(st.sampled_from(["a", "b", "ab", "x", "y", "", "\0"]) | st.text(max_size=5), max_size=200))
+def test_every_line_is_delivered(lines: list[str]) -> None:
+    Stream().read(*(line.encode("utf-8", "replace").decode() for line in lines))
+
+
+def test_every_stream_has_a_format_of_its_own() -> None:
+    """They remember what they have seen."""
+    for name in [*FORMATS, "auto"]:
+        assert format_named(name, Keep.ALL) is not format_named(name, Keep.ALL)
+
+
+@given(st.lists(st.binary(max_size=60), max_size=30), st.sampled_from([*FORMATS, "auto"]), st.sampled_from(Keep))
+def test_no_format_raises(lines: list[bytes], name: str, keep: Keep) -> None:
+    made = format_named(name, keep)
+    for line in lines:
+        made.parse(line, 1_704_164_645_000_000_000)
+
+
+def test_auto_reads_json_among_plain_lines() -> None:
+    auto = format_named("auto", Keep.ALL)
+    lines = [b"listening on :8080", b'{"level":"warn","msg":"m"}', b"{broken", b"\tat a.B.c(B.java:1)"]
+    assert [auto.parse(line, 0) for line in lines] == [
+        LogRecord(lines[0]),
+        LogRecord(b"m", severity=13, severity_text="warn"),
+        LogRecord(lines[2]),
+        LogRecord(lines[3]),
+    ]
