@@ -30,7 +30,7 @@ PEERS = {
 }
 
 
-def configuration(neighbour: int, api: int, otlp: int) -> str:
+def configuration(neighbour: int, api: int, otlp: int, directory: Path) -> str:
     url = f"http://127.0.0.1:{neighbour}"
     checks = [f"  http-{i}: {{kind: http, url: '{url}/{i}', expect: {{latency: {{warn: 200ms}}}}}}" for i in range(5)]
     checks += [f"  tcp-{i}: {{kind: tcp, address: '127.0.0.1:{neighbour}'}}" for i in range(4)]
@@ -41,6 +41,8 @@ def configuration(neighbour: int, api: int, otlp: int) -> str:
             f"otlp: {{grpc: '127.0.0.1:0', http: '127.0.0.1:{otlp}'}}",
             f"export: [{{otlp_http: {{endpoint: '{url}'}}}}]",
             f"collector: {{url: '{url}'}}",
+            f"spool: {{path: '{directory}/spool'}}",
+            f"logs: [{{file: '{directory}/app.log'}}]",
             "probes:",
             *checks,
             "  process: {kind: process, role: liveness}",
@@ -123,7 +125,8 @@ def main() -> int:
         until_200(neighbour_port, "GET", "/", {}, time.perf_counter())
         with tempfile.TemporaryDirectory() as directory:
             config = Path(directory, "outrider.yaml")
-            config.write_text(configuration(neighbour_port, api, otlp))
+            Path(directory, "app.log").write_text('{"level":"info","msg":"started"}\n' * 1000)
+            config.write_text(configuration(neighbour_port, api, otlp, Path(directory)))
             command = [sys.executable, "-m", "sidecar", "run", "--config", str(config)]
             rows = {name: rest([sys.executable, "-c", code], []) for name, code in PEERS.items()}
             rows["otelcol, as much configured"] = rest(collector(neighbour_port, Path(directory)), [])

@@ -13,7 +13,8 @@ from typing import TypeAlias
 import msgspec
 
 OFFSET_BITS = 48
-ORDINAL_BITS = 20
+ORDINAL_BITS = 16
+"""With 64 for the time that is 80: as many as `log.record.uid` has room for."""
 
 Value: TypeAlias = "str | int | float | bool | list[Value] | dict[str, Value] | None"
 

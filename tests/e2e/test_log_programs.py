@@ -386,7 +386,7 @@ async def test_nginx(tmp_path: Path) -> None:
     port = free_port()
     config = tmp_path / "nginx.conf"
     config.write_text(NGINX.format(folder=tmp_path, port=port))
-    errors = tmp_path / "error.log"
+    access, errors = tmp_path / "access.log", tmp_path / "error.log"
     began = time.time_ns()
     command = [require("nginx"), "-p", str(tmp_path), "-e", str(errors), "-c", str(config)]
     with running(command, tmp_path / "output", ENVIRON) as process:
@@ -398,7 +398,8 @@ async def test_nginx(tmp_path: Path) -> None:
             b'User-Agent: "curl"\r\nReferer: http://x/\r\n\r\n',
         )
         ask(port, b"\x16\x03\x01 \r\n\r\n")
-    access = tmp_path / "access.log"
+        # It writes them when it is done with the connection, which is after the client is.
+        await until(lambda: access.read_bytes().count(b"\n") == 3)
     lines = access.read_bytes().count(b"\n") + errors.read_bytes().count(b"\n")
     outputs = [Output(file, began, process.pid) for file in (access, errors)]
     found = await read(tmp_path, outputs, lambda bodies: len(bodies) >= lines)

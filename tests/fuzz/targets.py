@@ -21,6 +21,7 @@ from tests.sidecar.logic import (
     test_otlp_split,
     test_otlp_wire,
 )
+from tests.sidecar.logs.formats import test_every
 
 TARGETS: Mapping[str, Sequence[ModuleType]] = {
     "frames": [test_http2_fuzz, test_http2_client],
@@ -28,6 +29,7 @@ TARGETS: Mapping[str, Sequence[ModuleType]] = {
     "walk, splice, split": [test_otlp_wire, test_otlp_split],
     "json": [test_otlp_json, test_json_split],
     "gzip": [test_gzip_body],
+    "log lines": [test_every],
     "memory": [test_memory],
 }
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import random
 
+from sidecar.logic.otlp_logs import UID_DIGITS
 from sidecar.logic.stamped_lines import StampedLines, since
 from sidecar.model.counters import LogCounters
 from sidecar.model.logs import ORDINAL_BITS
@@ -22,13 +23,23 @@ def made(max_line: int = 100, read_to: int = 0) -> StampedLines:
 
 def test_a_mark_is_the_time_and_an_ordinal() -> None:
     lines = made().feed([message(T, "a"), message(T, "b"), message(T + 1, "c")])
-    assert lines == ([b"a", b"b", b"c"], [T << 20, (T << 20) + 1, T + 1 << 20], [T, T, T + 1])
-    assert ORDINAL_BITS == 20
+    assert lines == ([b"a", b"b", b"c"], [T << 16, (T << 16) + 1, T + 1 << 16], [T, T, T + 1])
+    assert ORDINAL_BITS == 16
+
+
+def test_every_mark_fits_into_a_records_uid() -> None:
+    assert len(f"{((1 << 64) - 1 << ORDINAL_BITS) + 1:020x}") + 16 == UID_DIGITS
+
+
+def test_more_lines_of_one_time_than_there_are_ordinals_go_on_after_them() -> None:
+    """Some engines tell whole seconds only."""
+    marks = made().feed([message(T, "x")] * 70_000 + [message(T + SECOND, "y")]).marks
+    assert list(marks) == [*range(T << 16, (T << 16) + 70_000), T + SECOND << 16]
 
 
 def test_a_time_that_falls_counts_as_the_one_before_it() -> None:
     lines = made().feed([message(T + 5, "a"), message(T, "b"), message(T + 5, "c"), message(T + 6, "d")])
-    assert lines.marks == [T + 5 << 20, (T + 5 << 20) + 1, (T + 5 << 20) + 2, T + 6 << 20]
+    assert lines.marks == [T + 5 << 16, (T + 5 << 16) + 1, (T + 5 << 16) + 2, T + 6 << 16]
     assert lines.times == [T + 5, T, T + 5, T + 6]
 
 
@@ -58,7 +69,7 @@ def test_pieces_are_joined_and_ordered_by_the_last_of_them() -> None:
     assert lines.feed([message(T, "a", ""), message(T + 1, "b", "")]).lines == ()
     assert lines.feed([message(T + 2, "c"), message(T + 3, "d")]) == (
         [b"abc", b"d"],
-        [T + 2 << 20, T + 3 << 20],
+        [T + 2 << 16, T + 3 << 16],
         [T, T + 3],
     )
 
