@@ -55,6 +55,18 @@ def holds(handle: int, print_: Fingerprint) -> bool:
     return print_.fits(os.pread(handle, print_.length, print_.start))
 
 
+def find_inode(directory: str, wanted: FileId) -> str | None:
+    """Where in the directory a file is. Raises nothing."""
+    try:
+        with os.scandir(directory) as listing:
+            for entry in listing:
+                if entry.inode() == wanted.inode and look(entry.path).id == wanted:
+                    return entry.path
+    except OSError:
+        pass  # then it is not to be had there
+    return None
+
+
 def siblings(directory: str, wanted: Callable[[str], object]) -> list[tuple[str, Seen]]:
     """Regular files in a directory with the names that are wanted, the latest written first. Raises nothing: what may not be
     seen is left out."""

@@ -11,7 +11,7 @@ import os
 import resource
 from collections import OrderedDict
 
-from ..io.local_files import open_file, siblings
+from ..io.local_files import find_inode, open_file
 from .followed_file import CLOSED, FollowedFile
 
 MOST = 256
@@ -49,8 +49,7 @@ class OpenFiles:
         return True
 
     def _open_by_inode(self, file: FollowedFile) -> None:
-        directory = os.path.dirname(file.path)
-        found = next((path for path, seen in siblings(directory, lambda name: True) if seen.id == file.id), None)
+        found = find_inode(os.path.dirname(file.path), file.id)
         if found is None:
             raise FileNotFoundError(errno.ENOENT, "the file has vanished", file.path)
         file.path = found
