@@ -55,6 +55,19 @@ def holds(handle: int, print_: Fingerprint) -> bool:
     return print_.fits(os.pread(handle, print_.length, print_.start))
 
 
+def holds_at(print_: Fingerprint, path: str, seen: Seen, *, unseen: bool) -> bool:
+    """The same of a file that is not open; `unseen` where it cannot be read."""
+    try:
+        handle = open_file(path, seen.id)
+        try:
+            return handle >= 0 and (not print_.length or holds(handle, print_))
+        finally:
+            if handle >= 0:
+                os.close(handle)
+    except OSError:
+        return unseen
+
+
 def find_inode(directory: str, wanted: FileId) -> str | None:
     """Where in the directory a file is. Raises nothing."""
     try:

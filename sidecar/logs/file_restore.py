@@ -6,10 +6,10 @@ import os
 from collections.abc import Iterable
 from functools import partial
 
-from ..io.local_files import look, siblings
+from ..io.local_files import holds_at, look, siblings
 from ..logic.tail import FileId, Seen, is_rotated
 from .file_memory import Left, Memory, Remembered
-from .file_table import FileTable, holds_at
+from .file_table import FileTable
 from .followed_file import FollowedFile
 
 Found = dict[FileId, tuple[str, Seen]]
@@ -60,7 +60,7 @@ def _there(memory: Memory, matched: Iterable[str]) -> Found:
 
 def _find(table: FileTable, known: Remembered, there: Found) -> tuple[str, Seen] | None:
     found = there.get(known.id)
-    if found and (os.path.realpath(found[0]) == known.path or holds_at(known.fingerprint, *found)):
+    if found and (os.path.realpath(found[0]) == known.path or holds_at(known.fingerprint, *found, unseen=True)):
         return found
     directory, name = os.path.split(known.origin)  # its inode was given to another file, or it was copied back
     copy = table.find_copy(known.fingerprint, directory, name.__eq__)

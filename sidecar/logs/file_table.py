@@ -6,7 +6,6 @@ the patterns match; a file may have several (hard links, symlinks) or, once it w
 
 from __future__ import annotations
 
-import errno
 import os
 import secrets
 from collections.abc import Callable, Iterator, Mapping
@@ -14,9 +13,10 @@ from functools import partial
 
 import structlog
 
-from ..io.local_files import NotRegular, holds, look, open_file, siblings
+from ..io.local_files import NotRegular, holds_at, look, siblings
 from ..logic.tail import Change, FileId, Fingerprint, Seen, change, is_rotated, originals
 from ..model.counters import LogCounters
+from .complaints import Complaints
 from .followed_file import CLOSED, FollowedFile, Rewritten
 from .left_names import LeftNames
 from .open_files import OpenFiles
@@ -48,8 +48,9 @@ class FileTable:
         self._is_excluded = is_excluded
         self._counters = counters
         self._log = log
-        self._said: dict[str, str] = {}
+        self.complaints = Complaints(counters, log)
         self._let_go: dict[FileId, Fingerprint] = {}
+        self._full = False
         self.left = LeftNames()
         self.gone: list[FollowedFile] = []
         """Files that vanished or were replaced: their streams have ended."""
@@ -74,7 +75,7 @@ class FileTable:
         try:
             seen = file.look()
         except OSError as error:
-            self.complain(file.path, error)
+            self.complaints.say(file.path, error)
             return
         if seen.size < file.known_to:
             self.truncated(file, seen, now)
@@ -88,8 +89,9 @@ class FileTable:
             self._lose_name(path, file, now, replaced=False)
             return
         except OSError as error:
-            self.complain(path, error)
+            self.complaints.say(path, error)
             return
+        self.complaints.fine(path)
         match change(file.seen, file.known_to, seen):
             case Change.REPLACED:
                 self._lose_name(path, file, now, replaced=True)
@@ -117,7 +119,7 @@ class FileTable:
         except FileNotFoundError:
             return  # gone again, or a symlink to nothing
         except OSError as error:
-            self.complain(path, error)
+            self.complaints.say(path, error)
             return
         self._meet(path, seen, now)
 
@@ -125,13 +127,19 @@ class FileTable:
         file = self.files.get(seen.id)
         if file is None:
             if len(self.names) >= MOST_NAMES:
-                self.complain(path, OSError(errno.ENFILE, f"more than {MOST_NAMES} files"))
+                self._refuse(path)
                 return
             file = self._new(path, seen, now)
         file.path = os.path.realpath(path)
         file.names.add(path)
         self.names[path] = file
         self._hold_new(file)
+
+    def _refuse(self, path: str) -> None:
+        if not self._full:
+            self._full = True
+            self._counters.errors["too_many_files"] = self._counters.errors.get("too_many_files", 0) + 1
+            self._log.error("too many files of logs: no more are followed", most=MOST_NAMES, first=path)
 
     def _new(self, path: str, seen: Seen, now: float) -> FollowedFile:
         file = FollowedFile(secrets.token_hex(8), os.path.realpath(path), seen, now=now)
@@ -144,7 +152,8 @@ class FileTable:
 
     def _lose_name(self, path: str, file: FollowedFile, now: float, *, replaced: bool) -> None:
         del self.names[path]
-        self._said.pop(path, None)
+        self._full = False
+        self.complaints.drop(path)
         file.names.discard(path)
         file.rotated = True
         file.grown_at = now
@@ -169,7 +178,7 @@ class FileTable:
 
     def _was_let_go(self, path: str, seen: Seen) -> bool:
         print_ = self._let_go.get(seen.id)
-        return print_ is not None and (not print_.length or holds_at(print_, path, seen))
+        return print_ is not None and (not print_.length or holds_at(print_, path, seen, unseen=True))
 
     def let_go(self, file: FollowedFile) -> None:
         """A file that was read to its end and has none of the names."""
@@ -187,13 +196,13 @@ class FileTable:
                 if not file.names:
                     file.seen = file.look()
                 file.peek()
-            self.fine(file.path)
+            self.complaints.fine(file.path)
         except FileNotFoundError:
             if not file.names:
                 self.vanished(file)
                 return False
         except OSError as error:
-            self.complain(file.path, error)
+            self.complaints.say(file.path, error)
         return True
 
     def _hold_new(self, file: FollowedFile) -> None:
@@ -209,9 +218,8 @@ class FileTable:
         self._counters.truncations += 1
         copy = self._copy_of(file)
         if copy is None:
-            self.lose(
-                file.path, file.seen.size - file.offset, "a file of logs was truncated before it was read to its end"
-            )
+            had = file.seen.size if seen.size < file.seen.size else file.sure_size
+            self.lose(file.path, had - file.offset, "a file of logs was truncated before it was read to its end")
             file.rewind()
             file.saw(seen, now)
             return
@@ -245,19 +253,12 @@ class FileTable:
         """A file in the directory that nobody has read and that holds, at the same place, what `print_` is of."""
         for path, seen in siblings(directory, wanted) if print_.length else []:
             known = self.files.get(seen.id)
-            if seen.size >= print_.at and (known is None or not known.begun):
-                try:
-                    handle = open_file(path, seen.id)
-                except OSError:
-                    continue
-                if handle != CLOSED:
-                    try:
-                        if holds(handle, print_):
-                            return path, seen
-                    except OSError:
-                        continue
-                    finally:
-                        os.close(handle)
+            if (
+                seen.size >= print_.at
+                and (known is None or not known.begun)
+                and holds_at(print_, path, seen, unseen=False)
+            ):
+                return path, seen
         return None
 
     def may_be_copy(self, file: FollowedFile, now: float) -> bool:
@@ -280,7 +281,7 @@ class FileTable:
             self.truncated(other, other.look(), now)
             return True
         except OSError as error:
-            self.complain(other.path, error)
+            self.complaints.say(other.path, error)
             return False
 
     def vanished(self, file: FollowedFile) -> None:
@@ -298,34 +299,3 @@ class FileTable:
         del self.files[file.id]
         for name in file.names:
             del self.names[name]
-
-    # What was said is not said again until it has changed.
-
-    def complain(self, path: str, error: OSError) -> None:
-        reason = error.strerror or str(error)
-        if self._said.get(path) != reason:
-            self._said[path] = reason
-            word = "not_regular" if isinstance(error, NotRegular) else errno.errorcode.get(error.errno or 0, "other")
-            self._counters.errors[word] = self._counters.errors.get(word, 0) + 1
-            self._log.warning("a file of logs cannot be read", path=path, reason=reason)
-
-    def fine(self, path: str) -> None:
-        if path in self._said:
-            del self._said[path]
-            self._log.info("a file of logs can be read again", path=path)
-
-
-def holds_at(print_: Fingerprint, path: str, seen: Seen) -> bool:
-    """Does this file hold what is known? Where that cannot be seen, as the inode says."""
-    try:
-        handle = open_file(path, seen.id)
-    except OSError:
-        return True
-    if handle == CLOSED:
-        return False
-    try:
-        return not print_.length or holds(handle, print_)
-    except OSError:
-        return True
-    finally:
-        os.close(handle)

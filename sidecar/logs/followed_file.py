@@ -132,6 +132,8 @@ class FollowedFile:
         self.sure_size = 0
         self.expected = None
         self.flush_due = self.stream is not None
+        if self.stream is None:
+            self.read_to = self.mark
 
     def go_to(self, offset: int, before: bytes) -> None:
         self.offset = self.examined = offset

@@ -32,6 +32,8 @@ from ..followed_file import FollowedFile, Rewritten
 BUSY_LOOK = 0.2
 IDLE_LOOK = 0.8
 """Seconds between two looks; new files are found at this pace, too."""
+MOST_LINES = 2000
+"""Fed at once: they may be as short as nothing."""
 SHORTEST, LONGEST = 64, 16 << 20
 
 
@@ -151,6 +153,8 @@ class FileSource:
                 "what was remembered of files makes no sense: they are read from the beginning", error=str(error)
             )
             known = Memory()
+        if not matched:
+            self._log.info("no file fits the patterns yet", patterns=self.config.file)
         restore(table, known, matched, now)
         for path in matched:
             table.meet(path, now)
@@ -165,7 +169,7 @@ class FileSource:
             if self._table.open_files.open(file) and not file.is_compressed():
                 file.skip_to_end()
         except OSError as error:
-            self._table.complain(file.path, error)
+            self._table.complaints.say(file.path, error)
 
     def _measure(self, now: float) -> None:
         lag_bytes, lag_seconds = 0, 0.0
@@ -214,7 +218,7 @@ class FileSource:
             if not file.names:
                 table.vanished(file)
         except OSError as error:
-            table.complain(file.path, error)
+            table.complaints.say(file.path, error)
         return False
 
     def _rewritten(self, file: FollowedFile) -> None:
@@ -262,9 +266,11 @@ class FileSource:
         if file.flush_due:
             file.flush_due = False
             await file.stream.flush()
-        await file.stream.feed(lines.lines, lines.marks)
-        file.read_to = max(file.read_to, lines.marks[-1])
-        await asyncio.sleep(0)
+        for at in range(0, len(lines.marks), MOST_LINES):
+            marks = lines.marks[at : at + MOST_LINES]
+            await file.stream.feed(lines.lines[at : at + MOST_LINES], marks)
+            file.read_to = max(file.read_to, marks[-1])
+            await asyncio.sleep(0)
 
     async def _finish(self, file: FollowedFile) -> bool:
         """A rotated file that is read to its last line end: its last line, some seconds after it has grown, and then the file
