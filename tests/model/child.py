@@ -19,6 +19,7 @@ from pathlib import Path
 import structlog
 
 from sidecar.io.checkpoints import Checkpoints
+from sidecar.logs.file_memory import Remembered, recall
 from tests.fakes import FakeClock
 from tests.model.intake import Intake
 from tests.model.reader import opened, source_of
@@ -73,9 +74,9 @@ class Child:
             pass
         await self._look()
 
-    def remembers(self, word: str) -> bool:
-        saved = self._away / "logs.json"
-        return saved.exists() and word in saved.read_text()
+    def remembered(self) -> list[Remembered]:
+        saved = Checkpoints(str(self._away), structlog.get_logger()).load().get("model")
+        return recall(saved).files if saved else []
 
     def holds(self, identity: Identity) -> bool:
         return self._process is not None and identity in opened(self._process.pid, self._pattern.parent).values()

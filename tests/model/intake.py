@@ -4,9 +4,11 @@ when it is killed, as a process does."""
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence, Set
 from dataclasses import dataclass, field
 from random import Random
+
+from sidecar.model.logs import OFFSET_BITS
 
 SLICE = 8
 """So many lines of a block are taken before the rest waits for room."""
@@ -103,8 +105,8 @@ class Intake:
         self.lives[-1].append(taken)
         self.fed_now.add(taken.text)
         self.waiting.append(taken)
-        if not self.stays(taken.text):
-            return
+        if not self.stays(taken.text) or taken.mark >> OFFSET_BITS:
+            return  # a later generation that was not remembered begins as another file's first
         place = self.places.setdefault(taken.text, (taken.uid, taken.mark))
         if place != (taken.uid, taken.mark):
             raise Broken(f"{taken.text[:40]!r} came as {place}, and now as {(taken.uid, taken.mark)}")
@@ -140,11 +142,11 @@ class Intake:
             stream.move()
         return {id(stream): stream.first for stream in self.streams}
 
-    def die(self, saved: Mapping[int, int], remembers: Callable[[bytes], bool]) -> list[bytes]:
+    def die(self, saved: Mapping[int, int], certain: Set[bytes]) -> list[bytes]:
         """All that waits is lost. Returns what was settled in this life after `saved`, and may come again: from the same place,
-        if the source remembers that stream."""
+        if the uid is one of those that the source remembers together with something that was read."""
         for taken in self.lives[-1]:
-            if not remembers(taken.uid):
+            if taken.uid not in certain:
                 self.places.pop(taken.text, None)
         again = [
             taken.text for stream in self.streams for taken in stream.taken[saved.get(id(stream), 0) :] if taken.settled

@@ -15,6 +15,7 @@ import structlog
 from sidecar.io.resolver import Resolver
 from sidecar.logs.base import Intake as IntakeSeam
 from sidecar.logs.base import SourceContext
+from sidecar.logs.file_memory import Remembered, recall
 from sidecar.logs.sources.file import Config, FileSource
 from sidecar.model.counters import LogCounters
 from tests.fakes import FakeClock
@@ -31,7 +32,8 @@ class Reader(Protocol):
     async def start(self) -> None: ...
 
     async def poll(self) -> bool | None:
-        """One round: whether there was something to read. None: it goes on at the next poll, when there is room."""
+        """One round: whether there was something to read. None: all was looked at, and reading goes on at the next poll, when
+        there is room."""
 
     async def save(self) -> None: ...
 
@@ -41,8 +43,8 @@ class Reader(Protocol):
     async def kill(self) -> None:
         """What SIGKILL leaves behind: files, and what was saved."""
 
-    def remembers(self, word: str) -> bool:
-        """Does that stand in what was saved last?"""
+    def remembered(self) -> list[Remembered]:
+        """The files in what was saved last."""
 
     def holds(self, identity: Identity) -> bool:
         """Has it that file open?"""
@@ -99,6 +101,8 @@ class InProcess:
         assert self._source is not None
         if self._polling is None:
             self._polling = asyncio.create_task(self._source.poll())
+        else:
+            await self._source._look(everything=True)  # as `run` does: reading may wait for hours, looking never
         blocked = asyncio.create_task(self._intake.blocked.wait())
         await asyncio.wait((self._polling, blocked), return_when=asyncio.FIRST_COMPLETED)
         blocked.cancel()
@@ -109,7 +113,7 @@ class InProcess:
 
     async def save(self) -> None:
         assert self._source is not None
-        self._saved = json.dumps(self._source.checkpoint(), separators=(",", ":"))
+        self._saved = json.dumps(self._source.checkpoint())
 
     async def advance(self, seconds: float) -> None:
         await self._clock.advance(seconds)
@@ -123,8 +127,9 @@ class InProcess:
         for handle in self._opened():
             os.close(handle)
 
-    def remembers(self, word: str) -> bool:
-        return word in self._saved
+    def remembered(self) -> list[Remembered]:
+        saved = json.loads(self._saved)
+        return recall(saved).files if saved else []
 
     def holds(self, identity: Identity) -> bool:
         return identity in self._opened().values()

@@ -34,7 +34,7 @@ class Trial:
             self.clock.now,
             lambda path: path.parent == root and fnmatch(path.name, pattern),
             lambda file: self.reader.alive and self.reader.holds(file),
-            lambda file: not self.reader.alive and self.reader.remembers(f'"inode":{file[1]},'),
+            lambda file: not self.reader.alive and file in {known.id for known in self.reader.remembered()},
             self.was_read,
         )
         self.may_repeat: Counter[bytes] = Counter()
@@ -92,8 +92,7 @@ class Trial:
         if not self.reader.alive:
             return False
         found = await self.reader.poll()
-        if found is not None:
-            self.world.seen()
+        self.world.seen()
         return found
 
     async def save(self) -> None:
@@ -106,7 +105,8 @@ class Trial:
         if not self.reader.alive:
             return
         await self.reader.kill()
-        again = self.intake.die(self.saved, lambda uid: self.reader.remembers(uid.decode()))
+        certain = {known.uid.encode() for known in self.reader.remembered() if known.fingerprint.length}
+        again = self.intake.die(self.saved, certain)
         self.may_repeat.update(again)
         self.saved = {}
         self.world.killed(self.was_settled)

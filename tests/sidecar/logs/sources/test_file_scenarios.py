@@ -264,7 +264,6 @@ async def test_a_checkpoint_file_that_is_broken_is_put_aside_and_reading_begins_
         {"files": 1},
         {"files": [{}]},
         {"files": [{"uid": 1}]},
-        {"other": []},
     ],
 )
 async def test_a_checkpoint_that_makes_no_sense_stops_nothing(tmp_path: Path, remembered: dict[str, object]) -> None:
