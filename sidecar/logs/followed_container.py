@@ -16,6 +16,8 @@ from .base import SourceContext
 OUTPUTS = ("stdout", "stderr")
 LONGEST = 30.0
 """Seconds between readings while they fail."""
+SILENCE = 900.0
+"""Seconds without a line, after which the engine is asked again."""
 PATIENCE = 10.0
 """Seconds after which a reading is given up that does not end, though its container has gone or was started again."""
 
@@ -55,6 +57,8 @@ class FollowedContainer:
         """The reading that goes on."""
         self.failures = 0
         """Readings in a row that broke."""
+        self.foreign = b""
+        """What the engine itself said among the lines of the last reading."""
         self._container = container
         self._max_line = max_line
         self._counters = context.counters
@@ -129,9 +133,11 @@ class FollowedContainer:
         state = self._reading
         for each in self._outputs.values():
             each.lines.begin()
-        answer = await api.logs(self.id, since(self._from), follow=state.running)
+        answer = await api.logs(self.id, since(self._from), follow=state.running, patience=SILENCE)
+        if answer is None:
+            return
         try:
-            await pour(answer, self._taker(), self._flush)
+            await pour(answer, self._taker(), self._flush, SILENCE)
         finally:
             answer.close()
         if not state.running:
@@ -147,6 +153,7 @@ class FollowedContainer:
         async def take(data: bytes) -> None:
             for output, messages in zip(OUTPUTS, frames.feed(data), strict=True):
                 await self._feed(output, messages)
+            self.foreign = frames.foreign
 
         return take
 

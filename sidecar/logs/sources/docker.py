@@ -45,7 +45,7 @@ class Config(msgspec.Struct, frozen=True, kw_only=True):
     def problems(self) -> Iterable[tuple[str, str, str]]:
         if not _NAME.fullmatch(self.container):
             yield "container", f'"{self.container}" is none', "a name, an id, or a label as key=value"
-        if self.socket is not None and not self.socket.startswith("/"):
+        if self.socket is not None and (not self.socket.startswith("/") or "\0" in self.socket):
             yield "socket", f'"{self.socket}" is not an absolute path', "a path such as /var/run/docker.sock"
 
 
@@ -131,6 +131,8 @@ class DockerSource:
         """One reading, whatever becomes of it."""
         try:
             await followed.read(self._api)
+            if followed.foreign:
+                self._trouble(OSError(followed.foreign.decode(errors="replace")), container=followed.name)
         except (OSError, ValueError) as error:
             followed.failed(self._context.clock.monotonic())
             self._trouble(error, container=followed.name)

@@ -7,6 +7,7 @@ import os
 from collections.abc import AsyncIterator, Callable, Mapping
 from contextlib import asynccontextmanager
 from pathlib import Path
+from struct import pack
 
 import pytest
 from structlog.testing import capture_logs
@@ -334,6 +335,44 @@ async def test_an_engine_that_cannot_read_logs_is_said_once_and_asked_again_late
             await bench.after(lambda: len(said) == 2)
     assert said[0]["why"] == "the engine answered 501: configured logging driver does not support reading"
     assert said[0]["container"] == "web"
+
+
+async def test_the_engine_s_own_words_are_said_and_are_no_lines(bench: Bench) -> None:
+    text = b"Error grabbing logs: unexpected EOF\n"
+    bench.engine.raw = pack(">BxxxI", 3, len(text)) + text
+    web(bench).write("one\n", T)
+    with capture_logs() as said:
+        async with bench.running():
+            await until(lambda: bench.intake.lines == [b"one"])
+            web(bench).stop()
+            await bench.after(lambda: said)
+    assert (said[0]["why"], said[0]["container"]) == ("Error grabbing logs: unexpected EOF", "web")
+
+
+async def test_an_engine_that_has_lost_the_thread_is_asked_again(bench: Bench, monkeypatch: pytest.MonkeyPatch) -> None:
+    """It goes on answering, but no line comes any more."""
+    monkeypatch.setattr("sidecar.logs.followed_container.SILENCE", 0.02)
+    web(bench).write("one\n", T)
+    async with bench.running():
+        await until(lambda: bench.intake.lines == [b"one"])
+        bench.engine.deaf = True
+        web(bench).write("two\n", T + 1)
+        await bench.after(lambda: not bench.engine.following)
+        bench.engine.deaf = False
+        await bench.after(lambda: bench.intake.lines == [b"one", b"two"])
+        assert bench.counters.errors == {}
+
+
+async def test_an_engine_that_answers_only_with_the_first_line_is_waited_for(
+    bench: Bench, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("sidecar.logs.followed_container.SILENCE", 0.02)
+    bench.engine.late = True
+    async with bench.running():
+        await bench.after(lambda: len(bench.engine.log_requests) == 3)
+        web(bench).write("one\n", T)
+        await bench.after(lambda: bench.intake.lines == [b"one"])
+        assert bench.counters.errors == {}
 
 
 async def test_what_are_no_frames_is_survived(bench: Bench) -> None:
