@@ -535,7 +535,9 @@ class FakeDocker:
             if parts[2:] == ["json"]:
                 wanted = json.loads(query["filters"])["label"][0]
                 found = [c for c in self.containers if wanted in [f"{k}={v}" for k, v in c.labels.items()]]
-                self._answer(writer, 200, [{"Id": c.id, "Names": [f"/{c.name}"]} for c in found])
+                states = {True: "running", False: "exited"}
+                listed = [{"Id": c.id, "Names": [f"/{c.name}"], "State": states[c.running]} for c in found]
+                self._answer(writer, 200, listed)
                 return
             container = next((c for c in self.containers if parts[2] in (c.name, c.id)), None)
             if container is None:

@@ -54,8 +54,11 @@ class Container(msgspec.Struct, frozen=True, rename="pascal"):
     config: Settings = Settings()
 
 
-class _Listed(msgspec.Struct, frozen=True, rename="pascal"):
+class Listed(msgspec.Struct, frozen=True, rename="pascal"):
+    """`state` is a word: created, running, paused, exited and others."""
+
     id: str
+    state: str = ""
 
 
 class _Error(msgspec.Struct, frozen=True):
@@ -75,11 +78,11 @@ class DockerApi:
         body = await self._json(f"/containers/{quote(name, safe='')}/json")
         return None if body is None else _decoded(body, Container)
 
-    async def labelled(self, label: str) -> list[str]:
-        """The ids of all containers with `key=value`, also of those that have ended."""
+    async def labelled(self, label: str) -> list[Listed]:
+        """All containers with `key=value`, also those that have ended."""
         query = urlencode({"all": "1", "filters": msgspec.json.encode({"label": [label]}).decode()})
         body = await self._json(f"/containers/json?{query}")
-        return [] if body is None else [listed.id for listed in _decoded(body, list[_Listed])]
+        return [] if body is None else _decoded(body, list[Listed])
 
     async def logs(self, container: str, since: int, *, follow: bool, patience: float) -> HttpStream | None:
         """Both outputs with timestamps, from the unix second `since` on, and with `follow` on while it runs. To be closed by the

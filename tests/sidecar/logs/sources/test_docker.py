@@ -256,6 +256,32 @@ async def test_a_label_names_any_number_of_containers(bench: Bench) -> None:
         await until(lambda: len(bench.intake.lines) == 2)
         assert sorted(bench.intake.lines) == [b"web", b"worker"]
         assert bench.counters.streams == 2
+        asked = len([path for path in bench.engine.requests if path.endswith("/json")])
+        for _ in range(8):
+            await bench.clock.advance(1)
+            await asyncio.sleep(0.005)
+        assert len([path for path in bench.engine.requests if path.endswith("/json")]) == asked
+        web(bench).stop()
+        web(bench).write("stopped\n", T + 1)
+        await bench.after(lambda: b"stopped" in bench.intake.lines)
+        web(bench).start("2024-01-02T04:00:00Z")
+        web(bench).write("started\n", T + 2)
+        await bench.after(lambda: b"started" in bench.intake.lines)
+
+
+async def test_of_very_many_containers_some_are_read_and_that_is_said(
+    bench: Bench, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("sidecar.logs.sources.docker.MOST", 2)
+    bench.engine.containers[:] = [FakeContainer(f"web-{number}", number) for number in range(3)]
+    for container in bench.engine.containers:
+        container.labels["app"] = "shop"
+        container.write(f"{container.name}\n", T)
+    with capture_logs() as said:
+        async with bench.running(Config(container="app=shop", socket=str(bench.engine.socket))):
+            await until(lambda: len(bench.intake.lines) == 2)
+            await bench.clock.advance(3)
+    assert [(each["event"], each["found"], each["read"]) for each in said] == [("too many containers", 3, 2)]
 
 
 async def test_an_upstream_that_is_full_makes_the_source_wait_and_nothing_is_lost(bench: Bench) -> None:
