@@ -53,7 +53,7 @@ class Left(msgspec.Struct, frozen=True):
 
 
 class Memory(msgspec.Struct):
-    files: list[Remembered] = []
+    files: list[Remembered]
     left: dict[str, Left] = {}
 
 
@@ -80,7 +80,9 @@ def remember(files: Iterable[FollowedFile], left: Mapping[str, Left]) -> dict[st
 
 
 def recall(remembered: Mapping[str, object]) -> Memory:
-    """Raises `ValueError` for what this program has not written."""
+    """Nothing at the first start. Raises `ValueError` for what this program has not written."""
+    if not remembered:
+        return Memory([])
     memory = msgspec.convert(remembered, Memory)
     return Memory(
         [msgspec.structs.replace(file, path=_path(file.path), origin=_path(file.origin)) for file in memory.files],

@@ -60,8 +60,16 @@ def _there(memory: Memory, matched: Iterable[str]) -> Found:
 
 def _find(table: FileTable, known: Remembered, there: Found) -> tuple[str, Seen] | None:
     found = there.get(known.id)
-    if found and (os.path.realpath(found[0]) == known.path or holds_at(known.fingerprint, *found, unseen=True)):
+    directory, name = os.path.split(known.origin)
+    if found and (os.path.realpath(found[0]) == known.path or _is(known, *found)):
         return found
-    directory, name = os.path.split(known.origin)  # its inode was given to another file, or it was copied back
+    # Its inode was given to another file, or it was copied back.
     copy = table.find_copy(known.fingerprint, directory, name.__eq__)
     return copy or table.find_copy(known.fingerprint, directory, partial(is_rotated, name))
+
+
+def _is(known: Remembered, path: str, seen: Seen) -> bool:
+    """By what it holds. Where nothing of it was read, by how it is called: other files are none of our business."""
+    if known.fingerprint.length:
+        return holds_at(known.fingerprint, path, seen, unseen=True)
+    return is_rotated(os.path.basename(known.origin), os.path.basename(path))

@@ -91,7 +91,6 @@ class FileTable:
         except OSError as error:
             self.complaints.say(path, error)
             return
-        self.complaints.fine(path)
         match change(file.seen, file.known_to, seen):
             case Change.REPLACED:
                 self._lose_name(path, file, now, replaced=True)
@@ -196,7 +195,8 @@ class FileTable:
                 if not file.names:
                     file.seen = file.look()
                 file.peek()
-            self.complaints.fine(file.path)
+            for path in (file.path, *file.names):
+                self.complaints.fine(path)
         except FileNotFoundError:
             if not file.names:
                 self.vanished(file)

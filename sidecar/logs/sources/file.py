@@ -152,7 +152,7 @@ class FileSource:
             self._log.error(
                 "what was remembered of files makes no sense: they are read from the beginning", error=str(error)
             )
-            known = Memory()
+            known = Memory([])
         if not matched:
             self._log.info("no file fits the patterns yet", patterns=self.config.file)
         restore(table, known, matched, now)

@@ -270,6 +270,100 @@ async def test_a_truncated_file_without_a_copy_begins_again_as_its_next_generati
     assert {"path": str(log), "lost_bytes": 5}.items() <= follower.said[-1].items()
 
 
+async def test_a_file_that_was_not_read_yet_is_found_in_its_copy_by_its_beginning(tmp_path: Path) -> None:
+    """Reading is paused: what is known of the file is what a look could see."""
+    log = tmp_path / "app.log"
+    write(log, "one", "two")
+    follower = Follower(log)
+    await follower.source._look(everything=True)
+    for number in (2, 1):
+        shutil.copyfile(log, tmp_path / f"app.log.{number}")
+        os.truncate(log, 0)
+        write(log, f"then {number}")
+        await follower.source._look(everything=True)
+    await follower.read()
+    assert sorted(follower.intake.lines) == [b"one", b"then 1", b"then 2", b"two"]
+    assert follower.counters.lost_bytes == 0
+
+
+async def test_a_truncation_is_counted_by_what_was_known_of_the_file_and_not_by_what_it_has_become(
+    tmp_path: Path,
+) -> None:
+    log = tmp_path / "app.log"
+    write(log, "one", "two")
+    follower = Follower(log)
+    await follower.read()
+    os.truncate(log, 0)
+    write(log, "much more than there was, all of it new")
+    await follower.read()
+    assert follower.counters.truncations == 1
+    assert follower.counters.lost_bytes == 0
+
+
+async def test_descriptors_are_few_and_nothing_is_lost_by_that(tmp_path: Path) -> None:
+    log = tmp_path / "app.log"
+    follower = Follower(log)
+    follower.source._table.open_files.most = 4
+    for number in range(12):
+        write(log, str(number))
+        await follower.source._look(everything=True)
+        assert len(follower.source._table.open_files) <= 4
+        log.rename(tmp_path / f"app.log.{number}")
+    assert sorted(await follower.read(), key=int) == [str(number).encode() for number in range(12)]
+
+
+async def test_more_files_than_are_followed_are_told_once(tmp_path: Path) -> None:
+    for number in range(1003):
+        (tmp_path / f"{number:04}.log").touch()
+    follower = Follower(tmp_path / "*.log")
+    await follower.read()
+    assert follower.counters.streams == 1000
+    assert follower.counters.errors == {"too_many_files": 1}
+    assert [event["first"] for event in follower.said] == [str(tmp_path / "1000.log")]
+    (tmp_path / "0000.log").unlink()
+    (tmp_path / "0001.log").unlink()
+    (tmp_path / "0002.log").unlink()
+    write(tmp_path / "1002.log", "one")
+    assert await follower.read() == [b"one"]
+
+
+async def test_lag_is_what_is_not_settled_and_since_when(tmp_path: Path) -> None:
+    log = tmp_path / "app.log"
+    write(log, "one", "two")
+    follower = Follower(log)
+    follower.intake.settles = False
+    await follower.after(3)
+    assert (follower.counters.lag_bytes, follower.counters.lag_seconds) == (8, 0)
+    await follower.after(7)
+    assert (follower.counters.lag_bytes, follower.counters.lag_seconds) == (8, 7)
+    follower.intake.streams[0].settle(1)
+    await follower.after(1)
+    assert (follower.counters.lag_bytes, follower.counters.lag_seconds) == (4, 8)
+    follower.intake.streams[0].settle(2)
+    await follower.after(1)
+    assert (follower.counters.lag_bytes, follower.counters.lag_seconds) == (0, 0)
+
+
+async def test_many_short_lines_are_fed_in_slices(tmp_path: Path) -> None:
+    (tmp_path / "app.log").write_bytes(b"\n" * 5000)
+    follower = Follower(tmp_path / "app.log")
+    sizes = []
+
+    class Stream(RecordingStream):
+        async def feed(self, lines: Any, marks: Any, times: Any = None, iostream: str = "") -> None:
+            sizes.append(len(lines))
+
+    follower.intake.stream = lambda *given: Stream(follower.intake, *given)  # type: ignore[method-assign]
+    await follower.read()
+    assert sizes == [2000, 2000, 1000]
+
+
+async def test_that_nothing_fits_is_said(tmp_path: Path) -> None:
+    follower = Follower(tmp_path / "*.log")
+    await follower.read()
+    assert [event["event"] for event in follower.said] == ["no file fits the patterns yet"]
+
+
 async def test_a_writer_that_goes_on_at_its_old_place_leaves_no_nul_bytes(tmp_path: Path) -> None:
     log = tmp_path / "app.log"
     with log.open("wb", buffering=0) as writer:
