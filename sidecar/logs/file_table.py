@@ -104,7 +104,7 @@ class FileTable:
 
     def _grown(self, file: FollowedFile, seen: Seen, now: float) -> None:
         if not file.seen.size:
-            self.left.leave(file)  # what was written to it may already be in a copy
+            self.left.leave(file, file.seen.changed)  # what was written to it may already be in a copy
         file.saw(seen, now)
         try:
             self.hold(file)
@@ -158,12 +158,11 @@ class FileTable:
         file.grown_at = now
         if file.names:
             return
-        self.left.leave(file)
+        changed = file.seen.changed
         self._hold_new(file)
         if replaced or (file.id in self.files and file.seen.links):
             self._counters.rotations += 1
-        else:
-            del self.left[file.origin]
+            self.left.leave(file, changed)
 
     def find_missed(self, now: float) -> None:
         """Files that had one of the names for so short a time that no look met them there."""
@@ -231,7 +230,7 @@ class FileTable:
             self.forget(twin)
         file.move(*copy, now)
         self.enter(file)
-        self.left.leave(file)
+        self.left.leave(file, copy[1].changed)
         if names:
             new = FollowedFile(secrets.token_hex(8), file.origin, seen, now=now)
             new.attributes, new.names = file.attributes, names
@@ -245,19 +244,20 @@ class FileTable:
 
     def _copy_of(self, file: FollowedFile) -> tuple[str, Seen] | None:
         directory, name = os.path.split(file.origin)
-        return self.find_copy(file.fingerprint, directory, partial(is_rotated, name))
+        return self.find_copy(file.fingerprint, directory, partial(is_rotated, name), file)
 
     def find_copy(
-        self, print_: Fingerprint, directory: str, wanted: Callable[[str], object]
+        self,
+        print_: Fingerprint,
+        directory: str,
+        wanted: Callable[[str], object],
+        of: FollowedFile | None = None,
     ) -> tuple[str, Seen] | None:
         """A file in the directory that nobody has read and that holds, at the same place, what `print_` is of."""
         for path, seen in siblings(directory, wanted) if print_.length else []:
             known = self.files.get(seen.id)
-            if (
-                seen.size >= print_.at
-                and (known is None or not known.begun)
-                and holds_at(print_, path, seen, unseen=False)
-            ):
+            unread = known is None or not (known.begun or known is of)
+            if unread and seen.size >= print_.at and holds_at(print_, path, seen, unseen=False):
                 return path, seen
         return None
 

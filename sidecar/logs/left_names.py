@@ -21,8 +21,8 @@ MOST = 1000
 class LeftNames(dict[str, Left]):
     """By path. A name is looked for until another file has it that is followed."""
 
-    def leave(self, file: FollowedFile) -> None:
-        self.setdefault(file.origin, Left(dict(file.attributes), file.seen.changed))
+    def leave(self, file: FollowedFile, changed: int) -> None:
+        self.setdefault(file.origin, Left(dict(file.attributes), changed))
         if len(self) > MOST:
             del self[next(iter(self))]
 
