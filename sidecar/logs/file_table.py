@@ -7,7 +7,6 @@ the patterns match; a file may have several (hard links, symlinks) or, once it w
 from __future__ import annotations
 
 import os
-import secrets
 from collections.abc import Callable, Iterator, Mapping
 from functools import partial
 
@@ -141,7 +140,7 @@ class FileTable:
             self._log.error("too many files of logs: no more are followed", most=MOST_NAMES, first=path)
 
     def _new(self, path: str, seen: Seen, now: float) -> FollowedFile:
-        file = FollowedFile(secrets.token_hex(8), os.path.realpath(path), seen, now=now)
+        file = FollowedFile(os.urandom(8).hex(), os.path.realpath(path), seen, now=now)
         file.attributes = self._describe(path)
         directory, name = os.path.split(file.path)
         paths = [os.path.join(directory, original) for original in originals(name)]
@@ -168,7 +167,7 @@ class FileTable:
         """Files that had one of the names for so short a time that no look met them there."""
         for path, seen, origin in self.left.missed(self.files):
             if not self._is_excluded(path) and not self._was_let_go(path, seen):
-                file = FollowedFile(secrets.token_hex(8), path, seen, now=now)
+                file = FollowedFile(os.urandom(8).hex(), path, seen, now=now)
                 file.origin, file.attributes = origin, self.left[origin].attributes
                 file.rotated = True
                 self.enter(file)
@@ -219,7 +218,7 @@ class FileTable:
         if copy is None:
             had = file.seen.size if seen.size < file.seen.size else file.sure_size
             self.lose(file.path, had - file.offset, "a file of logs was truncated before it was read to its end")
-            file.rewind()
+            file.rewind(now)
             file.saw(seen, now)
             return
         names = file.names
@@ -232,7 +231,7 @@ class FileTable:
         self.enter(file)
         self.left.leave(file, copy[1].changed)
         if names:
-            new = FollowedFile(secrets.token_hex(8), file.origin, seen, now=now)
+            new = FollowedFile(os.urandom(8).hex(), file.origin, seen, now=now)
             new.attributes, new.names = file.attributes, names
             self.enter(new)
 
