@@ -502,7 +502,11 @@ class FakeDocker:
         self.requests: list[str] = []
         self.status = 0
         self.raw = b""
-        """Sent in place of logs."""
+        """Sent before the logs."""
+        self.late = False
+        """Answers with the first line, not before."""
+        self.deaf = False
+        """Does not see what containers write."""
         self.following: set[asyncio.StreamWriter] = set()
 
     async def __aenter__(self) -> Self:
@@ -531,7 +535,9 @@ class FakeDocker:
             if parts[2:] == ["json"]:
                 wanted = json.loads(query["filters"])["label"][0]
                 found = [c for c in self.containers if wanted in [f"{k}={v}" for k, v in c.labels.items()]]
-                self._answer(writer, 200, [{"Id": c.id, "Names": [f"/{c.name}"]} for c in found])
+                states = {True: "running", False: "exited"}
+                listed = [{"Id": c.id, "Names": [f"/{c.name}"], "State": states[c.running]} for c in found]
+                self._answer(writer, 200, listed)
                 return
             container = next((c for c in self.containers if parts[2] in (c.name, c.id)), None)
             if container is None:
@@ -545,7 +551,7 @@ class FakeDocker:
             elif self.status:
                 self._answer(writer, self.status, {"message": "configured logging driver does not support reading"})
             else:
-                await self._logs(writer, container, query)
+                await self._logs(reader, writer, container, query)
         except (ConnectionError, asyncio.IncompleteReadError):
             pass  # the other side has gone
         finally:
@@ -555,22 +561,30 @@ class FakeDocker:
         body = json.dumps(value).encode()
         writer.write(f"HTTP/1.1 {status} X\r\nContent-Length: {len(body)}\r\n\r\n".encode() + body)
 
-    async def _logs(self, writer: asyncio.StreamWriter, container: FakeContainer, query: dict[str, str]) -> None:
-        writer.write(b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n")
+    async def _logs(
+        self,
+        reader: asyncio.StreamReader,
+        writer: asyncio.StreamWriter,
+        container: FakeContainer,
+        query: dict[str, str],
+    ) -> None:
         self.following.add(writer)
         try:
+            while self.late and not container.messages and not reader.at_eof():
+                await asyncio.sleep(0.002)
+            writer.write(b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n")
             if self.raw:
                 writer.write(b"%x\r\n%b\r\n" % (len(self.raw), self.raw))
             sent, started = 0, container.started_at
-            while not writer.is_closing():
+            while not reader.at_eof():
                 over = not container.running or container.started_at != started
-                for nanoseconds, output, text in container.messages[sent:]:
+                for nanoseconds, output, text in [] if self.deaf else container.messages[sent:]:
                     if nanoseconds >= int(query["since"]) * 10**9:
                         message = f"{stamp(nanoseconds)} {text}".encode()
                         kind = 1 if output == "stdout" else 2
                         data = message if container.tty else struct.pack(">BxxxI", kind, len(message)) + message
                         writer.write(b"%x\r\n%b\r\n" % (len(data), data))
-                sent = len(container.messages)
+                sent = sent if self.deaf else len(container.messages)
                 await writer.drain()
                 if over or query["follow"] == "0":
                     writer.write(b"0\r\n\r\n")
@@ -652,7 +666,7 @@ class FakeKubernetes:
                 writer.write(f"HTTP/1.1 {status} X\r\nContent-Length: {len(body)}\r\n\r\n".encode() + body)
                 await writer.drain()
                 return
-            await self._log(writer, query)
+            await self._log(reader, writer, query)
         except (ConnectionError, asyncio.IncompleteReadError):
             pass  # the other side has gone
         finally:
@@ -680,7 +694,7 @@ class FakeKubernetes:
     def _container(self, query: dict[str, str]) -> FakeKubelet:
         return self.containers[query["container"]] if "container" in query else next(iter(self.containers.values()))
 
-    async def _log(self, writer: asyncio.StreamWriter, query: dict[str, str]) -> None:
+    async def _log(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter, query: dict[str, str]) -> None:
         container, generation = self._container(query), self._generation
         lines = container.previous if "previous" in query else container.lines
         assert lines is not None
@@ -689,7 +703,7 @@ class FakeKubernetes:
         self.following.add(writer)
         sent, data = 0, self.raw
         try:
-            while not writer.is_closing():
+            while not reader.at_eof():
                 over = lines is not container.lines or not container.running or generation != self._generation
                 new = [f"{stamp(time)} {text}\n" for time, text in lines[sent:] if time >= since]
                 sent = len(lines)

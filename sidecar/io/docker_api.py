@@ -22,7 +22,7 @@ SOCKETS = ("/var/run/docker.sock", "/run/podman/podman.sock")
 MOST = 4 << 20
 """Bytes of an answer that is no log."""
 TIMEOUT = 30.0
-"""Seconds for an answer, or the beginning of a log."""
+"""Seconds for an answer that is not waited for on purpose."""
 
 _WHERE = endpoint("http://docker/")
 
@@ -54,8 +54,11 @@ class Container(msgspec.Struct, frozen=True, rename="pascal"):
     config: Settings = Settings()
 
 
-class _Listed(msgspec.Struct, frozen=True, rename="pascal"):
+class Listed(msgspec.Struct, frozen=True, rename="pascal"):
+    """`state` is a word: created, running, paused, exited and others."""
+
     id: str
+    state: str = ""
 
 
 class _Error(msgspec.Struct, frozen=True):
@@ -75,16 +78,22 @@ class DockerApi:
         body = await self._json(f"/containers/{quote(name, safe='')}/json")
         return None if body is None else _decoded(body, Container)
 
-    async def labelled(self, label: str) -> list[str]:
-        """The ids of all containers with `key=value`, also of those that have ended."""
+    async def labelled(self, label: str) -> list[Listed]:
+        """All containers with `key=value`, also those that have ended."""
         query = urlencode({"all": "1", "filters": msgspec.json.encode({"label": [label]}).decode()})
         body = await self._json(f"/containers/json?{query}")
-        return [] if body is None else [listed.id for listed in _decoded(body, list[_Listed])]
+        return [] if body is None else _decoded(body, list[Listed])
 
-    async def logs(self, container: str, since: int, *, follow: bool) -> HttpStream:
-        """Both outputs with timestamps, from the unix second `since` on, and on while it runs. To be closed by the caller."""
+    async def logs(self, container: str, since: int, *, follow: bool, patience: float) -> HttpStream | None:
+        """Both outputs with timestamps, from the unix second `since` on, and with `follow` on while it runs. To be closed by the
+        caller. None where it said nothing for `patience` seconds: older engines do not even begin to answer before."""
         query = urlencode({"follow": int(follow), "stdout": 1, "stderr": 1, "timestamps": 1, "since": since})
-        stream, status = await self._get(f"/containers/{container}/logs?{query}")
+        try:
+            stream, status = await self._get(f"/containers/{container}/logs?{query}", patience if follow else TIMEOUT)
+        except Refused as error:
+            if follow and error.word == "silent":
+                return None
+            raise
         if status == 200:
             return stream
         try:
@@ -108,11 +117,11 @@ class DockerApi:
         async with asyncio.timeout(TIMEOUT):
             return await stream.body(MOST)
 
-    async def _get(self, path: str) -> tuple[HttpStream, int]:
+    async def _get(self, path: str, patience: float = TIMEOUT) -> tuple[HttpStream, int]:
         socket = self._path()
         head = request_head("GET", _WHERE, path, {"Connection": "close"})
         try:
-            async with asyncio.timeout(TIMEOUT):
+            async with asyncio.timeout(patience):
                 _, stream = await asyncio.get_running_loop().create_unix_connection(HttpStream, socket)
                 try:
                     return stream, await stream.get(head)
@@ -120,7 +129,7 @@ class DockerApi:
                     stream.close()
                     raise
         except TimeoutError:
-            raise Refused("silent", f"{socket} does not answer within {TIMEOUT:.0f} s") from None
+            raise Refused("silent", f"{socket} does not answer within {patience:.0f} s") from None
         except FileNotFoundError:
             raise Refused("missing", f"there is no socket {socket}: {_MOUNT}") from None
         except PermissionError:

@@ -65,14 +65,14 @@ class KubernetesApi:
         container: str | None,
         since: int,
         *,
-        follow: bool = False,
         previous: bool = False,
-    ) -> HttpStream:
+        follow: float | None = None,
+    ) -> HttpStream | None:
         """What a container says, or said before its last restart (`previous`), with timestamps, from the unix second `since` on.
         Without `container` the Pod's only one. To be closed by the caller. Raises `Refused`, or another `OSError`.
 
-        With `follow` it may take as long as the container is silent until this returns: the kubelet sends nothing before it
-        has a line.
+        With `follow` the answer goes on as long as the container. None where it said nothing for so many seconds: the kubelet
+        does not begin to answer before it has a line.
         """
         query = {"timestamps": "true"}
         if container:
@@ -81,7 +81,7 @@ class KubernetesApi:
             query["sinceTime"] = f"{datetime.fromtimestamp(since, UTC):%Y-%m-%dT%H:%M:%SZ}"
         if previous:
             query["previous"] = "true"
-        if follow:
+        if follow is not None:
             query["follow"] = "true"
         path = f"/api/v1/namespaces/{quote(namespace, safe='')}/pods/{quote(pod, safe='')}/log?{urlencode(query)}"
         where = self._where(path)
@@ -90,14 +90,18 @@ class KubernetesApi:
         )
         stream = await self._open(where)
         try:
-            async with asyncio.timeout(None if follow else TIMEOUT):
+            async with asyncio.timeout(TIMEOUT if follow is None else follow) as patience:
                 status = await stream.get(head)
             if status != 200:
                 async with asyncio.timeout(TIMEOUT):
                     raise _refused(status, await stream.body(MOST))
-        except BaseException:
+        except BaseException as error:
             stream.close()
-            raise
+            if not isinstance(error, TimeoutError) or error.errno is not None:
+                raise
+            if follow is not None and patience.expired():
+                return None
+            raise ConnectionError(f"no answer from {where.authority} within {TIMEOUT:.0f} s") from None
         return stream
 
     def _where(self, path: str) -> Endpoint:
@@ -105,8 +109,10 @@ class KubernetesApi:
         if not host:
             raise OSError("KUBERNETES_SERVICE_HOST is not set: the sidecar does not run in a Pod")
         environ = self._environ
-        port = int(environ.get("KUBERNETES_SERVICE_PORT_HTTPS") or environ.get("KUBERNETES_SERVICE_PORT") or 443)
-        return Endpoint("https", host, port, authority(host, port), path, None)
+        port = environ.get("KUBERNETES_SERVICE_PORT_HTTPS") or environ.get("KUBERNETES_SERVICE_PORT") or "443"
+        if not port.isdigit():
+            raise OSError(f'KUBERNETES_SERVICE_PORT is "{port}", no port')
+        return Endpoint("https", host, int(port), authority(host, int(port)), path, None)
 
     async def _open(self, where: Endpoint) -> HttpStream:
         context = self._tls.context()

@@ -11,7 +11,7 @@ from struct import Struct
 from ..model.counters import LogCounters
 
 _HEAD = Struct(">II")
-_STDIN, _STDOUT, _STDERR = 0, 1 << 24, 2 << 24
+_STDIN, _STDOUT, _STDERR, _SYSTEM = 0, 1 << 24, 2 << 24, 3 << 24
 
 
 class Frames:
@@ -20,6 +20,8 @@ class Frames:
     def __init__(self, most: int, counters: LogCounters) -> None:
         """Of a message longer than `most` bytes the others are skipped and counted; it ends in a line feed like any. `most` is
         above the cap of a line, and who cuts it there counts the line."""
+        self.foreign = b""
+        """What the engine itself had to say, last: not the container's words."""
         self._most = most
         self._counters = counters
         self._rest = b""
@@ -29,6 +31,7 @@ class Frames:
         """Messages of stdout, and of stderr. Raises `ValueError` for what are no frames."""
         out: list[bytes] = []
         err: list[bytes] = []
+        system: list[bytes] = []
         data, at = self._rest + data, 0
         if self._skip:
             at = min(self._skip, len(data))
@@ -40,6 +43,8 @@ class Frames:
             if kind != _STDOUT:
                 if kind == _STDERR:
                     messages = err
+                elif kind == _SYSTEM:
+                    messages = system
                 elif kind != _STDIN:
                     raise ValueError("not a stream of frames")
             start, end = at + 8, at + 8 + length
@@ -56,4 +61,6 @@ class Frames:
                 messages.append(data[start:end])
                 at = end
         self._rest = data[at:]
+        if system:
+            self.foreign = system[-1].strip()
         return out, err

@@ -23,22 +23,32 @@ _WORD = re.compile(
     rb"(?i:error|err|warning|warn|info|debug|trace|fatal|critical|crit|panic|notice|alert|emerg|severe)"
     rb")(?![A-Za-z0-9_])"
 )
-_WORDS = {
+WORDS = {
     word: (severity.of_word(word.decode()), word.decode())
     for word in b"ERR ERROR WARN WARNING INFO DEBUG TRACE FATAL CRIT CRITICAL PANIC SEVERE NOTICE".split()
 }
+"""What counts anywhere: the severity of a level in capitals, and itself."""
 _KEYS = (b"level", b"lvl", b"severity")
 _LEADING = re.compile(
     rb"(?i:(?P<word>error|warning|warn|info|debug|trace|fatal|critical|panic|notice|severe)(?: error)?:)"
+    rb"|(?P<net>trce|dbug|fail|crit): [A-Za-z_][^\s\[]{0,80}\[\d"
     rb"|(?P<dying>Traceback \(most recent|Exception in thread|Unhandled exception|Uncaught |"
     rb"thread '[^']{0,64}' [^p]{0,16}panicked at)"
 )
+_NET = {
+    b"trce": (severity.TRACE, "trce"),
+    b"dbug": (severity.DEBUG, "dbug"),
+    b"fail": (severity.ERROR, "fail"),
+    b"crit": (severity.FATAL, "crit"),
+}
+"""Of .NET's console: `fail: Shop.Orders[0]`, with the message in the lines after it."""
 _CALL = re.compile(rb"^[ \t]{1,16}(?:at|from) \S", re.MULTILINE)
 _BEGINNINGS = frozenset(
     beginning
-    for word in b"error warning info debug trace fatal critical panic notice severe exception unhandled uncaught thread".split()
-    for beginning in (word[:3], word[:3].capitalize())
+    for word in b"err war inf deb tra fat cri pan not sev exc unh unc thr trc dbu fai".split()
+    for beginning in (word, word.capitalize())
 )
+"""How a line begins that `_LEADING` may match."""
 
 
 def guess(line: bytes, start: int = 0) -> tuple[int, str]:
@@ -47,11 +57,12 @@ def guess(line: bytes, start: int = 0) -> tuple[int, str]:
     if line[start : start + 3] in _BEGINNINGS:
         leading = _LEADING.match(line, start, start + WITHIN)
         if leading:
-            return _meaning(leading["word"].decode()) if leading["word"] else (severity.ERROR, "")
+            word, net, _ = leading.groups()
+            return _meaning(word.decode()) if word else _NET[net] if net else (severity.ERROR, "")
     found = _WORD.search(line, start, start + WITHIN)
     while found:
         token = found[0]
-        if meaning := _WORDS.get(token):
+        if meaning := WORDS.get(token):
             return meaning
         if token[0] in b"[<" or (token[0] in b"=" and line.endswith(_KEYS, start, found.start())):
             meaning = _meaning(token[1:].decode())

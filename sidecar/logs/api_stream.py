@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections import deque
 from collections.abc import Awaitable, Callable, Sequence
 from hashlib import blake2b
@@ -57,10 +58,23 @@ class ApiStream:
 
 
 async def pour(
-    answer: HttpStream, take: Callable[[bytes], Awaitable[None]], flush: Callable[[], Awaitable[None]]
+    answer: HttpStream,
+    take: Callable[[bytes], Awaitable[None]],
+    flush: Callable[[], Awaitable[None]],
+    silence: float,
 ) -> None:
-    """Give an answer piece by piece to `take`, and call `flush` at its end."""
-    while data := await answer.read():
+    """Give an answer piece by piece to `take`, and call `flush` at its end, or when nothing has come for `silence` seconds: some
+    engines and kubelets lose the thread when they rotate their files, and do not say so."""
+    while True:
+        try:
+            async with asyncio.timeout(silence) as patience:
+                data = await answer.read()
+        except TimeoutError:
+            if not patience.expired():  # the connection's own
+                raise
+            break
+        if not data:
+            break
         await take(data)
     await flush()
 

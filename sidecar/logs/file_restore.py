@@ -69,7 +69,8 @@ def _find(table: FileTable, known: Remembered, there: Found) -> tuple[str, Seen]
 
 
 def _is(known: Remembered, path: str, seen: Seen) -> bool:
-    """By what it holds. Where nothing of it was read, by how it is called: other files are none of our business."""
-    if known.fingerprint.length:
-        return holds_at(known.fingerprint, path, seen, unseen=True)
-    return is_rotated(os.path.basename(known.origin), os.path.basename(path))
+    """By how it is called (it may have been truncated first), else by what it holds. Where nothing of it was read, nothing else
+    will do: other files are none of our business."""
+    if is_rotated(os.path.basename(known.origin), os.path.basename(path)):
+        return True
+    return known.fingerprint.length > 0 and holds_at(known.fingerprint, path, seen, unseen=True)

@@ -16,6 +16,8 @@ from .base import SourceContext
 OUTPUTS = ("stdout", "stderr")
 LONGEST = 30.0
 """Seconds between readings while they fail."""
+SILENCE = 900.0
+"""Seconds without a line, after which the engine is asked again."""
 PATIENCE = 10.0
 """Seconds after which a reading is given up that does not end, though its container has gone or was started again."""
 
@@ -55,7 +57,9 @@ class FollowedContainer:
         """The reading that goes on."""
         self.failures = 0
         """Readings in a row that broke."""
-        self._container = container
+        self.foreign = b""
+        """What the engine itself said among the lines of the last reading."""
+        self.container = container
         self._max_line = max_line
         self._counters = context.counters
         self._from = memory.begin
@@ -89,24 +93,24 @@ class FollowedContainer:
     # What the source decides by; `now` is of the monotonic clock.
 
     def seen(self, container: Container, now: float) -> None:
-        if container.state.started_at != self._container.state.started_at:
+        if container.state.started_at != self.container.state.started_at:
             self._started_at = now
-        self._container = container
+        self.container = container
         self._seen_at = now
 
     def is_due(self, now: float) -> bool:
         """Should a reading begin?"""
-        state = self._container.state
+        state = self.container.state
         return not self.is_read and now >= self._retry_at and (state.running or self._finished != state.started_at)
 
     def begin(self, task: asyncio.Task[None]) -> None:
         """`task` is about to `read`."""
         self.task = task
-        self._reading = self._container.state
+        self._reading = self.container.state
 
     def is_stuck(self, now: float) -> bool:
         """Does a reading go on that should have ended, though all that it brought was taken?"""
-        was_restarted = self._reading.started_at != self._container.state.started_at
+        was_restarted = self._reading.started_at != self.container.state.started_at
         over_since = self._started_at if was_restarted else self._seen_at
         return self.is_read and not self._feeds and now - over_since > PATIENCE
 
@@ -129,9 +133,11 @@ class FollowedContainer:
         state = self._reading
         for each in self._outputs.values():
             each.lines.begin()
-        answer = await api.logs(self.id, since(self._from), follow=state.running)
+        answer = await api.logs(self.id, since(self._from), follow=state.running, patience=SILENCE)
+        if answer is None:
+            return
         try:
-            await pour(answer, self._taker(), self._flush)
+            await pour(answer, self._taker(), self._flush, SILENCE)
         finally:
             answer.close()
         if not state.running:
@@ -139,7 +145,7 @@ class FollowedContainer:
 
     def _taker(self) -> Callable[[bytes], Awaitable[None]]:
         most = self._max_line + STAMP
-        if self._container.config.tty:
+        if self.container.config.tty:
             carry = Carry(most, self._counters)
             return lambda data: self._feed("stdout", carry.lines(data))
         frames = Frames(most, self._counters)
@@ -147,6 +153,7 @@ class FollowedContainer:
         async def take(data: bytes) -> None:
             for output, messages in zip(OUTPUTS, frames.feed(data), strict=True):
                 await self._feed(output, messages)
+            self.foreign = frames.foreign
 
         return take
 

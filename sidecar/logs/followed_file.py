@@ -226,6 +226,8 @@ class FollowedFile:
         data = self._pread(length + size, self.offset - length)
         if not data.startswith(self.before):
             raise Rewritten
+        if data[length : length + 2] == b"\0\0" and not self.before.strip(b"\0") and self.before:
+            raise Rewritten  # the hole before the first line has grown
         self._is_sure()
         return data[length:]
 

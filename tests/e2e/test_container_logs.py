@@ -1,7 +1,8 @@
 """The logs of a neighbour container in podman, by the engine's API and by a shared volume: every line once, although the
 container is restarted in the midst, and the sidecar too.
 
-What podman itself tells of the container, and what stands in the volume, is what has to arrive.
+What podman itself tells of the container, and what stands in the volume, is what has to arrive. Records with the same
+`log.record.uid` are one: the relay sends a batch again whose answer it has not seen before it was stopped.
 """
 
 from __future__ import annotations
@@ -78,6 +79,7 @@ async def _told(folder: Path, engine: Path, log: Path) -> Story:
             "OUTRIDER_OTLP_HTTP": "off",
             "OUTRIDER_OTLP_GRPC": "off",
             "OUTRIDER_METRICS_INTERVAL": "1h",
+            "OUTRIDER_DRAIN": "1s",
         }
         sidecar = running(outrider("run", "--config", str(config)), folder / "sidecar.log", environ)
         with sidecar as process:
@@ -91,18 +93,23 @@ async def _told(folder: Path, engine: Path, log: Path) -> Story:
             await _more(upstream)
             await asyncio.to_thread(podman, "stop", "--time", "0", NAME)
             written = _written(log)
-            await eventually(lambda: len(upstream.records) >= sum(map(len, written.values())))
-        uids: set[str] = set()
-        arrived: dict[str, list[str]] = {"stdout": [], "stderr": [], "file": []}
-        attributes: dict[str, set[tuple[tuple[str, str], ...]]] = {output: set() for output in arrived}
-        for _, record in upstream.records:
-            told = {pair.key: pair.value.string_value for pair in record.attributes}
-            uids.add(told.pop("log.record.uid"))
-            output = told.get("log.iostream", "file")
-            arrived[output].append(record.body.string_value)
-            attributes[output].add(tuple(sorted(told.items())))
-        assert len(uids) == len(upstream.records)
-        return Story(written, arrived, attributes, podman("inspect", "--format", "{{.Id}}", NAME))
+            expected = sum(map(len, written.values()))
+            await eventually(lambda: len(_uids(upstream)) >= expected)
+        return _heard(upstream, written)
+
+
+def _heard(upstream: RecordingUpstream, written: dict[str, list[str]]) -> Story:
+    arrived: dict[str, list[str]] = {output: [] for output in written}
+    attributes: dict[str, set[tuple[tuple[str, str], ...]]] = {output: set() for output in written}
+    known: dict[str, str] = {}
+    for _, record in upstream.records:
+        told = {pair.key: pair.value.string_value for pair in record.attributes}
+        output, uid, line = told.get("log.iostream", "file"), told.pop("log.record.uid"), record.body.string_value
+        if uid not in known:
+            arrived[output].append(line)
+        assert known.setdefault(uid, line) == line
+        attributes[output].add(tuple(sorted(told.items())))
+    return Story(written, arrived, attributes, podman("inspect", "--format", "{{.Id}}", NAME))
 
 
 async def _more(upstream: RecordingUpstream) -> None:
@@ -114,6 +121,15 @@ async def _more(upstream: RecordingUpstream) -> None:
         return first == {"out", "err", "file", "long"}
 
     await eventually(seen)
+
+
+def _uids(upstream: RecordingUpstream) -> set[str]:
+    return {
+        pair.value.string_value
+        for _, record in upstream.records
+        for pair in record.attributes
+        if pair.key == "log.record.uid"
+    }
 
 
 def _written(log: Path) -> dict[str, list[str]]:

@@ -23,6 +23,7 @@ from . import (
     plain,
     python,
     redis,
+    ruby,
     rust,
     syslog,
 )
@@ -36,6 +37,7 @@ FORMATS: dict[str, Callable[[Keep], Format]] = {
     "access": access.Access,
     "rust": rust.Rust,
     "python": python.Python,
+    "ruby": ruby.Ruby,
     "logback": logback.Logback,
     "syslog": syslog.Syslog,
     "go": go.Go,

@@ -8,14 +8,16 @@ from __future__ import annotations
 import re
 
 from ...logic import timestamps
-from ...logic.level_guess import guess
+from ...logic.level_guess import WORDS, guess
 from ...model.logs import LogRecord
 from .text import TextFormat
 
 _BEHIND = rb"(?!\d)\]?:? ?"
+# Whether it is a time is found out once for each second. The level that usually follows is taken along.
 _ISO = re.compile(
-    rb"\[?(\d{4}[-/.]\d\d[-/.]\d\d[T ]\d\d:\d\d:\d\d)(?:[.,](\d{1,9}))?(Z| UTC| ?[+-]\d\d:?\d\d(?: UTC)?(?!:))?"
-    + _BEHIND,
+    rb"\[?([12][0-9/.-]{9}[T ][0-9:]{8})(?:[.,](\d{1,9}))?(Z| UTC| ?[+-]\d\d:?\d\d(?: UTC)?(?!:))?"
+    + _BEHIND
+    + rb"(?:(TRACE|DEBUG|INFO|WARN(?:ING)?|ERROR|FATAL|CRITICAL)(?![A-Za-z0-9_]))?",
     re.ASCII,
 )
 _OTHER = re.compile(
@@ -26,7 +28,7 @@ _OTHER = re.compile(
     rb")" + _BEHIND,
     re.ASCII,
 )
-_DIGITS = frozenset(b"0123[")
+_DIGITS = frozenset(b"12[")
 _MONTHS_AND_DAYS = frozenset(b"JFMASONDTW[0123")
 
 
@@ -35,9 +37,12 @@ class Plain(TextFormat):
         if line:
             first = line[0]
             if first in _DIGITS and (found := _ISO.match(line)):
-                second, fraction, zone = found.groups()
+                second, fraction, zone, level = found.groups()
                 time = self._time(second + zone if zone else second, fraction, now)
-                return LogRecord(line, time, *guess(line, found.end()))
+                number, word = WORDS[level] if level else guess(line, found.end())
+                return LogRecord(line, time, number, word)
             if first in _MONTHS_AND_DAYS and (found := _OTHER.match(line)):
-                return LogRecord(line, timestamps.nanoseconds(found[1], now), *guess(line, found.end()))
-        return LogRecord(line, 0, *guess(line))
+                number, word = guess(line, found.end())
+                return LogRecord(line, timestamps.nanoseconds(found[1], now), number, word)
+        number, word = guess(line)
+        return LogRecord(line, 0, number, word)

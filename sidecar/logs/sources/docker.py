@@ -19,7 +19,7 @@ from collections.abc import Iterable, Mapping
 
 import msgspec
 
-from ...io.docker_api import Container, DockerApi, Refused
+from ...io.docker_api import Container, DockerApi, Listed, Refused
 from ...logic.scalars import Bytes
 from ...model.logs import StartAt
 from ..base import SourceContext
@@ -28,6 +28,11 @@ from ..followed_container import LONGEST, FollowedContainer, Memory
 KIND = "docker"
 PERIOD = 1.0
 """Seconds between looks."""
+
+MOST = 64
+"""Containers that are read at a time."""
+CLOSER = 10
+"""At each of so many looks every container is asked for."""
 
 _NAME = re.compile(r"[\w.-]+|[^\s=]+=\S*")
 
@@ -45,7 +50,7 @@ class Config(msgspec.Struct, frozen=True, kw_only=True):
     def problems(self) -> Iterable[tuple[str, str, str]]:
         if not _NAME.fullmatch(self.container):
             yield "container", f'"{self.container}" is none', "a name, an id, or a label as key=value"
-        if self.socket is not None and not self.socket.startswith("/"):
+        if self.socket is not None and (not self.socket.startswith("/") or "\0" in self.socket):
             yield "socket", f'"{self.socket}" is not an absolute path', "a path such as /var/run/docker.sock"
 
 
@@ -58,6 +63,8 @@ class DockerSource:
         self._remembered = self._recall()
         self._skips = config.start_at is StartAt.END and not context.remembered
         """What there is at the first look is left out."""
+        self._looks = 0
+        self._crowded = False
         self._why = ""
 
     async def run(self) -> None:
@@ -98,9 +105,20 @@ class DockerSource:
             found = await self._api.inspect(self._config.container)
             return [found] if found else []
         ours = socket.gethostname()  # in a container the beginning of its id, unless it is told otherwise
-        ids = [each for each in await self._api.labelled(self._config.container) if not each.startswith(ours)]
-        inspected = [await self._api.inspect(each) for each in ids]
+        listed = [each for each in await self._api.labelled(self._config.container) if not each.id.startswith(ours)]
+        if len(listed) > MOST and not self._crowded:
+            self._context.log.warning("too many containers", source=self._context.name, found=len(listed), read=MOST)
+        self._crowded = len(listed) > MOST
+        self._looks += 1
+        inspected = [await self._looked_at(each) for each in listed[:MOST]]
         return [each for each in inspected if each]
+
+    async def _looked_at(self, listed: Listed) -> Container | None:
+        """Of one that goes on running not each time: of many it would cost the engine too much."""
+        followed = self._followed.get(listed.id)
+        if followed and followed.is_read and listed.state == "running" and self._looks % CLOSER:
+            return followed.container
+        return await self._api.inspect(listed.id)
 
     def _tend(self, found: list[Container], group: asyncio.TaskGroup) -> None:
         """Let there be a task for every container of which there is something to read, and none for others."""
@@ -131,6 +149,8 @@ class DockerSource:
         """One reading, whatever becomes of it."""
         try:
             await followed.read(self._api)
+            if followed.foreign:
+                self._trouble(OSError(followed.foreign.decode(errors="replace")), container=followed.name)
         except (OSError, ValueError) as error:
             followed.failed(self._context.clock.monotonic())
             self._trouble(error, container=followed.name)

@@ -32,6 +32,9 @@ PERIOD = 1.0
 LONGEST = 10.0
 """The same, when that brought nothing again and again."""
 
+SILENCE = 300.0
+"""Seconds without a line, after which it is asked again."""
+
 _NAME = re.compile(r"[a-z0-9]([-.a-z0-9]*[a-z0-9])?")
 _WORDS = {400: "waiting", 401: "unauthorized", 403: "forbidden", 404: "not_found"}
 _ROLE = '{apiGroups: [""], resources: [pods/log], verbs: [get]}'
@@ -80,7 +83,7 @@ class KubernetesSource:
             before = self._stream.lines.read_to if self._stream else 0
             try:
                 await self._read()
-            except OSError as error:
+            except (OSError, ValueError) as error:  # ValueError: a token that would be more than one header
                 self._trouble(error)
             fruitless = 0 if self._stream and self._stream.lines.read_to > before else fruitless + 1
             await self._context.clock.sleep(min(LONGEST, PERIOD * 2.0 ** min(fruitless, 5)) * self._share)
@@ -113,7 +116,7 @@ class KubernetesSource:
         except Refused as error:
             if error.status not in (400, 404):  # it has not been restarted
                 raise
-        await self._reading(stream, follow=True)
+        await self._reading(stream, follow=SILENCE)
 
     def _begin(self) -> ApiStream:
         """Raises `OSError` where it is not known which Pod is meant."""
@@ -131,15 +134,17 @@ class KubernetesSource:
         self._stream = ApiStream(stream, "", config.max_line, self._context.counters, self._start)
         return self._stream
 
-    async def _reading(self, stream: ApiStream, *, previous: bool = False, follow: bool = False) -> None:
+    async def _reading(self, stream: ApiStream, *, previous: bool = False, follow: float | None = None) -> None:
         stream.lines.begin()
         begin = since(stream.lines.read_to >> ORDINAL_BITS)
         container = self._config.container
         answer = await self._api.logs(*self._names, container, begin, follow=follow, previous=previous)
+        if answer is None:
+            return
         carry = Carry(self._config.max_line + STAMP, self._context.counters)
         self._context.counters.streams = 1
         try:
-            await pour(answer, lambda data: stream.feed(carry.lines(data)), stream.flush)
+            await pour(answer, lambda data: stream.feed(carry.lines(data)), stream.flush, SILENCE)
         finally:
             self._context.counters.streams = 0
             answer.close()
@@ -150,7 +155,7 @@ class KubernetesSource:
             self._why = ""
             self._context.log.info("the container's log is read", source=self._context.name)
 
-    def _trouble(self, error: OSError) -> None:
+    def _trouble(self, error: OSError | ValueError) -> None:
         status = error.status if isinstance(error, Refused) else 0
         errors = self._context.counters.errors
         word = _WORDS.get(status, f"status_{status}" if status else "broken")

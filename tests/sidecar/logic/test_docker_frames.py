@@ -20,6 +20,15 @@ def test_messages_are_told_by_output() -> None:
     assert Frames(100, LogCounters()).feed(data) == ([b"a\n", b"b\n", b""], [b"oops\n"])
 
 
+def test_the_engine_s_own_words_are_kept_apart() -> None:
+    frames = Frames(100, LogCounters())
+    assert frames.feed(frame(1, b"a\n") + frame(3, b"Error grabbing logs: EOF\n") + frame(1, b"b\n")) == (
+        [b"a\n", b"b\n"],
+        [],
+    )
+    assert frames.foreign == b"Error grabbing logs: EOF"
+
+
 def test_the_stream_may_be_cut_anywhere() -> None:
     rng = random.Random(1)
     messages = [b"%d" % n + b"x" * rng.randrange(50) + b"\n" for n in range(100)]
@@ -47,7 +56,7 @@ def test_a_message_longer_than_the_cap_is_cut_and_the_next_one_found(step: int) 
 
 
 @pytest.mark.parametrize(
-    "data", [b"2024-01-02T03:04:05Z text\n", b"\x01\x00\x00\x01\x00\x00\x00\x01a", b"\x03\0\0\0\0\0\0\x01e"]
+    "data", [b"2024-01-02T03:04:05Z text\n", b"\x01\x00\x00\x01\x00\x00\x00\x01a", b"\x04\0\0\0\0\0\0\x01e"]
 )
 def test_what_are_no_frames_raises(data: bytes) -> None:
     with pytest.raises(ValueError, match="not a stream of frames"):

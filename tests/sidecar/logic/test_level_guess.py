@@ -20,6 +20,10 @@ from sidecar.logic.level_guess import guess, is_trace
         (b"error: no such file", 17, "error"),
         (b"Warning: low on space", 13, "Warning"),
         (b"fatal error: all goroutines are asleep - deadlock!", 21, "fatal"),
+        (b"info: Microsoft.Hosting.Lifetime[14]", 9, "info"),
+        (b"fail: Shop.Orders[0]", 17, "fail"),
+        (b"crit: Shop.Orders[0]", 21, "crit"),
+        (b"trce: Shop.Orders[0]", 1, "trce"),
         (b"panic: runtime error: index out of range", 19, "panic"),
         (b"SEVERE: write failed", 17, "SEVERE"),
         (b"\x1b[31mERROR\x1b[0m write failed", 17, "ERROR"),
@@ -47,6 +51,7 @@ def test_a_word_for_it_is_found(line: bytes, severity: int, word: str) -> None:
         b"result=error",
         b"the error: of our ways",
         b"panics are rare",
+        b"fail: x",
         b"x" * 200 + b" ERROR",
     ],
 )

@@ -23,6 +23,7 @@ from . import (
     test_nginx,
     test_python,
     test_redis,
+    test_ruby,
     test_rust,
     test_syslog,
 )
@@ -38,6 +39,7 @@ CASES: dict[str, dict[str, tuple[bytes, LogRecord]]] = {
     "nginx": test_nginx.CASES,
     "python": test_python.CASES,
     "redis": test_redis.CASES,
+    "ruby": test_ruby.CASES,
     "rust": test_rust.CASES,
     "syslog": test_syslog.CASES,
 }

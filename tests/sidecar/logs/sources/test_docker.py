@@ -7,6 +7,7 @@ import os
 from collections.abc import AsyncIterator, Callable, Mapping
 from contextlib import asynccontextmanager
 from pathlib import Path
+from struct import pack
 
 import pytest
 from structlog.testing import capture_logs
@@ -255,6 +256,32 @@ async def test_a_label_names_any_number_of_containers(bench: Bench) -> None:
         await until(lambda: len(bench.intake.lines) == 2)
         assert sorted(bench.intake.lines) == [b"web", b"worker"]
         assert bench.counters.streams == 2
+        asked = len([path for path in bench.engine.requests if path.endswith("/json")])
+        for _ in range(8):
+            await bench.clock.advance(1)
+            await asyncio.sleep(0.005)
+        assert len([path for path in bench.engine.requests if path.endswith("/json")]) == asked
+        web(bench).stop()
+        web(bench).write("stopped\n", T + 1)
+        await bench.after(lambda: b"stopped" in bench.intake.lines)
+        web(bench).start("2024-01-02T04:00:00Z")
+        web(bench).write("started\n", T + 2)
+        await bench.after(lambda: b"started" in bench.intake.lines)
+
+
+async def test_of_very_many_containers_some_are_read_and_that_is_said(
+    bench: Bench, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("sidecar.logs.sources.docker.MOST", 2)
+    bench.engine.containers[:] = [FakeContainer(f"web-{number}", number) for number in range(3)]
+    for container in bench.engine.containers:
+        container.labels["app"] = "shop"
+        container.write(f"{container.name}\n", T)
+    with capture_logs() as said:
+        async with bench.running(Config(container="app=shop", socket=str(bench.engine.socket))):
+            await until(lambda: len(bench.intake.lines) == 2)
+            await bench.clock.advance(3)
+    assert [(each["event"], each["found"], each["read"]) for each in said] == [("too many containers", 3, 2)]
 
 
 async def test_an_upstream_that_is_full_makes_the_source_wait_and_nothing_is_lost(bench: Bench) -> None:
@@ -334,6 +361,44 @@ async def test_an_engine_that_cannot_read_logs_is_said_once_and_asked_again_late
             await bench.after(lambda: len(said) == 2)
     assert said[0]["why"] == "the engine answered 501: configured logging driver does not support reading"
     assert said[0]["container"] == "web"
+
+
+async def test_the_engine_s_own_words_are_said_and_are_no_lines(bench: Bench) -> None:
+    text = b"Error grabbing logs: unexpected EOF\n"
+    bench.engine.raw = pack(">BxxxI", 3, len(text)) + text
+    web(bench).write("one\n", T)
+    with capture_logs() as said:
+        async with bench.running():
+            await until(lambda: bench.intake.lines == [b"one"])
+            web(bench).stop()
+            await bench.after(lambda: said)
+    assert (said[0]["why"], said[0]["container"]) == ("Error grabbing logs: unexpected EOF", "web")
+
+
+async def test_an_engine_that_has_lost_the_thread_is_asked_again(bench: Bench, monkeypatch: pytest.MonkeyPatch) -> None:
+    """It goes on answering, but no line comes any more."""
+    monkeypatch.setattr("sidecar.logs.followed_container.SILENCE", 0.02)
+    web(bench).write("one\n", T)
+    async with bench.running():
+        await until(lambda: bench.intake.lines == [b"one"])
+        bench.engine.deaf = True
+        web(bench).write("two\n", T + 1)
+        await bench.after(lambda: not bench.engine.following)
+        bench.engine.deaf = False
+        await bench.after(lambda: bench.intake.lines == [b"one", b"two"])
+        assert bench.counters.errors == {}
+
+
+async def test_an_engine_that_answers_only_with_the_first_line_is_waited_for(
+    bench: Bench, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("sidecar.logs.followed_container.SILENCE", 0.02)
+    bench.engine.late = True
+    async with bench.running():
+        await bench.after(lambda: len(bench.engine.log_requests) == 3)
+        web(bench).write("one\n", T)
+        await bench.after(lambda: bench.intake.lines == [b"one"])
+        assert bench.counters.errors == {}
 
 
 async def test_what_are_no_frames_is_survived(bench: Bench) -> None:
