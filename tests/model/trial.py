@@ -128,6 +128,7 @@ class Trial:
         self.intake.up = True
         self.intake.settle(1.0)
         await self.start()
+        self.world.create()
         self.world.complete()
         idle = 0
         for _ in range(1000):

@@ -106,6 +106,9 @@ class World:
         self.copying = rng.random() < 0.4
         """Numbered files are copies, or they are renamed: nobody does both, or
         deletes what is copied and truncated."""
+        self.met = self.met_before = False
+        """The source knows a file of this name, so that it looks for those that have it after that for a moment only;
+        and did so when it was saved last."""
         self.targets = 0
         self.copies = 0
 
@@ -179,6 +182,7 @@ class World:
             self._unlink(self.live)
             self.live.close()
             self.live = None
+            self.met = False
 
     def compress(self) -> None:
         """As logrotate does it: a new file beside the renamed one, which then goes."""
@@ -221,21 +225,27 @@ class World:
         for file in self.files:
             if self.visible(file):
                 file.known = True
+                self.met |= file.path == self.root / LIVE
 
     def killed(self, settled: Callable[[Line], bool]) -> None:
+        self.met = self.met_before
         for file in self.files:
             file.known = False
             for line in (*file.past, *file.lines):
-                if line.volatile and not settled(line):
+                if (line.volatile or not self.visible(file)) and not settled(line):
                     line.must = False
 
     def saved(self) -> None:
+        self.met_before = self.met
         for file in self.files:
             file.remembered = file.known
 
     def visible(self, file: File) -> bool:
         """Under a name that is watched, or in the directory where it was when it was remembered."""
-        return file.path is not None and (self.watched(file.path) or file is self.linked or file.remembered)
+        if file.path is None:
+            return False
+        rotated = self.met and file.path.name.startswith(f"{LIVE}.")
+        return self.watched(file.path) or file is self.linked or file.remembered or rotated
 
     def _renamed(self) -> list[File]:
         return [file for file in self.files if file.path is not None and file.path.name.startswith(f"{LIVE}.")]
