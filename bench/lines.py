@@ -13,6 +13,7 @@ import json
 import os
 import sys
 import tempfile
+import threading
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -178,8 +179,13 @@ class Throughput(msgspec.Struct, frozen=True):
     duplicates: int
 
 
-def throughput(subject: LogSubject, form: Form, lines: Path) -> Throughput:
-    """`lines` is the file with `LINES` lines of that form; it is linked into the place where it is followed."""
+def write_lines(form: Form, count: int, to: Path) -> None:
+    with to.open("w", encoding="ascii") as file:
+        file.writelines(form.line(n) + "\n" for n in range(count))
+
+
+def throughput(subject: LogSubject, form: Form, lines: Path, count: int = LINES) -> Throughput:
+    """`lines` is the file with `count` lines of that form; it is linked into the place where it is followed."""
     with tempfile.TemporaryDirectory(prefix="bench-", dir=lines.parent) as at, traffic.sink() as sink:
         watched = Path(at, "watched")
         watched.mkdir()
@@ -188,7 +194,7 @@ def throughput(subject: LogSubject, form: Form, lines: Path) -> Throughput:
             idle, cpu = memory(process.pid).rss, cpu_seconds(process.pid)
             began = time.perf_counter()
             os.link(lines, watched / "app.log")
-            ended = _arrived(sink, LINES, DRAIN)
+            ended = _arrived(sink, count, DRAIN)
             used = cpu_seconds(process.pid) - cpu
             counts = sink.lines()
             return Throughput(
@@ -196,7 +202,7 @@ def throughput(subject: LogSubject, form: Form, lines: Path) -> Throughput:
                 used / max(1, counts.distinct) * 1e6,
                 idle,
                 peak(process.pid),
-                LINES - counts.distinct,
+                count - counts.distinct,
                 counts.duplicates,
             )
 
@@ -244,54 +250,58 @@ class Losses(msgspec.Struct, frozen=True):
 
 
 def losses(subject: LogSubject, case: Case, seconds: int = SECONDS) -> Losses:
-    """A rotated file is kept, two generations deep, as logrotate would."""
+    """The program does not wait until the subject is there again after a kill."""
     with tempfile.TemporaryDirectory(prefix="bench-") as at, traffic.sink() as sink:
         watched = Path(at, "watched")
         watched.mkdir()
         place = Place(f"{watched}/{case.pattern}", Path(at, "state"), sink, FORMS[-1])
-        kills, written = list(case.kills), 0
-        file = open(watched / "app.log", "a", buffering=1, encoding="ascii")  # noqa: SIM115 - it is exchanged on the way
-        began = time.perf_counter()
-        while kills or written < RATE * seconds:
-            stop_at = min([*kills, seconds])
+        writer = Writer(watched / "app.log", RATE * seconds, case.copytruncate)
+        for kill in (*case.kills, None):
             with running(subject, place):
-                while written < RATE * seconds and time.perf_counter() - began < stop_at:
-                    file, written = _written_until(file, written, time.perf_counter() - began, case)
-                    time.sleep(0.001)
-                if not kills:
-                    _arrived(sink, written, DRAIN)
-                    break
-            kills.pop(0)
-            # The program does not wait until the subject is there again.
-            restart = time.perf_counter() - began + 0.5
-            while time.perf_counter() - began < restart:
-                file, written = _written_until(file, written, time.perf_counter() - began, case)
-                time.sleep(0.001)
-        file.close()
+                if writer.ident is None:
+                    writer.start()
+                if kill is not None:
+                    time.sleep(max(0.0, writer.began + kill - time.perf_counter()))
+                else:
+                    writer.join()
+                    _arrived(sink, writer.written, DRAIN)
         counts = sink.lines()
-        return Losses(written, written - counts.distinct, counts.duplicates)
+        return Losses(writer.written, writer.written - counts.distinct, counts.duplicates)
 
 
-def _written_until(file: Any, written: int, now: float, case: Case) -> tuple[Any, int]:
-    """Write what is due, and rotate where a second is full."""
-    due = min(int(now * RATE), RATE * SECONDS)
-    while written < due:
-        file.write(plain_line(written) + "\n")
-        written += 1
-        if written % RATE == 0:
-            file = _rotated(file, case)
-    return file, written
+class Writer(threading.Thread):
+    """Writes `total` lines at `RATE`, and rotates where a second is full. Rotated files are kept, two deep."""
 
+    def __init__(self, path: Path, total: int, copytruncate: bool) -> None:
+        super().__init__(daemon=True)
+        self.began = time.perf_counter()
+        self.written = 0
+        self._path, self._total, self._copytruncate = path, total, copytruncate
+        self._open()
 
-def _rotated(file: Any, case: Case) -> Any:
-    path = Path(file.name)
-    first, second = path.with_name("app.log.1"), path.with_name("app.log.2")
-    if first.exists():
-        first.replace(second)
-    if case.copytruncate:
-        first.write_bytes(path.read_bytes())
-        os.truncate(path, 0)
-        return file
-    path.replace(first)
-    file.close()
-    return open(path, "a", buffering=1, encoding="ascii")
+    def _open(self) -> None:
+        self._file = open(self._path, "a", buffering=1, encoding="ascii")  # noqa: SIM115 - it is exchanged on the way
+
+    def run(self) -> None:
+        self.began = time.perf_counter()
+        while self.written < self._total:
+            due = min(self._total, int((time.perf_counter() - self.began) * RATE))
+            while self.written < due:
+                self._file.write(plain_line(self.written) + "\n")
+                self.written += 1
+                if self.written % RATE == 0:
+                    self._rotate()
+            time.sleep(0.001)
+        self._file.close()
+
+    def _rotate(self) -> None:
+        first, second = (self._path.with_name(f"{self._path.name}.{n}") for n in (1, 2))
+        if first.exists():
+            first.replace(second)
+        if self._copytruncate:
+            first.write_bytes(self._path.read_bytes())
+            os.truncate(self._path, 0)
+        else:
+            self._path.replace(first)
+            self._file.close()
+            self._open()

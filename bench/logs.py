@@ -25,6 +25,7 @@ from .lines import (
     Throughput,
     losses,
     throughput,
+    write_lines,
 )
 from .run import stay_on_the_load_core
 
@@ -78,8 +79,7 @@ def _costs(form: Form, subjects: list[LogSubject], runs: int) -> dict[str, list[
     found: dict[str, list[Throughput]] = {subject.name: [] for subject in subjects}
     with tempfile.TemporaryDirectory(prefix="bench-lines-") as at:
         lines = Path(at, "lines")
-        with lines.open("w", encoding="ascii") as file:
-            file.writelines(form.line(n) + "\n" for n in range(LINES))
+        write_lines(form, LINES, lines)
         for _ in range(runs):
             for subject in subjects:
                 found[subject.name].append(throughput(subject, form, lines))

@@ -6,11 +6,12 @@ import os
 from collections.abc import Iterable
 from functools import partial
 
-from ..io.local_files import holds_at, look, siblings
+from ..io.local_files import look, siblings
 from ..logic.tail import FileId, Seen, is_rotated
 from .file_memory import Left, Memory, Remembered
 from .file_table import FileTable
 from .followed_file import FollowedFile
+from .open_files import is_still
 
 Found = dict[FileId, tuple[str, Seen]]
 
@@ -61,16 +62,8 @@ def _there(memory: Memory, matched: Iterable[str]) -> Found:
 def _find(table: FileTable, known: Remembered, there: Found) -> tuple[str, Seen] | None:
     found = there.get(known.id)
     directory, name = os.path.split(known.origin)
-    if found and (os.path.realpath(found[0]) == known.path or _is(known, *found)):
+    if found and (os.path.realpath(found[0]) == known.path or is_still(known.origin, known.fingerprint, *found)):
         return found
     # Its inode was given to another file, or it was copied back.
     copy = table.find_copy(known.fingerprint, directory, name.__eq__)
     return copy or table.find_copy(known.fingerprint, directory, partial(is_rotated, name))
-
-
-def _is(known: Remembered, path: str, seen: Seen) -> bool:
-    """By how it is called (it may have been truncated first), else by what it holds. Where nothing of it was read, nothing else
-    will do: other files are none of our business."""
-    if is_rotated(os.path.basename(known.origin), os.path.basename(path)):
-        return True
-    return known.fingerprint.length > 0 and holds_at(known.fingerprint, path, seen, unseen=True)

@@ -7,7 +7,6 @@ the patterns match; a file may have several (hard links, symlinks) or, once it w
 from __future__ import annotations
 
 import os
-import secrets
 from collections.abc import Callable, Iterator, Mapping
 from functools import partial
 
@@ -104,7 +103,7 @@ class FileTable:
 
     def _grown(self, file: FollowedFile, seen: Seen, now: float) -> None:
         if not file.seen.size:
-            self.left.leave(file)  # what was written to it may already be in a copy
+            self.left.leave(file, file.seen.changed)  # what was written to it may already be in a copy
         file.saw(seen, now)
         try:
             self.hold(file)
@@ -141,7 +140,7 @@ class FileTable:
             self._log.error("too many files of logs: no more are followed", most=MOST_NAMES, first=path)
 
     def _new(self, path: str, seen: Seen, now: float) -> FollowedFile:
-        file = FollowedFile(secrets.token_hex(8), os.path.realpath(path), seen, now=now)
+        file = FollowedFile(os.urandom(8).hex(), os.path.realpath(path), seen, now=now)
         file.attributes = self._describe(path)
         directory, name = os.path.split(file.path)
         paths = [os.path.join(directory, original) for original in originals(name)]
@@ -158,18 +157,17 @@ class FileTable:
         file.grown_at = now
         if file.names:
             return
-        self.left.leave(file)
+        changed = file.seen.changed
         self._hold_new(file)
         if replaced or (file.id in self.files and file.seen.links):
             self._counters.rotations += 1
-        else:
-            del self.left[file.origin]
+            self.left.leave(file, changed)
 
     def find_missed(self, now: float) -> None:
         """Files that had one of the names for so short a time that no look met them there."""
         for path, seen, origin in self.left.missed(self.files):
             if not self._is_excluded(path) and not self._was_let_go(path, seen):
-                file = FollowedFile(secrets.token_hex(8), path, seen, now=now)
+                file = FollowedFile(os.urandom(8).hex(), path, seen, now=now)
                 file.origin, file.attributes = origin, self.left[origin].attributes
                 file.rotated = True
                 self.enter(file)
@@ -220,7 +218,7 @@ class FileTable:
         if copy is None:
             had = file.seen.size if seen.size < file.seen.size else file.sure_size
             self.lose(file.path, had - file.offset, "a file of logs was truncated before it was read to its end")
-            file.rewind()
+            file.rewind(now)
             file.saw(seen, now)
             return
         names = file.names
@@ -231,9 +229,9 @@ class FileTable:
             self.forget(twin)
         file.move(*copy, now)
         self.enter(file)
-        self.left.leave(file)
+        self.left.leave(file, copy[1].changed)
         if names:
-            new = FollowedFile(secrets.token_hex(8), file.origin, seen, now=now)
+            new = FollowedFile(os.urandom(8).hex(), file.origin, seen, now=now)
             new.attributes, new.names = file.attributes, names
             self.enter(new)
 
@@ -245,19 +243,20 @@ class FileTable:
 
     def _copy_of(self, file: FollowedFile) -> tuple[str, Seen] | None:
         directory, name = os.path.split(file.origin)
-        return self.find_copy(file.fingerprint, directory, partial(is_rotated, name))
+        return self.find_copy(file.fingerprint, directory, partial(is_rotated, name), file)
 
     def find_copy(
-        self, print_: Fingerprint, directory: str, wanted: Callable[[str], object]
+        self,
+        print_: Fingerprint,
+        directory: str,
+        wanted: Callable[[str], object],
+        of: FollowedFile | None = None,
     ) -> tuple[str, Seen] | None:
         """A file in the directory that nobody has read and that holds, at the same place, what `print_` is of."""
         for path, seen in siblings(directory, wanted) if print_.length else []:
             known = self.files.get(seen.id)
-            if (
-                seen.size >= print_.at
-                and (known is None or not known.begun)
-                and holds_at(print_, path, seen, unseen=False)
-            ):
+            unread = known is None or not (known.begun or known is of)
+            if unread and seen.size >= print_.at and holds_at(print_, path, seen, unseen=False):
                 return path, seen
         return None
 

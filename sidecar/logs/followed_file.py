@@ -122,11 +122,14 @@ class FollowedFile:
         self.path, self.seen = path, seen
         self.rotated = True
         self.grown_at = now
+        self.ended = False
         self.examined = self.offset
 
-    def rewind(self) -> None:
+    def rewind(self, now: float) -> None:
         """The file was truncated: begin again, as the next generation."""
         self.generation += 1
+        self.grown_at = now
+        self.ended = False
         self.go_to(0, b"")
         self.begun = self.compressed = False
         self.sure_size = 0

@@ -21,8 +21,10 @@ MOST = 1000
 class LeftNames(dict[str, Left]):
     """By path. A name is looked for until another file has it that is followed."""
 
-    def leave(self, file: FollowedFile) -> None:
-        self.setdefault(file.origin, Left(dict(file.attributes), file.seen.changed))
+    def leave(self, file: FollowedFile, changed: int) -> None:
+        """`changed` is when the file was written to, as far as is known, when it had the name."""
+        left = self.get(file.origin)
+        self[file.origin] = Left(dict(file.attributes), min(changed, left.changed) if left else changed)
         if len(self) > MOST:
             del self[next(iter(self))]
 

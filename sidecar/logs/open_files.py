@@ -11,7 +11,8 @@ import os
 import resource
 from collections import OrderedDict
 
-from ..io.local_files import find_inode, open_file
+from ..io.local_files import find_inode, holds_at, open_file
+from ..logic.tail import Fingerprint, Seen, is_rotated
 from .followed_file import CLOSED, FollowedFile
 
 MOST = 256
@@ -50,7 +51,7 @@ class OpenFiles:
 
     def _open_by_inode(self, file: FollowedFile) -> None:
         found = find_inode(os.path.dirname(file.path), file.id)
-        if found is None:
+        if found is None or not is_still(file.origin, file.fingerprint, found, file.seen):
             raise FileNotFoundError(errno.ENOENT, "the file has vanished", file.path)
         file.path = found
         file.handle = open_file(found, file.id)
@@ -73,3 +74,11 @@ class OpenFiles:
         if victim is not None:
             self.close(victim)
         return victim is not None
+
+
+def is_still(origin: str, print_: Fingerprint, path: str, seen: Seen) -> bool:
+    """Is a file of the same inode the same file, though it is called otherwise? By how it is called (it may have been truncated
+    first), else by what it holds. Where nothing of it was read, nothing else will do: other files are none of our business."""
+    if is_rotated(os.path.basename(origin), os.path.basename(path)):
+        return True
+    return print_.length > 0 and holds_at(print_, path, seen, unseen=True)

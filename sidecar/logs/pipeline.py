@@ -124,7 +124,8 @@ class LogStream:
         self._settled = start
 
     def safe(self, read_to: int) -> int:
-        return read_to if self._settled == self._fed else self._settled
+        # While `feed` waits in the midst of a block, more is settled than its source knows to be fed.
+        return max(read_to, self._settled) if self._settled == self._fed else self._settled
 
     def settled(self, mark: int) -> None:
         self._settled = mark

@@ -57,7 +57,7 @@ class RecordingStream:
     def safe(self, read_to: int) -> int:
         self.move()
         if self.first == len(self.taken):
-            return read_to
+            return max(read_to, self.mark)
         return self.taken[self.first - 1].mark if self.first else self.start
 
     async def flush(self) -> None: ...

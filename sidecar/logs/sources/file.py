@@ -129,9 +129,10 @@ class FileSource:
             for step, _ in enumerate(self._table.look(now, everything), 1):
                 if not step % 16:
                     await asyncio.sleep(0)
-            for path in matched:
-                if path not in self._table.names:
-                    self._table.meet(path, now)
+            for step, path in enumerate(path for path in matched if path not in self._table.names):
+                self._table.meet(path, now)
+                if not step % 16:
+                    await asyncio.sleep(0)
         if everything:
             self._table.find_missed(now)
             self._measure(now)
@@ -205,14 +206,10 @@ class FileSource:
     async def _read_or_complain(self, file: FollowedFile) -> bool:
         table = self._table
         try:
-            if not file.wants:
-                return await self._finish(file)
-            if not table.open_files.open(file):
-                return False
             try:
-                return await self._read(file)
+                return await (self._read(file) if file.wants else self._finish(file))
             except Rewritten:
-                self._rewritten(file)
+                table.truncated(file, file.look(), self._context.clock.monotonic())
                 return True
         except FileNotFoundError:
             if not file.names:
@@ -221,10 +218,9 @@ class FileSource:
             table.complaints.say(file.path, error)
         return False
 
-    def _rewritten(self, file: FollowedFile) -> None:
-        self._table.truncated(file, file.look(), self._context.clock.monotonic())
-
     async def _read(self, file: FollowedFile) -> bool:
+        if not self._table.open_files.open(file):
+            return False
         if file.expected or file.doubted:
             file.verify()
         stood, examined = file.offset, file.examined

@@ -17,7 +17,7 @@ from sidecar.logic.redaction import Config as Redaction
 from sidecar.logic.redaction import Rules
 from sidecar.logs.delivery import Delivery
 from sidecar.logs.formats import format_named
-from sidecar.logs.pipeline import REST, LogStream, Pipeline
+from sidecar.logs.pipeline import REST, SLICE, LogStream, Pipeline
 from sidecar.model.counters import LogCounters
 from sidecar.model.logs import Keep
 from sidecar.model.signals import Batch
@@ -164,6 +164,31 @@ async def test_the_safe_mark_is_not_passed_before_the_upstream_has_accepted() ->
     bench.held[0].set_result(OK)
     await flushed
     assert stream.safe(20) == 20
+
+
+class Narrow(Delivery):
+    """Has room once; then others have taken it."""
+
+    used = False
+
+    async def room(self) -> None:
+        if self.used:
+            await asyncio.Event().wait()
+        self.used = True
+
+
+async def test_what_is_settled_is_safe_while_feeding_waits_in_the_midst_of_a_block() -> None:
+    """The source knows only of blocks that were fed whole."""
+    bench = Bench(multiline=Mode.NONE)
+    bench.delivery = bench.pipeline.delivery = Narrow(None, Frame({}, "o", "1"), bench.clock, random.Random(1))
+    stream = bench.stream()
+    lines = [b"%d" % number for number in range(2 * SLICE)]
+    feeding = asyncio.create_task(stream.feed(lines, marks_of(lines)))
+    await settle()
+    await bench.delivery.flush()
+    assert stream.safe(0) == 10 * SLICE
+    feeding.cancel()
+    await asyncio.gather(feeding, return_exceptions=True)
 
 
 async def test_stdout_and_stderr_are_apart_and_the_safe_mark_is_before_what_either_has_not_finished() -> None:

@@ -286,6 +286,38 @@ async def test_a_file_that_was_not_read_yet_is_found_in_its_copy_by_its_beginnin
     assert follower.counters.lost_bytes == 0
 
 
+async def test_several_copies_that_were_made_while_nobody_looked_are_all_read(tmp_path: Path) -> None:
+    log = tmp_path / "app.log"
+    write(log, "one")
+    follower = Follower(log)
+    await follower.read()
+    saved = follower.saved()
+    for number in (3, 2, 1):
+        write(log, f"then {number}")
+        shutil.copyfile(log, tmp_path / f"app.log.{number}")
+        os.truncate(log, 0)
+    again = follower.restart(saved)
+    await again.source._look(everything=True)
+    write(log, "and now")
+    await again.read()
+    assert sorted(await again.read()) == [b"and now", b"then 1", b"then 2", b"then 3"]
+    assert again.counters.lost_bytes == 0
+
+
+async def test_a_last_line_that_was_rewritten_stops_nothing(tmp_path: Path) -> None:
+    log = tmp_path / "app.log"
+    log.write_bytes(b"one\nlast")
+    follower = Follower(log)
+    await follower.read()
+    log.rename(tmp_path / "app.log.1")
+    await follower.read()
+    changed = (tmp_path / "app.log.1").stat()
+    (tmp_path / "app.log.1").write_bytes(b"two\nlast")
+    os.utime(tmp_path / "app.log.1", ns=(changed.st_atime_ns, changed.st_mtime_ns))
+    assert await follower.after(6) == [b"one", b"two"]
+    assert await follower.after(6) == [b"one", b"two", b"last"]
+
+
 async def test_a_truncation_is_counted_by_what_was_known_of_the_file_and_not_by_what_it_has_become(
     tmp_path: Path,
 ) -> None:

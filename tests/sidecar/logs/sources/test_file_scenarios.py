@@ -245,6 +245,24 @@ async def test_a_file_of_another_name_is_not_read_though_it_has_the_inode_of_one
     assert await follower.restart(saved).read() == numbered(0)
 
 
+async def test_an_inode_that_is_given_to_another_file_while_nobody_holds_it_is_let_go(tmp_path: Path) -> None:
+    """A rotated file that is still asked for is closed when it rests; then it is deleted, and what comes next gets its inode."""
+    log, rotated, secret = tmp_path / "app.log", tmp_path / "app.log.1", tmp_path / "secret.pem"
+    for content in ("", "0\n"):
+        rotated.write_text(content)
+        log.touch()
+        follower = Follower(tmp_path / "app.log*")
+        await follower.read()
+        rotated.rename(tmp_path / "app.log.2")
+        for _ in range(3):
+            await follower.after(10)
+        assert str(tmp_path / "app.log.2") not in map(os.path.realpath, Path("/proc/self/fd").iterdir())
+        (tmp_path / "app.log.2").rename(secret)
+        secret.write_text("private\nkey\n")
+        assert await follower.after(10) == content.encode().splitlines()
+        assert await follower.after(100) == content.encode().splitlines()
+
+
 @pytest.mark.parametrize("broken", [b"", b"{", b"[]", b'{"version": 9, "sources": {}}', b"\xff" * 100])
 async def test_a_checkpoint_file_that_is_broken_is_put_aside_and_reading_begins_anew(
     tmp_path: Path, broken: bytes
