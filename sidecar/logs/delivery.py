@@ -84,14 +84,10 @@ class Delivery:
         elif self._timer is None:
             self._timer = asyncio.get_running_loop().call_later(LINGER, self._cut)
 
-    async def room(self) -> bool:
-        """Returns when there is; true where that had to be waited for."""
-        waited = False
+    async def room(self) -> None:
         while len(self._outstanding) >= MOST:
-            waited = True
             self._changed.clear()
             await self._changed.wait()
-        return waited
 
     async def flush(self) -> None:
         """Send what waits, and return when everything is settled."""

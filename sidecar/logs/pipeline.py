@@ -80,11 +80,11 @@ class Pipeline:
     async def sweep(self) -> None:
         """Let go what has rested long enough, but nothing that may have rested because there was no room for what follows."""
         began = self.clock.monotonic()
-        if await self.delivery.room():
-            began = self.clock.monotonic()
-            self.resting = dict.fromkeys(self.resting, began)
-        for stream in [stream for stream, fed in self.resting.items() if fed <= began - REST]:
-            if self.resting.get(stream, began) <= began - REST:
+        await self.delivery.room()
+        if (now := self.clock.monotonic()) - began >= REST:
+            self.resting = dict.fromkeys(self.resting, now)
+        for stream in [stream for stream, fed in self.resting.items() if fed <= now - REST]:
+            if self.resting.get(stream, now) <= now - REST:
                 await stream.flush()
         self._tell(closing=False)
 
