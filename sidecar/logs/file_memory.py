@@ -52,12 +52,23 @@ class Left(msgspec.Struct, frozen=True):
     changed: int
 
 
+class LetGo(msgspec.Struct, frozen=True):
+    """A renamed file that was read to its end: not to be taken for one that nobody has read."""
+
+    device: int
+    inode: int
+    fingerprint: Fingerprint
+
+
 class Memory(msgspec.Struct):
     files: list[Remembered]
     left: dict[str, Left] = {}
+    let_go: list[LetGo] = []
 
 
-def remember(files: Iterable[FollowedFile], left: Mapping[str, Left]) -> dict[str, object]:
+def remember(
+    files: Iterable[FollowedFile], left: Mapping[str, Left], let_go: Mapping[FileId, Fingerprint]
+) -> dict[str, object]:
     kept = [
         Remembered(
             uid=file.uid,
@@ -75,7 +86,13 @@ def remember(files: Iterable[FollowedFile], left: Mapping[str, Left]) -> dict[st
         )
         for file in files
     ]
-    found: dict[str, object] = msgspec.to_builtins(Memory(kept, {_json(path): each for path, each in left.items()}))
+    found: dict[str, object] = msgspec.to_builtins(
+        Memory(
+            kept,
+            {_json(path): each for path, each in left.items()},
+            [LetGo(*id_, fingerprint) for id_, fingerprint in let_go.items()],
+        )
+    )
     return found
 
 
@@ -87,6 +104,7 @@ def recall(remembered: Mapping[str, object]) -> Memory:
     return Memory(
         [msgspec.structs.replace(file, path=_path(file.path), origin=_path(file.origin)) for file in memory.files],
         {_path(path): each for path, each in memory.left.items()},
+        memory.let_go,
     )
 
 

@@ -21,6 +21,7 @@ def restore(table: FileTable, memory: Memory, matched: Iterable[str], now: float
     in so far as it was not settled."""
     there = _there(memory, matched)
     table.left.update(memory.left)
+    table.was_let_go.update({FileId(each.device, each.inode): each.fingerprint for each in memory.let_go})
     latest: dict[str, Left] = {}
     intact = set()
     for known in memory.files:
@@ -42,7 +43,6 @@ def restore(table: FileTable, memory: Memory, matched: Iterable[str], now: float
             intact.add(known.origin)
     for origin in latest.keys() - intact:
         table.left.setdefault(origin, latest[origin])
-    table.find_missed(now)
 
 
 def _there(memory: Memory, matched: Iterable[str]) -> Found:

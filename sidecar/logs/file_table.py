@@ -21,6 +21,7 @@ from .left_names import LeftNames
 from .open_files import OpenFiles
 
 MOST_NAMES = 1000
+MOST_LET_GO = 100
 QUIET = 5.0
 """Seconds without growth after which nobody is expected to go on with a line, or a copy."""
 LINGER = 600.0
@@ -48,7 +49,7 @@ class FileTable:
         self._counters = counters
         self._log = log
         self.complaints = Complaints(counters, log)
-        self._let_go: dict[FileId, Fingerprint] = {}
+        self.was_let_go: dict[FileId, Fingerprint] = {}
         self._full = False
         self.left = LeftNames()
         self.gone: list[FollowedFile] = []
@@ -174,16 +175,16 @@ class FileTable:
         self.left.regained(self.names)
 
     def _was_let_go(self, path: str, seen: Seen) -> bool:
-        print_ = self._let_go.get(seen.id)
+        print_ = self.was_let_go.get(seen.id)
         return print_ is not None and (not print_.length or holds_at(print_, path, seen, unseen=True))
 
     def let_go(self, file: FollowedFile) -> None:
         """A file that was read to its end and has none of the names."""
         self.forget(file)
         if file.seen.links:
-            self._let_go[file.id] = file.fingerprint
-            if len(self._let_go) > MOST_NAMES:
-                del self._let_go[next(iter(self._let_go))]
+            self.was_let_go[file.id] = file.fingerprint
+            if len(self.was_let_go) > MOST_LET_GO:
+                del self.was_let_go[next(iter(self.was_let_go))]
 
     def hold(self, file: FollowedFile) -> bool:
         """Keep it open, where that is possible: from now on it may be renamed or deleted. False: it has vanished. Raises

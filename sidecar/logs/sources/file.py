@@ -101,7 +101,8 @@ class FileSource:
         if not self._restored:
             return self._context.remembered
         table = self._table
-        return remember((file for file in table.files.values() if not file.compressed), table.left)
+        files = (file for file in table.files.values() if not file.compressed)
+        return remember(files, table.left, table.was_let_go)
 
     def _is_excluded(self, path: str) -> bool:
         return any(path_matches(pattern, path) for pattern in self.config.exclude)

@@ -296,12 +296,74 @@ async def test_several_copies_that_were_made_while_nobody_looked_are_all_read(tm
         write(log, f"then {number}")
         shutil.copyfile(log, tmp_path / f"app.log.{number}")
         os.truncate(log, 0)
+        os.utime(tmp_path / f"app.log.{number}", (log.stat().st_atime, log.stat().st_mtime + 10 - number))
+    os.utime(log, (log.stat().st_atime, log.stat().st_mtime + 10))
     again = follower.restart(saved)
     await again.source._look(everything=True)
     write(log, "and now")
     await again.read()
     assert sorted(await again.read()) == [b"and now", b"then 1", b"then 2", b"then 3"]
     assert again.counters.lost_bytes == 0
+
+
+async def test_a_file_that_had_the_name_between_two_looks_is_found_also_after_a_kill(tmp_path: Path) -> None:
+    log = tmp_path / "app.log"
+    write(log, "one")
+    follower = Follower(log)
+    await follower.read()
+    log.rename(tmp_path / "app.log.2")
+    await follower.after(1)
+    await follower.after(700)
+    assert follower.inodes() == []
+    again = follower.crash()
+    write(log, "two")
+    log.rename(tmp_path / "app.log.1")
+    write(log, "three")
+    assert sorted(await again.read()) == [b"three", b"two"]
+    assert again.stream(b"two").attributes["log.file.name"] == "app.log"
+
+
+async def test_a_file_is_not_let_go_while_its_lines_are_not_settled(tmp_path: Path) -> None:
+    log = tmp_path / "app.log"
+    write(log, "one")
+    follower = Follower(log)
+    follower.intake.settles = False
+    await follower.read()
+    inode = log.stat().st_ino
+    log.unlink()
+    await follower.after(1000)
+    await follower.after(1000)
+    assert follower.inodes() == [inode]
+    follower.intake.streams[0].settle(1)
+    await follower.after(1)
+    assert follower.inodes() == []
+
+
+async def test_a_file_that_no_pattern_fits_any_more_is_read_to_its_end(tmp_path: Path) -> None:
+    (tmp_path / "app.log").write_bytes(b"one\ntwo")
+    follower = Follower(tmp_path / "app.log")
+    await follower.read()
+    saved = follower.saved()
+    follower.patterns = (tmp_path / "other.log",)
+    again = follower.restart(saved)
+    await again.read()
+    assert await again.after(6) == [b"two"]
+    await again.after(700)
+    assert again.inodes() == []
+
+
+async def test_a_hole_that_grows_is_a_truncation(tmp_path: Path) -> None:
+    log = tmp_path / "app.log"
+    with log.open("wb", buffering=0) as writer:
+        writer.write(b"one\n" * 10)
+        follower = Follower(log)
+        await follower.read()
+        os.truncate(log, 0)
+        writer.write(b"half of ")
+        await follower.read()
+        os.truncate(log, 0)
+        writer.write(b"a line\ntwo\n")
+    assert (await follower.read())[10:] == [b"a line", b"two"]
 
 
 async def test_a_last_line_that_was_rewritten_stops_nothing(tmp_path: Path) -> None:
@@ -583,6 +645,8 @@ async def test_a_truncation_is_not_remembered_as_read(tmp_path: Path) -> None:
     os.truncate(log, 0)
     write(log, "new", "newer")
     await follower.read()
+    await follower.after(0)
+    assert follower.counters.lag_bytes == 10
     again = follower.crash()
     assert await again.read() == [b"new", b"newer"]
     assert again.intake.streams[0].marks == [1 << OFFSET_BITS | 4, 1 << OFFSET_BITS | 10]
