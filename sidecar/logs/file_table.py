@@ -222,8 +222,11 @@ class FileTable:
             file.rewind(now)
             file.saw(seen, now)
             return
-        names = file.names
         self.forget(file)
+        if file.names:
+            new = FollowedFile(os.urandom(8).hex(), file.path, seen, now=now)
+            new.origin, new.attributes, new.names, new.rotated = file.origin, file.attributes, file.names, file.rotated
+            self.enter(new)
         twin = self.files.get(copy[1].id)
         file.names = twin.names if twin else set()
         if twin:
@@ -231,10 +234,6 @@ class FileTable:
         file.move(*copy, now)
         self.enter(file)
         self.left.leave(file, copy[1].changed)
-        if names:
-            new = FollowedFile(os.urandom(8).hex(), file.origin, seen, now=now)
-            new.attributes, new.names = file.attributes, names
-            self.enter(new)
 
     def enter(self, file: FollowedFile) -> None:
         self.files[file.id] = file
