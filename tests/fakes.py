@@ -506,8 +506,9 @@ class FakeDocker:
         self.late = False
         """Answers with the first line, not before."""
         self.deaf = False
-        """Does not see what containers write."""
+        """Whoever follows a container does not hear any more what it writes."""
         self.following: set[asyncio.StreamWriter] = set()
+        self._answering: set[asyncio.Task[object]] = set()
 
     async def __aenter__(self) -> Self:
         self._server = await asyncio.start_unix_server(self._serve, self.socket)
@@ -516,6 +517,7 @@ class FakeDocker:
     async def __aexit__(self, *error: object) -> None:
         self._server.close()
         self.break_off()
+        await asyncio.gather(*self._answering, return_exceptions=True)
         await self._server.wait_closed()
 
     def break_off(self) -> None:
@@ -527,6 +529,9 @@ class FakeDocker:
         return [dict(parse_qsl(urlsplit(path).query)) for path in self.requests if "/logs?" in path]
 
     async def _serve(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        if task := asyncio.current_task():
+            self._answering.add(task)
+            task.add_done_callback(self._answering.discard)
         try:
             head = (await reader.readuntil(b"\r\n\r\n")).decode()
             path = head.split()[1]
@@ -578,13 +583,14 @@ class FakeDocker:
             sent, started = 0, container.started_at
             while not reader.at_eof():
                 over = not container.running or container.started_at != started
-                for nanoseconds, output, text in [] if self.deaf else container.messages[sent:]:
+                deaf = self.deaf and query["follow"] == "1"
+                for nanoseconds, output, text in [] if deaf else container.messages[sent:]:
                     if nanoseconds >= int(query["since"]) * 10**9:
                         message = f"{stamp(nanoseconds)} {text}".encode()
                         kind = 1 if output == "stdout" else 2
                         data = message if container.tty else struct.pack(">BxxxI", kind, len(message)) + message
                         writer.write(b"%x\r\n%b\r\n" % (len(data), data))
-                sent = sent if self.deaf else len(container.messages)
+                sent = sent if deaf else len(container.messages)
                 await writer.drain()
                 if over or query["follow"] == "0":
                     writer.write(b"0\r\n\r\n")
@@ -631,6 +637,7 @@ class FakeKubernetes:
         self.statuses: list[int] = []
         self.port = 0
         self.following: set[asyncio.StreamWriter] = set()
+        self._answering: set[asyncio.Task[object]] = set()
         self._generation = 0
 
     async def __aenter__(self) -> Self:
@@ -641,6 +648,7 @@ class FakeKubernetes:
     async def __aexit__(self, *error: object) -> None:
         self._server.close()
         self.break_off()
+        await asyncio.gather(*self._answering, return_exceptions=True)
         await self._server.wait_closed()
 
     def break_off(self) -> None:
@@ -653,6 +661,9 @@ class FakeKubernetes:
         self._generation += 1
 
     async def _serve(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        if task := asyncio.current_task():
+            self._answering.add(task)
+            task.add_done_callback(self._answering.discard)
         try:
             first, *lines = (await reader.readuntil(b"\r\n\r\n")).decode().split("\r\n")[:-2]
             headers = {name.lower(): value for name, _, value in (line.partition(": ") for line in lines)}

@@ -1,7 +1,8 @@
 """What a check sees of the logs: counts of the last while, a second each.
 
 Fed with whole blocks by the pipeline, asked by the probe. A block is looked at for the pattern as a whole first, because most
-lines of most services hold nothing of what anybody looks for.
+lines of most services hold nothing of what anybody looks for; unless the pattern looks at where a line begins or ends, or at what
+is beside a match, which a block is no judge of.
 """
 
 from __future__ import annotations
@@ -18,16 +19,19 @@ ERROR, FATAL = 17, 19
 """OpenTelemetry's severity numbers from which a record is an error, and from which something has ended: ERROR3, a panic, and
 more."""
 EXCERPT = 200
+_EDGES = re.compile(r"[\^$]|\\[AZ]|\(\?<?[=!]")
+"""What makes a pattern match in a line and not in the lines around it."""
 
 
 class Seen(msgspec.Struct, frozen=True):
-    """Within the window; `excerpt` is the last line that matched the pattern or was fatal."""
+    """Within the window, with the last line that was fatal and the last that matched the pattern."""
 
     records: int = 0
     errors: int = 0
     fatal: int = 0
     matches: int = 0
-    excerpt: str = ""
+    last_fatal: str = ""
+    last_match: str = ""
 
 
 class LogWatch:
@@ -41,6 +45,7 @@ class LogWatch:
         self.last = now
         """When the last record came, or the watch began."""
         self._pattern = re.compile(pattern.pattern.encode(), pattern.flags & ~re.UNICODE) if pattern else None
+        self._blockwise = pattern is not None and not _EDGES.search(pattern.pattern)
         self._seconds: deque[tuple[int, Seen]] = deque()
 
     def note(self, now: float, lines: Sequence[bytes], severities: Mapping[int, int], fatal: bytes) -> None:
@@ -50,14 +55,14 @@ class LogWatch:
             return
         self.last = now
         matching = self._matching(lines)
-        telling = matching[-1] if matching else fatal
         before = self._seconds.pop()[1] if self._seconds and self._seconds[-1][0] == int(now) else Seen()
         added = Seen(
             before.records + records,
             before.errors + sum(count for severity, count in severities.items() if severity >= ERROR),
             before.fatal + sum(count for severity, count in severities.items() if severity >= FATAL),
             before.matches + len(matching),
-            _excerpt(telling) if telling else before.excerpt,
+            _excerpt(fatal) if fatal else before.last_fatal,
+            _excerpt(matching[-1]) if matching else before.last_match,
         )
         self._seconds.append((int(now), added))
         self._forget(now)
@@ -70,12 +75,13 @@ class LogWatch:
             sum(seen.errors for seen in each),
             sum(seen.fatal for seen in each),
             sum(seen.matches for seen in each),
-            next((seen.excerpt for seen in reversed(each) if seen.excerpt), ""),
+            next((seen.last_fatal for seen in reversed(each) if seen.last_fatal), ""),
+            next((seen.last_match for seen in reversed(each) if seen.last_match), ""),
         )
 
     def _matching(self, lines: Sequence[bytes]) -> list[bytes]:
         pattern = self._pattern
-        if pattern is None or not pattern.search(b"\n".join(lines)):
+        if pattern is None or (self._blockwise and not pattern.search(b"\n".join(lines))):
             return []
         return [line for line in lines if pattern.search(line)]
 

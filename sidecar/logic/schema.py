@@ -215,7 +215,7 @@ class _Walk:
         if table.key not in raw:
             return self.bad(path, f"{table.key} is missing", f"{table.key}: {one_of(words)}")
         name = raw[table.key]
-        if name not in table.kinds:
+        if not isinstance(name, str) or name not in table.kinds:
             near = difflib.get_close_matches(str(name), words, 1)
             return self.bad(
                 join(path, table.key), f"{quoted(name)} is not known", one_of(words), near[0] if near else None

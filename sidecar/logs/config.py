@@ -43,8 +43,8 @@ class Level(StrEnum):
 
 
 def parse_format(raw: Any) -> str:
-    if raw == AUTO or raw in FORMATS:
-        return str(raw)
+    if isinstance(raw, str) and (raw == AUTO or raw in FORMATS):
+        return raw
     near = difflib.get_close_matches(str(raw), [AUTO, *FORMATS], 1)
     raise Invalid(f"{quoted(raw)} is not known", meant=near[0] if near else None)
 

@@ -78,10 +78,14 @@ class Pipeline:
         return LogStream(self, uid, attributes, start)
 
     async def sweep(self) -> None:
-        """Let go what has rested long enough."""
-        until = self.clock.monotonic() - REST
-        for stream in [stream for stream, fed in self.resting.items() if fed <= until]:
-            await stream.flush()
+        """Let go what has rested long enough, but nothing that may have rested because there was no room for what follows."""
+        began = self.clock.monotonic()
+        await self.delivery.room()
+        if (now := self.clock.monotonic()) - began >= REST:
+            self.resting = dict.fromkeys(self.resting, now)
+        for stream in [stream for stream, fed in self.resting.items() if fed <= now - REST]:
+            if self.resting.get(stream, now) <= now - REST:
+                await stream.flush()
         self._tell(closing=False)
 
     async def flush(self) -> None:
@@ -122,6 +126,8 @@ class LogStream:
         self._unwrap: Unwrapper | None = None
         self._fed = start
         self._settled = start
+        self._before: int | None = None
+        """While a block is worked on that leaves in several pieces: the mark in front of it."""
 
     def safe(self, read_to: int) -> int:
         # While `feed` waits in the midst of a block, more is settled than its source knows to be fed.
@@ -144,12 +150,14 @@ class LogStream:
         await pipeline.delivery.room()
         pipeline.resting.pop(self, None)
         if self._unwrap is not None:
+            self._before = self._unwrap.pending
             for piece in self._unwrap.flush():
                 self._run(piece.iostream, piece.lines, piece.marks, piece.times, self._fed)
         for channel in self._channels.values():
             if (last := channel.multiline.flush()) is not None:
                 self._records(channel, [last[0]], [last[1]])
                 channel.times.clear()
+        self._before = None
         pipeline.delivery.put(self, [], 0, 0, self._fed)
 
     def _take(self, lines: Sequence[bytes], marks: Sequence[int], times: Sequence[int] | None, iostream: str) -> None:
@@ -162,9 +170,11 @@ class LogStream:
         if self._unwrap is None:
             self._run(iostream, lines, marks, times, before)
         else:
+            self._before = before
             for piece in self._unwrap.feed(lines, marks):
                 self._run(piece.iostream, piece.lines, piece.marks, piece.times, before)
-            self._put([], 0, 0)  # where every line was a part of one that is not whole yet
+            self._before = None
+            self._put([], 0, 0)
 
     def _look(self, lines: Sequence[bytes], before: int) -> None:
         """The first lines tell whether a container runtime has wrapped them."""
@@ -249,6 +259,8 @@ class LogStream:
             floors.append(self._unwrap.pending)
         if floors:
             self._pipeline.resting[self] = self._pipeline.clock.monotonic()
+        if self._before is not None:
+            floors.append(self._before)
         self._pipeline.delivery.put(self, parts, size, items, min(floors, default=self._fed))
 
 

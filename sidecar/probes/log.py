@@ -94,16 +94,17 @@ class LogProbe:
             return Result(State.UNKNOWN, "logs are read by a sidecar that runs, not by a single look", observed)
         if not seen.records and not any(counters.streams for counters in watch.sources):
             return Result(State.UNKNOWN, "no logs are read: nothing that is configured is there", observed)
-        within = show_duration(self.config.window)
-        return Result(State.PASS, f"{seen.records} records, {seen.errors} errors within {within}", observed)
+        counts = f"{_counted(seen.records, 'record')}, {_counted(seen.errors, 'error')}"
+        return Result(State.PASS, f"{counts} within {show_duration(self.config.window)}", observed)
 
     def _found(self, seen: Seen, now: float) -> Iterator[tuple[State, str]]:
         config = self.config
         within = f"within {show_duration(config.window)}"
         if config.fatal and seen.fatal:
-            yield State.FAIL, f"{seen.fatal} fatal {within}, the last: {seen.excerpt}"
+            yield State.FAIL, f"{seen.fatal} fatal {within}, the last: {seen.last_fatal}"
         if config.pattern is not None and seen.matches:
-            yield State.FAIL, f'{seen.matches} times "{config.pattern.pattern}" {within}, the last: {seen.excerpt}'
+            times = _counted(seen.matches, "time")
+            yield State.FAIL, f'{times} "{config.pattern.pattern}" {within}, the last: {seen.last_match}'
         if config.error_rate is not None and seen.records >= config.error_rate.records:
             share = seen.errors / seen.records
             for state, limit in ((State.FAIL, config.error_rate.fail), (State.WARN, config.error_rate.warn)):
@@ -114,3 +115,7 @@ class LogProbe:
         if config.silence is not None and now - self._watch.last >= config.silence:
             quiet = show_duration(float(round(now - self._watch.last)))
             yield State.FAIL, f"silent for {quiet}, expected a line within {show_duration(config.silence)}"
+
+
+def _counted(number: int, thing: str) -> str:
+    return f"{number} {thing}{'' if number == 1 else 's'}"

@@ -111,6 +111,7 @@ class KubernetesSource:
     async def _read(self) -> None:
         """What is new of the container that was, then of the one that is, until it ends or the connection does."""
         stream = self._stream or self._begin()
+        stream.lines.begin()  # once: the container's lines count as written after those of the one before
         try:
             await self._reading(stream, previous=True)
         except Refused as error:
@@ -135,7 +136,6 @@ class KubernetesSource:
         return self._stream
 
     async def _reading(self, stream: ApiStream, *, previous: bool = False, follow: float | None = None) -> None:
-        stream.lines.begin()
         begin = since(stream.lines.read_to >> ORDINAL_BITS)
         container = self._config.container
         answer = await self._api.logs(*self._names, container, begin, follow=follow, previous=previous)

@@ -15,13 +15,13 @@ from sidecar.logic.otlp_http import OK, Reply
 from sidecar.logic.otlp_logs import Frame
 from sidecar.logic.redaction import Config as Redaction
 from sidecar.logic.redaction import Rules
-from sidecar.logs.delivery import Delivery
+from sidecar.logs.delivery import FULL, MOST, Delivery
 from sidecar.logs.formats import format_named
 from sidecar.logs.pipeline import REST, SLICE, LogStream, Pipeline
 from sidecar.model.counters import LogCounters
 from sidecar.model.logs import Keep
 from sidecar.model.signals import Batch
-from tests.fakes import FakeClock, settle
+from tests.fakes import FakeClock, settle, until
 
 
 class Bench:
@@ -295,3 +295,69 @@ async def test_noise_is_thinned_out_and_what_was_left_out_is_told_in_the_stream(
     assert bench.counters.dropped == {"severity": 1, "duplicate": 3}
     assert len({strings(r)["log.record.uid"] for r in records}) == 4
     assert stream.safe(60) == 60
+
+
+def wrapped(iostream: str, text: bytes) -> bytes:
+    return b"2023-11-14T22:13:19.000000001Z %s F %s" % (iostream.encode(), text)
+
+
+async def test_a_parcel_cut_between_stdout_and_stderr_does_not_settle_what_follows_in_the_same_block() -> None:
+    bench = Bench(multiline=Mode.NONE, max_line=1 << 20)
+    bench.accepts = False
+    stream = bench.stream()
+    await feed(stream, wrapped("stdout", b"x" * FULL), wrapped("stderr", b"last words"))
+    flushed = asyncio.create_task(bench.delivery.flush())
+    await until(lambda: len(bench.held) == 2)
+    bench.held[0].set_result(OK)
+    await settle()
+    assert stream.safe(20) == 0
+    bench.held[1].set_result(OK)
+    await flushed
+    assert stream.safe(20) == 20
+
+
+async def test_parts_of_stdout_and_stderr_that_rest_are_settled_only_when_both_are() -> None:
+    bench = Bench(multiline=Mode.NONE, max_line=1 << 20)
+    bench.accepts = False
+    stream = bench.stream()
+    stamp = b"2023-11-14T22:13:19.000000001Z"
+    await feed(stream, stamp + b" stdout P " + b"x" * FULL, stamp + b" stderr P y")
+    await stream.flush()
+    flushed = asyncio.create_task(bench.delivery.flush())
+    await until(lambda: len(bench.held) == 2)
+    bench.held[0].set_result(OK)
+    await settle()
+    assert stream.safe(20) == 0
+    bench.held[1].set_result(OK)
+    await flushed
+    assert stream.safe(20) == 20
+
+
+async def test_reading_that_ends_in_the_midst_of_a_block_goes_on_behind_what_is_settled_of_it() -> None:
+    bench = Bench(multiline=Mode.NONE)
+    stream = bench.stream()
+    fed = asyncio.create_task(feed(stream, *[b"x"] * 5 * SLICE))
+    await until(lambda: bench.counters.lines)
+    fed.cancel()
+    await bench.delivery.flush()
+    assert stream.safe(0) == 10 * bench.counters.lines
+
+
+async def test_a_record_is_not_torn_because_the_upstream_has_taken_nothing_for_long() -> None:
+    bench = Bench()
+    bench.accepts = False
+    stream = bench.stream()
+    for n in range(MOST):
+        await feed(stream, b"x" * FULL, start=n * 10)
+    await feed(stream, b"Traceback (most recent call last):", start=MOST * 10)
+    await bench.clock.advance(REST)
+    swept = asyncio.create_task(bench.pipeline.sweep())
+    await settle()
+    rest = asyncio.create_task(feed(stream, b'  File "x.py", line 1', b"ValueError: no", start=MOST * 10 + 10))
+    await bench.clock.advance(REST)
+    bench.accepts = True
+    for answer in bench.held:
+        answer.set_result(OK)
+    await swept
+    await rest
+    assert (await bench.records())[-1].body.string_value.count("\n") == 2

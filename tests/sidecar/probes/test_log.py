@@ -41,7 +41,7 @@ async def test_records_without_trouble_pass() -> None:
     logs.write("ready", times=20)
     logs.write("it broke", ERROR)
     result = await logs.check()
-    assert (result.raw, result.output) == (State.PASS, "21 records, 1 errors within 1m")
+    assert (result.raw, result.output) == (State.PASS, "21 records, 1 error within 1m")
     assert [(o.name, o.value) for o in result.observed] == [("records", 21), ("errors", 1), ("silence", 0)]
 
 
@@ -88,6 +88,24 @@ async def test_a_pattern_fails_with_the_line_that_holds_it() -> None:
     result = await logs.check()
     assert result.raw is State.FAIL
     assert result.output == '3 times "OutOf[A-Z]\\w+" within 5m, the last: java.lang.OutOfMemoryError: heap'
+
+
+@pytest.mark.parametrize("pattern", ["^boom", "boom$", r"\Aboom\Z", r"boom(?!\s+after)", r"(?<!before\s)boom", "boom"])
+async def test_a_pattern_sees_each_line_for_itself(pattern: str) -> None:
+    logs = Logs(Config(pattern=re.compile(pattern)))
+    logs.watch.note(logs.clock.now(), [b"before", b"boom", b"after"], {INFO: 3}, b"")
+    result = await logs.check()
+    assert (result.raw, result.output) == (State.FAIL, f'1 time "{pattern}" within 1m, the last: boom')
+
+
+async def test_what_was_fatal_and_what_holds_the_pattern_are_told_apart() -> None:
+    logs = Logs(Config(pattern=re.compile("timeout")))
+    logs.write("upstream timeout")
+    logs.write("panic: x", FATAL)
+    result = await logs.check()
+    fatal, match = result.output.split("; ")
+    assert fatal == "1 fatal within 1m, the last: panic: x"
+    assert match == '1 time "timeout" within 1m, the last: upstream timeout'
 
 
 async def test_a_pattern_may_ignore_case_and_hold_letters_beyond_ascii() -> None:
