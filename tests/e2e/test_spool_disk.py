@@ -106,7 +106,9 @@ async def test_a_page_that_cannot_be_read_costs_the_rows_in_it_and_each_is_count
         async with sidecar(tmp_path, upstream) as target:
             names = await spooled(target, "row", 100)
         file = tmp_path / "spool" / "spool.db"
-        assert not file.with_name("spool.db-wal").exists(), "a page in the log would stand before the one that is broken"
+        assert not file.with_name("spool.db-wal").exists(), (
+            "a page in the log would stand before the one that is broken"
+        )
         raw = bytearray(file.read_bytes())
         assert len(raw) > 22 * 4096
         raw[page * 4096 : (page + 1) * 4096] = b"\xff" * 4096

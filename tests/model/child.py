@@ -21,9 +21,9 @@ import structlog
 from sidecar.io.checkpoints import Checkpoints
 from sidecar.logs.file_memory import Remembered, recall
 from tests.fakes import FakeClock
+from tests.model.files import Identity
 from tests.model.intake import Intake
 from tests.model.reader import opened, source_of
-from tests.model.world import Identity
 
 
 class Child:

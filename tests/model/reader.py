@@ -19,8 +19,8 @@ from sidecar.logs.file_memory import Remembered, recall
 from sidecar.logs.sources.file import Config, FileSource
 from sidecar.model.counters import LogCounters
 from tests.fakes import FakeClock
+from tests.model.files import Identity
 from tests.model.intake import Intake
-from tests.model.world import Identity
 
 
 class Reader(Protocol):

@@ -13,9 +13,10 @@ from random import Random
 from tests.fakes import FakeClock
 from tests.model.actions import Action
 from tests.model.child import Child
+from tests.model.files import Line
 from tests.model.intake import Broken, Intake, Taken
 from tests.model.reader import InProcess, Reader
-from tests.model.world import LIVE, Line, World
+from tests.model.world import LIVE, World
 
 
 class Trial:
