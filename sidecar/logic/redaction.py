@@ -13,6 +13,7 @@ from bisect import bisect_right
 from collections.abc import Sequence
 from importlib import import_module
 from itertools import accumulate
+from typing import Any
 
 import msgspec
 
@@ -79,20 +80,29 @@ class Config(msgspec.Struct, frozen=True, kw_only=True):
 
 def _regex_problems(pattern: str) -> list[tuple[str, str, str]]:
     try:
-        re2 = import_module("re2")
+        empty = _re2(pattern).search(b"") is not None
     except ImportError:
         return [("regex", "the package google-re2 is not installed", "pip install outrider[re2], or a literal or glob")]
-    try:
-        empty = re2.compile(pattern.encode()).search(b"") is not None
-    except re2.error as error:
-        return [("regex", f"is not RE2: {error}", "https://github.com/google/re2/wiki/Syntax")]
+    except ValueError as error:
+        return [("regex", str(error), "https://github.com/google/re2/wiki/Syntax")]
     return [("regex", "matches an empty line", "a pattern that needs some bytes")] if empty else []
+
+
+def _re2(pattern: str) -> Any:
+    """Raises ImportError without the package, and ValueError for what is not a pattern: of that RE2 would tell stderr as well."""
+    re2 = import_module("re2")
+    options = re2.Options()
+    options.log_errors = False
+    try:
+        return re2.compile(pattern.encode(), options)
+    except re2.error as error:
+        why = error.args[0].decode(errors="replace") if isinstance(error.args[0], bytes) else str(error)
+        raise ValueError(f'"{pattern}" is not RE2 ({why})') from None
 
 
 def _own(rule: OwnRule) -> Rule:
     if rule.regex:
-        pattern = import_module("re2").compile(rule.regex.encode())
-        return Rule(rule.name, (), pattern, lambda _: lambda match: REDACTED)
+        return Rule(rule.name, (), _re2(rule.regex), lambda _: lambda match: REDACTED)
     pieces = [rule.literal.encode()] if rule.literal else rule.glob.encode().split(b"*")
     longest = max(pieces, key=len).decode()
     return Rule(rule.name, folded(longest), _glob(pieces), lambda _: lambda match: REDACTED)

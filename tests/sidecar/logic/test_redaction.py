@@ -219,7 +219,7 @@ def test_a_regular_expression_without_re2_names_the_remedy(monkeypatch: pytest.M
     )
 
 
-def test_regular_expressions_with_re2() -> None:
+def test_regular_expressions_with_re2(capfd: pytest.CaptureFixture[str]) -> None:
     config = Config(rules=[OwnRule(name="order", regex=r"ord-\d+\b"), OwnRule(name="hex", regex="(?i)0x[0-9a-f]+$")])
     assert config.problems() == []
     assert redact(b"ord-12 ord-x \xff 0xFF", b"clean", rules=Rules(config)) == (
@@ -227,7 +227,9 @@ def test_regular_expressions_with_re2() -> None:
         {"order": 1, "hex": 1},
     )
     bad = Config(rules=[OwnRule(name="a", regex="("), OwnRule(name="b", regex="x*")])
-    assert [place for place, _, _ in bad.problems()] == ["rules.0.regex", "rules.1.regex"]
+    (place, what, _), (other, _, _) = bad.problems()
+    assert (place, what, other) == ("rules.0.regex", '"(" is not RE2 (missing ): ()', "rules.1.regex")
+    assert capfd.readouterr().err == ""
 
 
 HOSTILE = [
