@@ -503,6 +503,8 @@ class FakeDocker:
         self.status = 0
         self.raw = b""
         """Sent before the logs."""
+        self.breaks_after: int | None = None
+        """Resets the connection after so many messages of a log."""
         self.late = False
         """Answers with the first line, not before."""
         self.deaf = False
@@ -580,18 +582,23 @@ class FakeDocker:
             writer.write(b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n")
             if self.raw:
                 writer.write(b"%x\r\n%b\r\n" % (len(self.raw), self.raw))
-            sent, started = 0, container.started_at
+            sent, count, started = 0, 0, container.started_at
             while not reader.at_eof():
                 over = not container.running or container.started_at != started
                 deaf = self.deaf and query["follow"] == "1"
                 for nanoseconds, output, text in [] if deaf else container.messages[sent:]:
-                    if nanoseconds >= int(query["since"]) * 10**9:
+                    if nanoseconds >= int(query["since"]) * 10**9 and count != self.breaks_after:
+                        count += 1
                         message = f"{stamp(nanoseconds)} {text}".encode()
                         kind = 1 if output == "stdout" else 2
                         data = message if container.tty else struct.pack(">BxxxI", kind, len(message)) + message
                         writer.write(b"%x\r\n%b\r\n" % (len(data), data))
                 sent = sent if deaf else len(container.messages)
                 await writer.drain()
+                if count == self.breaks_after:
+                    await asyncio.sleep(0.01)
+                    writer.transport.abort()
+                    return
                 if over or query["follow"] == "0":
                     writer.write(b"0\r\n\r\n")
                     return

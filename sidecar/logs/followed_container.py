@@ -131,6 +131,7 @@ class FollowedContainer:
     async def read(self, api: DockerApi) -> None:
         """One reading. Raises `OSError`, or `ValueError` where what comes is no container's output."""
         state = self._reading
+        self.foreign = b""
         for each in self._outputs.values():
             each.lines.begin()
         answer = await api.logs(self.id, since(self._from), follow=state.running, patience=SILENCE)
