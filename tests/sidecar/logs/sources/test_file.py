@@ -323,6 +323,19 @@ async def test_a_file_that_had_the_name_between_two_looks_is_found_also_after_a_
     assert again.stream(b"two").attributes["log.file.name"] == "app.log"
 
 
+async def test_a_rotated_file_is_found_also_where_its_successor_has_the_inode_that_is_remembered(
+    tmp_path: Path,
+) -> None:
+    log = tmp_path / "app.log"
+    write(log, "one")
+    follower = Follower(log)
+    await follower.read()
+    saved = follower.saved()
+    write(tmp_path / "app.log.1", "two")
+    log.write_bytes(b"three\n")
+    assert sorted(await follower.restart(saved).read()) == [b"three", b"two"]
+
+
 async def test_a_file_is_not_let_go_while_its_lines_are_not_settled(tmp_path: Path) -> None:
     log = tmp_path / "app.log"
     write(log, "one")
