@@ -126,7 +126,7 @@ class Daemon:
         self.logs = Logs(
             config.logs,
             Rules(config.redaction),
-            self.relay.take if self.upstreams else None,
+            self.relay.take_own_logs if self.upstreams else None,
             self.resource.attributes,
             config.spool.path if config.spool else None,
             clock,
@@ -285,6 +285,7 @@ class Daemon:
                 await self.heartbeats.leave()
         finally:
             await _cancel(tasks)
+            await self.logs.close()
             for listener in self.listeners.values():
                 await listener.stop()
             await self.receiver.drain(QUIET)

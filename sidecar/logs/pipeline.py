@@ -77,6 +77,11 @@ class Pipeline:
     def stream(self, uid: bytes, attributes: Mapping[str, str], start: int) -> LogStream:
         return LogStream(self, uid, attributes, start)
 
+    @property
+    def waits(self) -> bool:
+        """Is there anything to `sweep`, now or later?"""
+        return bool(self.resting) or (self.noise is not None and self.noise.waits)
+
     async def sweep(self) -> None:
         """Let go what has rested long enough, but nothing that may have rested because there was no room for what follows."""
         began = self.clock.monotonic()
