@@ -386,6 +386,8 @@ class Daemon:
                 now["collector"] = self.heartbeats.counters.last_error
             if self.spool is not None and self.spool.why:
                 now["spool"] = self.spool.why
+            if self.logs.delivery.why:
+                now["logs"] = f"reading pauses, files are the buffer: {self.logs.delivery.why}"
             for name in now.keys() - failing.keys():
                 self.log.warning("cannot deliver", to=name, why=now[name])
             for name in failing.keys() - now.keys():
