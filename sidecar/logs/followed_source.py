@@ -17,7 +17,10 @@ from .pipeline import Pipeline
 
 SHORTEST, LONGEST = 5.0, 60.0
 STEADY = 60.0
-"""Seconds of reading after which what broke before is forgotten."""
+"""Seconds of reading after which the next break is as the first."""
+SHOWN = 120.0
+"""Seconds for which what broke is shown."""
+EVENT = "a source of logs broke on a bug: it begins again, others go on"
 
 
 class FollowedSource:
@@ -45,26 +48,25 @@ class FollowedSource:
         self._clock = clock
         self._log = log
         self._why = ""
-        self._began = 0.0
+        self._broke_at = 0.0
         self._pause = SHORTEST
         self._said: set[str] = set()
+        pipeline.broke = self.broke
 
     @property
     def why(self) -> str:
-        """What broke last, until all has been well for a while."""
-        if self._why and self._source is not None and self._clock.monotonic() - self._began >= STEADY:
-            self._why, self._pause = "", SHORTEST
-        return self._why
+        """What broke last, if it was lately."""
+        return self._why if self._clock.monotonic() - self._broke_at < SHOWN else ""
 
     async def run(self) -> None:
         while True:
-            self._began = self._clock.monotonic()
+            began = self._clock.monotonic()
             try:
                 self._source = self._make(self._remembered)
                 await self._source.run()
                 return
             except Exception as error:  # noqa: BLE001 - whatever it is
-                if self._clock.monotonic() - self._began >= STEADY:
+                if self._clock.monotonic() - began >= STEADY:
                     self._pause = SHORTEST
                 self.broke(error)
             self.counters.streams = 0
@@ -93,7 +95,7 @@ class FollowedSource:
                 self.broke(error)
         return self._remembered
 
-    def broke(self, error: BaseException) -> None:
+    def broke(self, error: BaseException, event: str = EVENT) -> None:
         """Count it, show it, and say each kind of it once."""
         while isinstance(error, BaseExceptionGroup):
             error = error.exceptions[0]
@@ -102,12 +104,8 @@ class FollowedSource:
         while at is not None and at.tb_next is not None:
             at = at.tb_next
         where = f"{at.tb_frame.f_code.co_filename}:{at.tb_lineno}" if at is not None else ""
+        self._broke_at = self._clock.monotonic()
         self._why = f"{type(error).__name__}: {error}"[:500]
         if where not in self._said:
             self._said.add(where)
-            self._log.error(
-                "a source of logs broke on a bug: it begins again, others go on",
-                source=self.name,
-                why=self._why,
-                where=where,
-            )
+            self._log.error(event, source=self.name, why=self._why, where=where)

@@ -14,7 +14,7 @@ from sidecar.logic.otlp_logs import Frame
 from sidecar.logic.redaction import Config, Rules
 from sidecar.logs.base import Source
 from sidecar.logs.delivery import Delivery
-from sidecar.logs.followed_source import STEADY, FollowedSource
+from sidecar.logs.followed_source import SHOWN, FollowedSource
 from sidecar.logs.formats import format_named
 from sidecar.logs.pipeline import Pipeline
 from sidecar.model.counters import LogCounters
@@ -93,7 +93,7 @@ async def test_what_broke_is_said_once_counted_and_shown_until_all_has_been_well
             await bench.clock.advance(5)
             await bench.clock.advance(10)
             assert source.why == "KeyError: 2"
-            await bench.clock.advance(STEADY)
+            await bench.clock.advance(SHOWN)
             assert source.why == ""
     assert source.counters.errors == {"broken": 2}
     (told,) = said
