@@ -6,7 +6,7 @@ import os
 from collections.abc import Iterable
 from functools import partial
 
-from ..io.local_files import look, siblings
+from ..io.local_files import holds_at, look, siblings
 from ..logic.tail import FileId, Seen, is_rotated
 from .file_memory import Left, Memory, Remembered
 from .file_table import FileTable
@@ -39,7 +39,8 @@ def restore(table: FileTable, memory: Memory, matched: Iterable[str], now: float
         file.doubted = True
         file.rotated = known.rotated or path != known.path
         table.enter(file)
-        if not file.rotated and known.fingerprint.length:
+        # Not so where another file has its name, and by chance its inode.
+        if not file.rotated and known.fingerprint.length and holds_at(known.fingerprint, path, seen, unseen=True):
             intact.add(known.origin)
     for origin in latest.keys() - intact:
         table.left.setdefault(origin, latest[origin])
