@@ -15,6 +15,7 @@ from structlog.testing import capture_logs
 from sidecar.logs.sources.docker import Config, DockerSource
 from sidecar.model.logs import ORDINAL_BITS, StartAt
 from tests.fakes import FakeClock, FakeContainer, FakeDocker, RecordingIntake, settle, source_context, until
+from tests.sidecar.logs.sources.support import after, running
 
 T = 1704164645_000000000
 """2024-01-02T03:04:05Z"""
@@ -37,21 +38,11 @@ class Bench:
         context = source_context(self.intake, self.clock, remembered)
         self.counters = context.counters
         self.source = DockerSource(config or Config(container="web", socket=str(self.engine.socket)), context, {})
-        task = asyncio.create_task(self.source.run())
-        try:
+        async with running(self.source):
             yield
-        finally:
-            task.cancel()
-            with pytest.raises(asyncio.CancelledError):
-                await task
 
     async def after(self, condition: Callable[[], object]) -> None:
-        """Seconds pass until `condition` is true."""
-        async with asyncio.timeout(20):
-            while not condition():
-                await self.clock.advance(1)
-                for _ in range(5):
-                    await asyncio.sleep(0.001)
+        await after(self.clock, condition)
 
 
 @pytest.fixture

@@ -11,9 +11,9 @@ from pathlib import Path
 import pytest
 from structlog.testing import capture_logs
 
-from sidecar.logs.base import Source
 from sidecar.logs.sources.fifo import Config, FifoSource, StdinConfig, StdinSource
 from tests.fakes import FakeClock, RecordingIntake, source_context, until
+from tests.sidecar.logs.sources.support import running
 
 
 class Bench:
@@ -50,17 +50,6 @@ class Bench:
         """Also more than the pipe holds."""
         writing = asyncio.create_task(asyncio.to_thread(os.write, pipe, data))
         await self.after(writing.done)
-
-
-@asynccontextmanager
-async def running(source: Source) -> AsyncIterator[None]:
-    task = asyncio.create_task(source.run())
-    try:
-        yield
-    finally:
-        task.cancel()
-        with pytest.raises(asyncio.CancelledError):
-            await task
 
 
 @pytest.fixture

@@ -5,7 +5,6 @@ No API server runs here: the answers are those of its reference and of the kubel
 
 from __future__ import annotations
 
-import asyncio
 import ssl
 from collections.abc import AsyncIterator, Callable, Mapping
 from contextlib import asynccontextmanager
@@ -18,6 +17,7 @@ from sidecar.logs.sources.kubernetes import Config, KubernetesSource
 from sidecar.model.logs import ORDINAL_BITS, StartAt
 from tests.certificates import Authority
 from tests.fakes import FakeClock, FakeKubelet, FakeKubernetes, RecordingIntake, source_context, until
+from tests.sidecar.logs.sources.support import after, running
 
 T = 1704164645_000000000
 """2024-01-02T03:04:05Z"""
@@ -56,21 +56,11 @@ class Bench:
         context = source_context(self.intake, self.clock, remembered)
         self.counters = context.counters
         self.source = KubernetesSource(config or Config(), context, self.environ, self.account)
-        task = asyncio.create_task(self.source.run())
-        try:
+        async with running(self.source):
             yield
-        finally:
-            task.cancel()
-            with pytest.raises(asyncio.CancelledError):
-                await task
 
     async def after(self, condition: Callable[[], object]) -> None:
-        """Seconds pass until `condition` is true."""
-        async with asyncio.timeout(20):
-            while not condition():
-                await self.clock.advance(1)
-                for _ in range(10):
-                    await asyncio.sleep(0.001)
+        await after(self.clock, condition)
 
 
 @pytest.fixture

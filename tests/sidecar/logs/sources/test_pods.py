@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
 import gzip
 from collections.abc import AsyncIterator, Callable, Mapping
 from contextlib import asynccontextmanager
@@ -15,6 +14,7 @@ from sidecar.logic.unwrap import Unwrapper
 from sidecar.logs.sources.pods import Config, PodsSource
 from sidecar.model.counters import LogCounters
 from tests.fakes import FakeClock, RecordingIntake, source_context
+from tests.sidecar.logs.sources.support import after, running
 
 UID = "b1e7a5d2-0000-4000-8000-000000000001"
 
@@ -36,20 +36,11 @@ class Node:
     ) -> AsyncIterator[PodsSource]:
         context = source_context(self.intake, self.clock, remembered)
         source = PodsSource(Config(path=str(self.root), **settings), context)
-        task = asyncio.create_task(source.run())
-        try:
+        async with running(source):
             yield source
-        finally:
-            task.cancel()
-            with pytest.raises(asyncio.CancelledError):
-                await task
 
     async def after(self, condition: Callable[[], object]) -> None:
-        """Seconds pass until `condition` is true."""
-        async with asyncio.timeout(20):
-            while not condition():
-                await self.clock.advance(1)
-                await asyncio.sleep(0.002)
+        await after(self.clock, condition)
 
     def texts(self) -> list[bytes]:
         """Of all streams, unwrapped."""
