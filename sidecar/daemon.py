@@ -446,6 +446,10 @@ class Daemon:
             self.log.warning("cannot be measured", field=missing.field, reason=missing.reason, remedy=missing.remedy)
         for followed in self.logs.followed:
             self.log.info("logs are read", source=followed.name, kind=followed.kind)
+        if self.logs.followed and not self.upstreams:
+            self.log.warning(
+                "logs go nowhere", why="no upstream", remedy="give --collector URL or OTEL_EXPORTER_OTLP_ENDPOINT"
+            )
         if not self.logs.followed:
             self.log.info("no logs are read", remedy=self._logs_remedy())
         if self.logs.checkpoints is None and any(followed.kind != "child" for followed in self.logs.followed):

@@ -12,6 +12,7 @@ import msgspec
 from ..logic.globs import ExcludePatterns, FilePatterns
 from ..logic.multiline import Mode
 from ..logic.noise import Noise
+from ..logic.printable import printable
 from ..logic.scalars import Bytes, Invalid, Scalar, quoted
 from ..logic.schema import Shorthand
 from ..model.counters import LogCounters
@@ -24,6 +25,9 @@ KINDS = ("file", "docker", "kubernetes", "pods", "fifo", "stdin", "child")
 """The keys of which an entry has one."""
 HERE = ("file", "stdin", "child")
 """Those whose options stand in the entry itself."""
+
+
+LONGEST_NAME = 255
 
 
 class Level(StrEnum):
@@ -127,6 +131,12 @@ class Entry(msgspec.Struct, frozen=True, kw_only=True):
                 yield key, f"not an option beside {given[0]}", "file" if key == "exclude" else f"{given[0]}.{key}"
             elif is_given and given[0] != "file" and key != "max_line":
                 yield key, f"not an option beside {given[0]}", "file"
+        if len(self.name) > LONGEST_NAME or printable(self.name) != self.name or self.name != self.name.strip():
+            yield (
+                "name",
+                f"{quoted(printable(self.name))} is no name",
+                f"at most {LONGEST_NAME} characters that can be shown",
+            )
         yield from self._files().problems()
         if self.rate_limit is not None and self.rate_limit < 1:
             yield "rate_limit", f"{self.rate_limit} is out of range", "1 or more lines a second"
