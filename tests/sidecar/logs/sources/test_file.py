@@ -352,6 +352,23 @@ async def test_the_successor_of_a_deleted_file_is_found_under_the_name_it_was_ro
     assert list(follower.source._table.left) == []
 
 
+async def test_a_copy_that_was_deleted_before_it_was_read_is_read_on_from_what_is_held_open(tmp_path: Path) -> None:
+    log, copy = tmp_path / "app.log", tmp_path / "app.log.1"
+    with log.open("wb", buffering=0) as writer:
+        writer.write(b"one\n" * 100)
+        follower = Follower(tmp_path / "app.log*")
+        await follower.read()
+        writer.write(b"two\n")
+        shutil.copyfile(log, copy)
+        os.truncate(log, 0)
+        writer.write(b"three\n")
+    await follower.source._look(everything=True)
+    copy.unlink()
+    await follower.read()
+    assert sorted((await follower.after(6))[100:]) == [b"three", b"two"]
+    assert follower.counters.lost_bytes == 0
+
+
 async def test_a_file_is_not_let_go_while_its_lines_are_not_settled(tmp_path: Path) -> None:
     log = tmp_path / "app.log"
     write(log, "one")
