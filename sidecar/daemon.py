@@ -126,7 +126,7 @@ class Daemon:
         self.logs = Logs(
             config.logs,
             Rules(config.redaction),
-            self.relay.take if self.upstreams else None,
+            self.relay.take_own_logs if self.upstreams else None,
             self.resource.attributes,
             config.spool.path if config.spool else None,
             clock,
@@ -285,6 +285,7 @@ class Daemon:
                 await self.heartbeats.leave()
         finally:
             await _cancel(tasks)
+            await self.logs.close()
             for listener in self.listeners.values():
                 await listener.stop()
             await self.receiver.drain(QUIET)
@@ -385,6 +386,8 @@ class Daemon:
                 now["collector"] = self.heartbeats.counters.last_error
             if self.spool is not None and self.spool.why:
                 now["spool"] = self.spool.why
+            if self.logs.delivery.why:
+                now["logs"] = f"reading pauses, files are the buffer: {self.logs.delivery.why}"
             for name in now.keys() - failing.keys():
                 self.log.warning("cannot deliver", to=name, why=now[name])
             for name in failing.keys() - now.keys():

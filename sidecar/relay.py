@@ -51,7 +51,8 @@ MOST = 64 << 20
 
 
 class Relay:
-    """`take` is what receivers call. In the end `drain`, then `close`, which closes the sinks too."""
+    """`take` is what receivers call, `take_own_logs` what reads logs. In the end `drain`, then `close`, which closes the sinks
+    too."""
 
     def __init__(
         self,
@@ -70,6 +71,7 @@ class Relay:
         self.spool = spool
         self._lanes = [Lane(upstream, clock, rng, spool) for upstream in upstreams]
         self._required = [lane for lane in self._lanes if lane.upstream.required]
+        self._awaited = self._required or self._lanes
         self._waiting: deque[tuple[float, Request]] = deque()
         self._timer: asyncio.TimerHandle | None = None
 
@@ -81,6 +83,13 @@ class Relay:
     def status(self) -> list[UpstreamView]:
         return [lane.view() for lane in self._lanes]
 
+    def take_own_logs(self, batch: Batch) -> asyncio.Future[Reply]:
+        """As `take`, for a producer that can wait, because its files do: where no upstream is required, all of them are. An
+        optional one is answered for at once, and a backlog of files would be read much faster than it takes."""
+        answer: asyncio.Future[Reply] = self._loop.create_future()
+        self._offer(Batch(batch.signal, batch.body, batch.items, via=self._name), answer, self._awaited)
+        return answer
+
     def take(self, batch: Batch) -> asyncio.Future[Reply]:
         """The answer for its producer, within `PATIENCE` seconds."""
         answer: asyncio.Future[Reply] = self._loop.create_future()
@@ -88,7 +97,7 @@ class Relay:
             answer.set_result(refusal(508, why))
         else:
             via = via_with(batch.via, self._name) if batch.via else self._name
-            self._offer(Batch(batch.signal, batch.body, batch.items, batch.hops, via), answer)
+            self._offer(Batch(batch.signal, batch.body, batch.items, batch.hops, via), answer, self._required)
         return answer
 
     async def open(self) -> None:
@@ -104,14 +113,14 @@ class Relay:
         for lane in self._lanes:
             lane.pump()
 
-    def _offer(self, batch: Batch, answer: asyncio.Future[Reply]) -> None:
+    def _offer(self, batch: Batch, answer: asyncio.Future[Reply], required: Sequence[Lane]) -> None:
         if self.in_flight + len(batch.body) > MOST:
             answer.set_result(refusal(503, "too many bytes in flight", 1))
             return
-        spool, required = self.spool, self._required
+        spool = self.spool
         fits = spool is not None and spool.fits(len(batch.body))
         reserved = fits and bool(required)
-        if spool is not None and reserved and (why := self._reserve(spool, batch)):
+        if spool is not None and reserved and (why := self._reserve(spool, batch, required)):
             answer.set_result(refusal(429, why, self._rng.randint(1, 2)))
             return
         request = Request(answer, len(required))
@@ -119,21 +128,21 @@ class Relay:
             answer.set_result(OK)
         parcels = []
         for lane in self._lanes:
-            if lane.upstream.required:
+            if lane in required:
                 parcels.append((lane, lane.parcel(batch, request, reserved=reserved)))
             else:
                 has_place = spool is not None and fits and lane.evict(spool, len(batch.body))
                 parcels.append((lane, lane.parcel(batch, None, keep=True, reserved=has_place)))
         if reserved:
-            self._wait(request, parcels)
+            self._wait(request, parcels, required)
         for lane, parcel in parcels:
             lane.offer(parcel)
 
-    def _wait(self, request: Request, parcels: list[tuple[Lane, Parcel]]) -> None:
+    def _wait(self, request: Request, parcels: list[tuple[Lane, Parcel]], required: Sequence[Lane]) -> None:
         """When patience ends before the answer comes, the spool is asked. One timer for all: most are answered long before."""
         request.parcels = parcels
         patience = 0.0
-        for lane in self._required:
+        for lane in required:
             if lane.patience.seconds > patience:
                 patience = lane.patience.seconds
         self._waiting.append((self._loop.time() + patience, request))
@@ -147,10 +156,10 @@ class Relay:
             waiting.popleft()[1].hurry()
         self._timer = loop.call_later(waiting[0][0] - loop.time(), self._impatient) if waiting else None
 
-    def _reserve(self, spool: Spool, batch: Batch) -> str:
+    def _reserve(self, spool: Spool, batch: Batch, required: Sequence[Lane]) -> str:
         """A place for each required upstream, or for none and why not."""
         size, why = len(batch.body), ""
-        for n, lane in enumerate(self._required):
+        for n, lane in enumerate(required):
             if lane.crowds(batch):
                 why = f"no more {batch.signal} are kept for {lane.upstream.name}, which does not take them"
             else:
@@ -161,7 +170,7 @@ class Relay:
                 why = "the spool is full" if lane.full else ""
             if why:
                 lane.refuse(batch)
-                for given in self._required[:n]:
+                for given in required[:n]:
                     spool.release(given.upstream.name, size)
                 break
         return why

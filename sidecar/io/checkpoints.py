@@ -11,9 +11,10 @@ moved aside and said; reading then starts as it did the first time.
 from __future__ import annotations
 
 import asyncio
+import glob
 import os
 import threading
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 import msgspec
@@ -21,6 +22,7 @@ import structlog
 
 VERSION = 1
 NAME = "logs.json"
+_OURS = ("spool.db*", "*/spool.db*", NAME, "logs.new", "logs.unreadable")
 LARGEST = 64 << 20
 
 
@@ -41,6 +43,11 @@ class Checkpoints:
         self._failing = False
         self._one = threading.Lock()
         """A save that was cancelled goes on in its thread, before the next."""
+
+    @property
+    def ours(self) -> Sequence[str]:
+        """Patterns of what we write in the directory. Whoever read that would write more for each line of it."""
+        return [f"{glob.escape(str(self.path.parent))}/{name}" for name in _OURS]
 
     def load(self) -> Mapping[str, Mapping[str, object]]:
         """What was saved last, by source; nothing at the first start."""
@@ -75,12 +82,12 @@ class Checkpoints:
 
     async def save(self, sources: Mapping[str, Mapping[str, object]]) -> bool:
         """Replace what is remembered; true when it is on the disk. Costs nothing when nothing has changed."""
-        content = msgspec.json.encode({"version": VERSION, "sources": sources})
-        if content == self._last:
-            return True
         try:
+            content = msgspec.json.encode({"version": VERSION, "sources": sources})
+            if content == self._last:
+                return True
             await asyncio.to_thread(self._write, content)
-        except OSError as error:
+        except (OSError, ValueError, TypeError, OverflowError) as error:
             self._count("unwritable")
             if not self._failing:
                 self._log.error(

@@ -19,6 +19,8 @@ ERROR, FATAL = 17, 19
 """OpenTelemetry's severity numbers from which a record is an error, and from which something has ended: ERROR3, a panic, and
 more."""
 EXCERPT = 200
+LOOKED_AT = 8 << 10
+"""Bytes of a line that are searched for the pattern: with as many ways to match as one has, some milliseconds."""
 _EDGES = re.compile(r"[\^$]|\\[AZ]|\(\?<?[=!]")
 """What makes a pattern match in a line and not in the lines around it."""
 
@@ -81,9 +83,11 @@ class LogWatch:
 
     def _matching(self, lines: Sequence[bytes]) -> list[bytes]:
         pattern = self._pattern
-        if pattern is None or (self._blockwise and not pattern.search(b"\n".join(lines))):
+        if pattern is None or (
+            self._blockwise and not pattern.search(b"\n".join([line[:LOOKED_AT] for line in lines]))
+        ):
             return []
-        return [line for line in lines if pattern.search(line)]
+        return [line for line in lines if pattern.search(line, 0, LOOKED_AT)]
 
     def _forget(self, now: float) -> None:
         """A clock that was set back leaves seconds of the future: they are old too."""

@@ -52,6 +52,11 @@ class Noise:
         self._dropped[reason] = self._dropped.get(reason, 0) + 1
         return False
 
+    @property
+    def waits(self) -> bool:
+        """Will something be due, if nothing more comes?"""
+        return bool(self._repeats and self._repeats.waits) or bool(self._flood and self._flood.waits)
+
     def due(self, now: float, closing: bool = False) -> list[LogRecord]:
         """Summaries that it is time for; with `closing` all that there are, because nothing more will come."""
         due = self._repeats.due(now, closing) if self._repeats else []
@@ -76,6 +81,10 @@ class _Repeats:
         self._tell(now)
         self._last = (body, severity)
         return False
+
+    @property
+    def waits(self) -> bool:
+        return self._count > 0 or bool(self._ended)
 
     def forget(self) -> None:
         """The last record was not seen after all: the next is no repetition of it."""
@@ -118,6 +127,10 @@ class _Flood:
             return False
         self._room -= 1
         return True
+
+    @property
+    def waits(self) -> bool:
+        return self._count > 0
 
     def suppress(self, body: bytes, severity: int, now: float) -> None:
         if not self._count:

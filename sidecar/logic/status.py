@@ -103,10 +103,11 @@ def receiver(counters: ReceiverCounters) -> ReceiverStatus:
     )
 
 
-def log_source(name: str, kind: str, counters: LogCounters) -> LogSourceStatus:
+def log_source(name: str, kind: str, why: str, counters: LogCounters) -> LogSourceStatus:
     return LogSourceStatus(
         name=name,
         kind=kind,
+        why=why,
         streams=counters.streams,
         lines=counters.lines,
         bytes=counters.bytes,

@@ -21,7 +21,7 @@ from collections.abc import Callable
 from typing import Protocol
 
 from ..io.clock import Clock
-from ..logic.otlp_http import Reply, decode_status
+from ..logic.otlp_http import Reply, decode_status, refusal
 from ..logic.otlp_logs import Frame
 from ..logic.otlp_split import halve
 from ..model.signals import Batch, Signal
@@ -69,12 +69,18 @@ class Delivery:
         self._tasks: set[asyncio.Task[None]] = set()
         self._timer: asyncio.TimerHandle | None = None
         self._changed = asyncio.Event()
+        self.fed = asyncio.Event()
+        """Set by each `put`, for whoever has to look after what is fed."""
+        self.changes = 0
+        """How often something was put or settled."""
         self.why = ""
         """Why the last offer was refused; empty when all is well."""
 
     def put(self, stream: Settles, parts: list[bytes], size: int, items: int, mark: int) -> None:
         """Records of `stream`, packed; with them everything up to `mark` is dealt with. `parts` may be empty."""
         self._marks[stream] = mark
+        self.changes += 1
+        self.fed.set()
         if size:
             self._parts += parts
             self._size += size
@@ -83,6 +89,11 @@ class Delivery:
             self._cut()
         elif self._timer is None:
             self._timer = asyncio.get_running_loop().call_later(LINGER, self._cut)
+
+    @property
+    def is_idle(self) -> bool:
+        """Is everything settled?"""
+        return not self._outstanding and not self._marks
 
     async def room(self) -> None:
         while len(self._outstanding) >= MOST:
@@ -134,21 +145,26 @@ class Delivery:
         self._settle()
 
     async def _accepted(self, take: Take, batch: Batch) -> bool:
-        """Offers it until it is accepted, or rejected for good."""
+        """Offers it until it is accepted, or rejected for good. Each offer that is refused may have reached one of several
+        upstreams, so offers become rarer."""
         failures = 0
         while True:
-            reply = await take(batch)
+            try:
+                reply = await take(batch)
+            except Exception as error:  # noqa: BLE001 - a bug must not hold logs up without a word
+                reply = refusal(503, f"broken: {type(error).__name__}: {error}")
             if reply.status == 200:
                 self.why = ""
                 return True
             self.why = decode_status(reply.body)[1] or f"status {reply.status}"
             if reply.status in (400, 413):
                 return False
-            wait = min(LONGEST, reply.retry_after or 2.0 ** min(failures, 4))
+            wait = min(LONGEST, max(reply.retry_after or 0, 2.0 ** min(failures, 4)))
             failures += 1
             await self._clock.sleep(wait * (0.5 + self._rng.random() / 2))
 
     def _settle(self) -> None:
+        self.changes += 1
         waiting = self._outstanding
         while waiting and waiting[0].done:
             for stream, mark in waiting.popleft().marks.items():

@@ -74,8 +74,8 @@ def remember(
             uid=file.uid,
             device=file.id.device,
             inode=file.id.inode,
-            path=_json(file.path),
-            origin=_json(file.origin),
+            path=file.path,
+            origin=file.origin,
             attributes=dict(file.attributes),
             generation=file.generation,
             mark=file.settled,
@@ -86,12 +86,15 @@ def remember(
         )
         for file in files
     ]
+    gone = [LetGo(*id_, fingerprint) for id_, fingerprint in let_go.items()]
+    return remembered_as(Memory(kept, dict(left), gone))
+
+
+def remembered_as(memory: Memory) -> dict[str, object]:
+    """What `recall` reads."""
+    files = [msgspec.structs.replace(file, path=_json(file.path), origin=_json(file.origin)) for file in memory.files]
     found: dict[str, object] = msgspec.to_builtins(
-        Memory(
-            kept,
-            {_json(path): each for path, each in left.items()},
-            [LetGo(*id_, fingerprint) for id_, fingerprint in let_go.items()],
-        )
+        Memory(files, {_json(path): each for path, each in memory.left.items()}, memory.let_go)
     )
     return found
 

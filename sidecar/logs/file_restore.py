@@ -39,7 +39,7 @@ def restore(table: FileTable, memory: Memory, matched: Iterable[str], now: float
         file.doubted = True
         file.rotated = known.rotated or path != known.path
         table.enter(file)
-        # Not so where another file has its name, and by chance its inode.
+        # Its inode, freed when it was deleted, may be that of the file that has its name now.
         if not file.rotated and known.fingerprint.length and holds_at(known.fingerprint, path, seen, unseen=True):
             intact.add(known.origin)
     for origin in latest.keys() - intact:

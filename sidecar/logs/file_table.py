@@ -158,11 +158,10 @@ class FileTable:
         file.grown_at = now
         if file.names:
             return
-        changed = file.seen.changed
+        self.left.leave(file, file.seen.changed)
         self._hold_new(file)
         if replaced or (file.id in self.files and file.seen.links):
             self._counters.rotations += 1
-            self.left.leave(file, changed)
 
     def find_missed(self, now: float) -> None:
         """Files that had one of the names for so short a time that no look met them there."""

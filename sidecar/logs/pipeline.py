@@ -71,11 +71,18 @@ class Pipeline:
         self.noise = noise
         self.spoke: tuple[LogStream, _Channel] | None = None
         """Who had a record last: what noise tells in a silence stands there."""
+        self.broke: Callable[[Exception, str], None] = _raise
+        """Told of what broke on a bug, and what was done about it."""
         self.resting: dict[LogStream, float] = {}
         """Streams with something unfinished, and when they were fed last."""
 
     def stream(self, uid: bytes, attributes: Mapping[str, str], start: int) -> LogStream:
         return LogStream(self, uid, attributes, start)
+
+    @property
+    def waits(self) -> bool:
+        """Is there anything to `sweep`, now or later?"""
+        return bool(self.resting) or (self.noise is not None and self.noise.waits)
 
     async def sweep(self) -> None:
         """Let go what has rested long enough, but nothing that may have rested because there was no room for what follows."""
@@ -97,6 +104,20 @@ class Pipeline:
         if self.noise is not None and self.spoke is not None:
             stream, channel = self.spoke
             stream.tell(channel, self.noise.due(self.clock.now(), closing))
+
+
+def _raise(error: Exception, _: str) -> None:
+    raise error
+
+
+class _Unknown:
+    """The format of which no line is."""
+
+    def parse(self, line: bytes, now: int) -> LogRecord | None:
+        return None
+
+    def parse_many(self, lines: Sequence[bytes], now: int) -> Sequence[LogRecord | None]:
+        return [None] * len(lines)
 
 
 class _Channel:
@@ -155,7 +176,7 @@ class LogStream:
                 self._run(piece.iostream, piece.lines, piece.marks, piece.times, self._fed)
         for channel in self._channels.values():
             if (last := channel.multiline.flush()) is not None:
-                self._records(channel, [last[0]], [last[1]])
+                self._records_in_any_case(channel, [last[0]], [last[1]])
                 channel.times.clear()
         self._before = None
         pipeline.delivery.put(self, [], 0, 0, self._fed)
@@ -204,9 +225,21 @@ class LogStream:
             channel.floor = ends[-1]
         if times:
             channel.times |= zip(marks, times, strict=True)
-        self._records(channel, whole, ends)
+        self._records_in_any_case(channel, whole, ends)
         if channel.times and ends:
             channel.times = {mark: time for mark, time in channel.times.items() if mark > ends[-1]}
+
+    def _records_in_any_case(self, channel: _Channel, lines: Sequence[bytes], marks: Sequence[int]) -> None:
+        """A format that breaks loses no line, and does not stop the lines behind: these are taken as they are."""
+        try:
+            self._records(channel, lines, marks)
+        except Exception as error:  # noqa: BLE001 - whatever it is
+            self._pipeline.broke(error, "a format of logs broke on a bug: lines are taken as they are")
+            format_, channel.format = channel.format, _Unknown()
+            try:
+                self._records(channel, lines, marks)
+            finally:
+                channel.format = format_
 
     def _records(self, channel: _Channel, lines: Sequence[bytes], marks: Sequence[int]) -> None:
         pipeline, times = self._pipeline, channel.times

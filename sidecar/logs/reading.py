@@ -8,7 +8,8 @@ from __future__ import annotations
 
 import asyncio
 import random
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import replace
 
 import msgspec
 import structlog
@@ -23,32 +24,26 @@ from ..logic.status import log_source
 from ..model.counters import LogCounters
 from ..model.status import LogsStatus
 from ..version import VERSION
+from .adoption import adopt
 from .base import Source, SourceContext
 from .config import Entry
 from .delivery import Delivery, Take
+from .followed_source import FollowedSource
 from .formats import format_named
 from .pipeline import Pipeline
 from .sources import SOURCES, WRAPPED
 from .sources.child import ChildSource, Copy
 
 REMEMBER = 1.0
+RARELY = 10
+"""Of so many looks one is at what has changed without a line: a file's name."""
 SWEEP = 0.25
 
 Logger = structlog.typing.FilteringBoundLogger
 
 
-class Followed(msgspec.Struct, frozen=True):
-    """A source with its pipeline."""
-
-    name: str
-    kind: str
-    source: Source
-    pipeline: Pipeline
-    counters: LogCounters
-
-
 class Logs:
-    """`run` until it is cancelled, then `finish`."""
+    """`run` until it is cancelled, then `finish`; or `close` alone, at once."""
 
     def __init__(
         self,
@@ -68,30 +63,23 @@ class Logs:
         our launcher has started."""
         self.delivery = Delivery(take, Frame(resource, "outrider.logs", VERSION), clock, rng)
         self.checkpoints = Checkpoints(directory, log) if directory is not None and entries else None
-        remembered = self.checkpoints.load() if self.checkpoints is not None else {}
+        self.child: ChildSource | None = None
+        """What reads the command's output, where there is a command."""
+        self._remembered = self.checkpoints.load() if self.checkpoints is not None else {}
+        self._left = [self._remembered[name] for name in self._remembered.keys() - {entry.label for entry in entries}]
         self._clock = clock
-        self._copy = copy
+        self._resolver = resolver
+        self._log = log
         if copy is None and any(entry.child for entry in entries):
             log.warning("there is no child to read", remedy="start it as: outrider run -- COMMAND")
             entries = [entry for entry in entries if not entry.child]
         elif copy is not None and not any(entry.child for entry in entries):
             entries = [*entries, Entry(child=True)]
-        self.followed = [
-            self._follow(entry, rules, clock, resolver, log, remembered.get(entry.label, {}), watches)
-            for entry in entries
-        ]
+        self.followed = [self._follow(entry, rules, watches, copy) for entry in entries]
+        self._closed = False
 
-    def _follow(
-        self,
-        entry: Entry,
-        rules: Rules,
-        clock: Clock,
-        resolver: Resolver,
-        log: Logger,
-        remembered: Mapping[str, object],
-        watches: Sequence[LogWatch],
-    ) -> Followed:
-        counters = LogCounters()
+    def _follow(self, entry: Entry, rules: Rules, watches: Sequence[LogWatch], copy: Copy | None) -> FollowedSource:
+        counters, clock = LogCounters(), self._clock
         watching = [watch for watch in watches if watch.source in ("", entry.label)]
         for watch in watching:
             watch.sources.append(counters)
@@ -106,18 +94,29 @@ class Logs:
             [watch.note for watch in watching],
             entry.noise(counters),
         )
-        context = SourceContext(entry.label, pipeline, clock, resolver, counters, remembered, log)
-        source: Source
-        if self._copy is not None and entry.child:
-            source = ChildSource(entry.max_line, context, self._copy)
-        else:
-            source = SOURCES[entry.kind](entry.settings, context)
-        return Followed(entry.label, entry.kind, source, pipeline, counters)
+        context = SourceContext(entry.label, pipeline, clock, self._resolver, counters, {}, self._log)
+        make = self._maker(entry, context, copy)
+        remembered = self._remembered.get(entry.label) or self._adopted(entry)
+        return FollowedSource(entry.label, entry.kind, make, pipeline, counters, remembered, clock, self._log)
 
-    @property
-    def child(self) -> ChildSource | None:
-        """What reads the command's output, where there is a command."""
-        return next((one.source for one in self.followed if isinstance(one.source, ChildSource)), None)
+    def _maker(
+        self, entry: Entry, context: SourceContext, copy: Copy | None
+    ) -> Callable[[Mapping[str, object]], Source]:
+        if entry.child and copy is not None:
+            child = self.child = ChildSource(entry.max_line, context, copy)
+            return lambda _: child  # what it has in hand cannot be read again
+        settings = entry.settings
+        if entry.file and self.checkpoints is not None:
+            settings = msgspec.structs.replace(settings, exclude=(*settings.exclude, *self.checkpoints.ours))
+        return lambda remembered: SOURCES[entry.kind](settings, replace(context, remembered=remembered))
+
+    def _adopted(self, entry: Entry) -> Mapping[str, object]:
+        match entry.kind:
+            case "file":
+                return adopt(entry.settings, self._left)
+            case "pods":
+                return adopt(entry.settings.files(), self._left)
+        return {}
 
     @property
     def counters(self) -> dict[str, LogCounters]:
@@ -130,13 +129,13 @@ class Logs:
         return LogsStatus(
             why=self.delivery.why,
             checkpoints=str(self.checkpoints.path) if self.checkpoints is not None else None,
-            sources=tuple(log_source(one.name, one.kind, one.counters) for one in self.followed),
+            sources=tuple(log_source(one.name, one.kind, one.why, one.counters) for one in self.followed),
         )
 
     async def run(self) -> None:
         async with asyncio.TaskGroup() as tasks:
             for one in self.followed:
-                tasks.create_task(one.source.run(), name=f"logs {one.name}")
+                tasks.create_task(one.run(), name=f"logs {one.name}")
             tasks.create_task(self._sweep(), name="logs, what rests")
             tasks.create_task(self._remember(), name="logs, checkpoints")
 
@@ -146,24 +145,40 @@ class Logs:
         try:
             async with asyncio.timeout(timeout):
                 for one in self.followed:
-                    await one.pipeline.flush()
+                    await one.flush()
                 await self.delivery.flush()
         except TimeoutError:
             pass  # told by /status and the checkpoint
-        await self.delivery.close()
-        await self._save()
+        await self.close()
+
+    async def close(self) -> None:
+        """Reading has ended, or never begun. Nothing more is delivered; what was is remembered."""
+        if not self._closed:
+            self._closed = True
+            await self.delivery.close()
+            await self._save()
 
     async def _sweep(self) -> None:
+        """Wakes up for what was fed alone."""
         while True:
-            await self._clock.sleep(SWEEP)
-            for one in self.followed:
-                await one.pipeline.sweep()
+            await self.delivery.fed.wait()
+            self.delivery.fed.clear()
+            while any(one.pipeline.waits for one in self.followed):
+                await self._clock.sleep(SWEEP)
+                for one in self.followed:
+                    await one.sweep()
 
     async def _remember(self) -> None:
+        saved = 0
         while True:
-            await self._clock.sleep(REMEMBER)
+            for _ in range(RARELY):
+                await self._clock.sleep(REMEMBER)
+                if self.delivery.changes != saved or not self.delivery.is_idle:
+                    break
+            saved = self.delivery.changes
             await self._save()
 
     async def _save(self) -> None:
+        remembered = {one.name: one.checkpoint() for one in self.followed}  # also tells how far behind they are
         if self.checkpoints is not None:
-            await self.checkpoints.save({one.name: one.source.checkpoint() for one in self.followed})
+            await self.checkpoints.save(remembered)

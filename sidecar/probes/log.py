@@ -12,8 +12,9 @@ from typing import Annotated, Any
 
 import msgspec
 
+from ..logic.bounded_pattern import BoundedRegex
 from ..logic.log_watch import LogWatch, Seen
-from ..logic.scalars import Duration, Invalid, Regex, Scalar, quoted, show_duration
+from ..logic.scalars import Duration, Invalid, Scalar, quoted, show_duration
 from ..model.health import Observed, Result, State
 from .base import CheckConfig, Context
 
@@ -47,14 +48,21 @@ class ErrorRate(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class Config(CheckConfig, frozen=True, kw_only=True):
-    """`source` is the name of one entry of `logs`; by default all count."""
+    """`source` is the name of one entry of `logs`; by default all count. `fatal` is true unless something else is looked for.
+    `pattern` is searched for in the first 8 KiB of each line."""
 
     source: str = ""
     window: Duration = 60.0
-    fatal: bool = True
+    fatal: bool | None = None
     error_rate: ErrorRate | None = None
-    pattern: Regex | None = None
+    pattern: BoundedRegex | None = None
     silence: Duration | None = None
+
+    @property
+    def is_fatal_meant(self) -> bool:
+        if self.fatal is None:
+            return not (self.error_rate or self.pattern or self.silence)
+        return self.fatal
 
     def problems(self) -> Iterable[tuple[str, str, str]]:
         yield from CheckConfig.problems(self)
@@ -62,7 +70,7 @@ class Config(CheckConfig, frozen=True, kw_only=True):
             yield "window", f"{show_duration(self.window)} is out of range", "1s to 1h"
         if self.silence is not None and self.silence < 1:
             yield "silence", f"{show_duration(self.silence)} is too short", "at least 1s"
-        if not (self.fatal or self.error_rate or self.pattern or self.silence):
+        if not (self.is_fatal_meant or self.error_rate or self.pattern or self.silence):
             yield "", "nothing to look for", "fatal, error_rate, pattern or silence"
 
 
@@ -100,7 +108,7 @@ class LogProbe:
     def _found(self, seen: Seen, now: float) -> Iterator[tuple[State, str]]:
         config = self.config
         within = f"within {show_duration(config.window)}"
-        if config.fatal and seen.fatal:
+        if config.is_fatal_meant and seen.fatal:
             yield State.FAIL, f"{seen.fatal} fatal {within}, the last: {seen.last_fatal}"
         if config.pattern is not None and seen.matches:
             times = _counted(seen.matches, "time")

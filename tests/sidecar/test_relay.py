@@ -416,3 +416,24 @@ async def test_the_system_clock_will_do() -> None:
     assert await relay.take(Batch(Signal.LOGS, field(1, field(2, SPAN)), 1)) == OK
     await relay.drain(1.0)
     await relay.close()
+
+
+async def test_with_optional_upstreams_only_our_own_logs_are_answered_when_they_have_arrived() -> None:
+    setup = Setup(False)
+    setup.sink.open.clear()
+    answer = setup.relay.take_own_logs(batch(b"a"))
+    await settle()
+    assert not answer.done()
+    setup.sink.open.set()
+    assert await answer == OK
+    setup.sink.script = [RetryLater(None, "down")]
+    assert (await setup.relay.take_own_logs(batch(b"b"))).status == 503
+    assert setup.relay.in_flight == 0
+    await setup.relay.close()
+
+
+async def test_our_own_logs_do_not_wait_for_an_optional_upstream_beside_a_required_one() -> None:
+    setup = Setup(True, False)
+    setup.sinks[1].open.clear()
+    assert await setup.relay.take_own_logs(batch(b"a")) == OK
+    await setup.relay.close()

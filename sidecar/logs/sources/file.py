@@ -34,7 +34,7 @@ IDLE_LOOK = 0.8
 """Seconds between two looks; new files are found at this pace, too."""
 MOST_LINES = 2000
 """Fed at once: they may be as short as nothing."""
-SHORTEST, LONGEST = 64, 16 << 20
+SHORTEST, LONGEST = 64, 1 << 20
 
 
 class Config(msgspec.Struct, frozen=True, kw_only=True):

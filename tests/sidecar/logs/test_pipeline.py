@@ -19,7 +19,7 @@ from sidecar.logs.delivery import FULL, MOST, Delivery
 from sidecar.logs.formats import format_named
 from sidecar.logs.pipeline import REST, SLICE, LogStream, Pipeline
 from sidecar.model.counters import LogCounters
-from sidecar.model.logs import Keep
+from sidecar.model.logs import Keep, LogRecord
 from sidecar.model.signals import Batch
 from tests.fakes import FakeClock, settle, until
 
@@ -361,3 +361,28 @@ async def test_a_record_is_not_torn_because_the_upstream_has_taken_nothing_for_l
     await swept
     await rest
     assert (await bench.records())[-1].body.string_value.count("\n") == 2
+
+
+class Brittle:
+    """A format that breaks on one kind of line."""
+
+    def parse(self, line: bytes, now: int) -> LogRecord | None:
+        if line == b"poison":
+            raise ZeroDivisionError
+        return LogRecord(b"parsed " + line)
+
+    def parse_many(self, lines: Sequence[bytes], now: int) -> list[LogRecord | None]:
+        return [self.parse(line, now) for line in lines]
+
+
+async def test_a_format_that_breaks_loses_no_line_and_stops_no_other() -> None:
+    bench = Bench(multiline=Mode.NONE)
+    told: list[str] = []
+    bench.pipeline.formats = Brittle
+    bench.pipeline.broke = lambda error, event: told.append(f"{type(error).__name__}: {event}")
+    stream = bench.stream()
+    await feed(stream, b"one", b"poison")
+    await feed(stream, b"two", start=20)
+    assert [r.body.string_value for r in await bench.records()] == ["one", "poison", "parsed two"]
+    assert told == ["ZeroDivisionError: a format of logs broke on a bug: lines are taken as they are"]
+    assert stream.safe(30) == 30

@@ -99,7 +99,7 @@ async def test_a_pattern_sees_each_line_for_itself(pattern: str) -> None:
 
 
 async def test_what_was_fatal_and_what_holds_the_pattern_are_told_apart() -> None:
-    logs = Logs(Config(pattern=re.compile("timeout")))
+    logs = Logs(Config(pattern=re.compile("timeout"), fatal=True))
     logs.write("upstream timeout")
     logs.write("panic: x", FATAL)
     result = await logs.check()
@@ -112,6 +112,12 @@ async def test_a_pattern_may_ignore_case_and_hold_letters_beyond_ascii() -> None
     logs = Logs(Config(pattern=re.compile("(?i)größe")))
     logs.write("Größe")
     assert (await logs.check()).raw is State.FAIL
+
+
+async def test_a_check_for_something_else_does_not_look_for_fatal_records() -> None:
+    logs = Logs(Config(silence=30.0))
+    logs.write("panic: x", FATAL)
+    assert (await logs.check()).raw is State.PASS
 
 
 async def test_silence_fails_and_a_line_ends_it() -> None:

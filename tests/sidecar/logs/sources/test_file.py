@@ -323,6 +323,35 @@ async def test_a_file_that_had_the_name_between_two_looks_is_found_also_after_a_
     assert again.stream(b"two").attributes["log.file.name"] == "app.log"
 
 
+async def test_a_rotated_file_is_found_also_where_its_successor_has_the_inode_that_is_remembered(
+    tmp_path: Path,
+) -> None:
+    log = tmp_path / "app.log"
+    write(log, "one")
+    follower = Follower(log)
+    await follower.read()
+    saved = follower.saved()
+    write(tmp_path / "app.log.1", "two")
+    log.write_bytes(b"three\n")
+    assert sorted(await follower.restart(saved).read()) == [b"three", b"two"]
+
+
+async def test_the_successor_of_a_deleted_file_is_found_under_the_name_it_was_rotated_to(tmp_path: Path) -> None:
+    log = tmp_path / "logs" / "app.log"
+    log.parent.mkdir()
+    log.touch()
+    follower = Follower(log)
+    await follower.read()
+    log.unlink()
+    write(log, "one")
+    log.rename(tmp_path / "logs" / "app.log.1")
+    assert await follower.read() == [b"one"]
+    assert list(follower.source._table.left) == [str(log)]
+    shutil.rmtree(log.parent)
+    await follower.read()
+    assert list(follower.source._table.left) == []
+
+
 async def test_a_file_is_not_let_go_while_its_lines_are_not_settled(tmp_path: Path) -> None:
     log = tmp_path / "app.log"
     write(log, "one")
