@@ -49,6 +49,7 @@ from .logic.rates import Rates
 from .logic.redaction import Rules
 from .logic.scalars import Address, masked_url
 from .logs.reading import Logs
+from .logs.sources import WRAPPED
 from .logs.sources.child import Copy
 from .metrics.process import Config as ProcessConfig
 from .metrics.process import ProcessMetrics
@@ -75,6 +76,8 @@ SAMPLING = 5.0
 WATCH = 1.0
 QUIET = 0.5
 """While stopping: the drain ends early after so many seconds in which nothing came in and nothing is in flight."""
+LAST_LOOK = 1.5
+"""The same where files of logs are read: a silent one is looked at once in 0.8 s, and last words are the ones that count."""
 
 Logger = structlog.typing.FilteringBoundLogger
 
@@ -328,11 +331,12 @@ class Daemon:
         self.relay.spill()
         self._submit(self.metrics())
         seen, since = -1, self.clock.monotonic()
+        quiet = LAST_LOOK if any(one.kind in WRAPPED for one in self.logs.followed) else QUIET
         while (now := self.clock.monotonic()) < deadline:
             taken = sum(self.received.requests.values()) + sum(c.lines for c in self.logs.counters.values())
             if taken != seen or self.relay.busy:
                 seen, since = taken, now
-            elif now - since >= QUIET and not self._neighbour_runs():
+            elif now - since >= quiet and not self._neighbour_runs():
                 break
             await self.clock.sleep(min(0.1, deadline - now))
         await self._end_reading(reading, max(QUIET, deadline - self.clock.monotonic()))

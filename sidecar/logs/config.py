@@ -23,6 +23,8 @@ from .sources.file import Config as FileConfig
 
 KINDS = ("file", "docker", "kubernetes", "pods", "fifo", "stdin", "child")
 """The keys of which an entry has one."""
+LONGEST = 128
+"""Characters of a name: it stands on every series of the source."""
 HERE = ("file", "stdin", "child")
 """Those whose options stand in the entry itself."""
 
@@ -89,8 +91,11 @@ class Entry(msgspec.Struct, frozen=True, kw_only=True):
     @property
     def label(self) -> str:
         """What metrics and checks call it."""
-        if self.name:
-            return self.name
+        label = self.name or self._reads
+        return label if len(label) <= LONGEST else f"{label[: LONGEST - 1]}…"
+
+    @property
+    def _reads(self) -> str:
         named = self.docker or self.kubernetes
         if self.file:
             return ",".join(self.file)
@@ -124,6 +129,8 @@ class Entry(msgspec.Struct, frozen=True, kw_only=True):
         if len(given) != 1:
             yield "", f"{' and '.join(given) or 'nothing'} to read", f"one of {', '.join(KINDS)}"
             return
+        if len(self.name) > LONGEST:
+            yield "name", f"{len(self.name)} characters", f"at most {LONGEST}"
         options = {"exclude": self.exclude != (), "start_at": self.start_at is not StartAt.BEGINNING}
         options["max_line"] = self.max_line != 256 << 10
         for key, is_given in options.items():

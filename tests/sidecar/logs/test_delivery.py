@@ -109,6 +109,43 @@ async def test_a_refused_parcel_is_offered_again_until_it_is_taken() -> None:
     assert (delivery.why, stream.marks) == ("", [9])
 
 
+async def test_offers_of_a_refused_parcel_become_rarer_whatever_wait_is_asked_for() -> None:
+    """One of several upstreams may take it each time."""
+    relay, stream, clock = Relay(), Stream(), FakeClock()
+    delivery = made(relay, clock)
+    stream.put(delivery, BIG, 9)
+    for n in range(4):
+        await until(lambda n=n: len(relay.answers) > n)  # type: ignore[misc]
+        relay.answers[n].set_result(refusal(503, "down", 1))
+        await clock.advance(5.0)
+    await until(lambda: len(relay.answers) > 4)
+    relay.answers[4].set_result(refusal(503, "down", 1))
+    await clock.advance(2.4)
+    assert len(relay.answers) == 5
+    await clock.advance(2.6)
+    assert len(relay.answers) == 6
+    await delivery.close()
+
+
+async def test_a_relay_that_breaks_on_a_bug_is_shown_and_asked_again() -> None:
+    relay, stream, clock = Relay(), Stream(), FakeClock()
+    bugs = [ZeroDivisionError("bug")]
+
+    def take(batch: Batch) -> asyncio.Future[Reply]:
+        if bugs:
+            raise bugs.pop()
+        return relay.take(batch)
+
+    delivery = Delivery(take, Frame({}, "outrider", "1"), clock, random.Random(1))
+    stream.put(delivery, BIG, 9)
+    await settle()
+    assert delivery.why == "broken: ZeroDivisionError: bug"
+    await clock.advance(1.0)
+    relay.answers[0].set_result(OK)
+    await delivery.flush()
+    assert (delivery.why, stream.marks) == ("", [9])
+
+
 async def test_of_a_rejected_parcel_only_the_bad_record_is_given_up() -> None:
     relay, stream = Relay(), Stream()
     delivery = made(relay)
