@@ -11,14 +11,16 @@ Identity = tuple[int, int]
 
 
 class Line:
-    """`must` is whether its loss breaks a promise; `volatile`, whether it is lost with the process that holds it."""
+    """`must` is whether its loss breaks a promise; `volatile`, whether it is lost with the process that holds it;
+    `late`, whether its file was at rest by then, and closed."""
 
-    __slots__ = ("file", "must", "number", "text", "volatile")
+    __slots__ = ("file", "late", "must", "number", "text", "volatile")
 
     def __init__(self, number: int, text: bytes, file: File) -> None:
         self.number, self.text, self.file = number, text, file
         self.must = True
         self.volatile = False
+        self.late = False
 
 
 class Partial(NamedTuple):

@@ -9,6 +9,7 @@ What may be lost, and nothing else:
 - what is in a file that is deleted before the source has seen it, or in one that is deleted and that the source, killed since,
   no longer holds open;
 - a line that is completed long after its file was rotated may come in two parts;
+- what is written to a rotated file that has rested and is deleted before the source looks at it again;
 - what is written to a file under no name that is watched, once the source has let go of it.
 """
 
@@ -109,7 +110,11 @@ class World:
     def late(self, count: int) -> None:
         """A second writer of a renamed file."""
         if (renamed := self._renamed()) and not self.copying:
-            self._write(self.rng.choice(renamed), count)
+            file = self.rng.choice(renamed)
+            before, closed = len(file.lines), not self.holds(file.identity)
+            self._write(file, count)
+            for line in file.lines[before:]:
+                line.late = closed
 
     def copytruncate(self) -> None:
         """The copy is the first of the numbered files, as with logrotate, or goes where nobody looks."""
@@ -254,7 +259,7 @@ class World:
         held = file.known or self.holds(file.identity)
         for line in file.lines:
             line.volatile = True
-            if not held and not self.was_read(line):
+            if (line.late or not held) and not self.was_read(line):
                 line.must = False
 
     def close(self) -> None:
