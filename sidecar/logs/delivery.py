@@ -30,6 +30,8 @@ FULL = 512 << 10
 LINGER = 0.2
 MOST = 4
 CUTS = 32
+LARGE = 64 << 10
+"""Bytes from which cutting leaves the event loop."""
 LONGEST = 5.0
 """Seconds between two offers of a parcel that is refused."""
 
@@ -138,7 +140,7 @@ class Delivery:
         left, cuts = [batch], CUTS
         while left:
             whole = left.pop()
-            if not await self._accepted(take, whole) and cuts and (halves := halve(whole)):
+            if not await self._accepted(take, whole) and cuts and (halves := await _halved(whole)):
                 cuts -= 1
                 left += reversed(halves)
         parcel.done = True
@@ -170,3 +172,7 @@ class Delivery:
             for stream, mark in waiting.popleft().marks.items():
                 stream.settled(mark)
         self._changed.set()
+
+
+async def _halved(batch: Batch) -> tuple[Batch, Batch] | None:
+    return await asyncio.to_thread(halve, batch) if len(batch.body) > LARGE else halve(batch)

@@ -9,7 +9,7 @@ from opentelemetry.proto.collector.logs.v1.logs_service_pb2 import ExportLogsSer
 
 from sidecar.logic.otlp_http import OK, Reply, refusal
 from sidecar.logic.otlp_logs import Frame, Packer, observed_at
-from sidecar.logs.delivery import FULL, MOST, Delivery
+from sidecar.logs.delivery import FULL, LARGE, MOST, Delivery
 from sidecar.model.logs import LogRecord
 from sidecar.model.signals import Batch
 from tests.fakes import FakeClock, settle, until
@@ -177,6 +177,19 @@ async def test_a_parcel_of_which_nothing_is_accepted_costs_a_bounded_number_of_o
             relay.answers[n].set_result(refusal(400, "no"))
             n += 1
     assert (stream.marks, n) == ([499], 65)
+
+
+async def test_a_large_parcel_is_cut_beside_the_event_loop() -> None:
+    relay, stream = Relay(), Stream()
+    delivery = made(relay)
+    for mark, body in enumerate([b"poison", b"x" * 2 * LARGE]):
+        stream.put(delivery, body, mark)
+    flushed = asyncio.create_task(delivery.flush())
+    for n, answer in enumerate([refusal(400, "no"), refusal(400, "no"), OK]):
+        await until(lambda n=n: len(relay.answers) > n)  # type: ignore[misc]
+        relay.answers[n].set_result(answer)
+    await flushed
+    assert ([relay.bodies(n)[0][:6] for n in range(3)], stream.marks) == (["poison", "poison", "xxxxxx"], [1])
 
 
 async def test_lines_of_which_nothing_is_kept_are_settled_behind_what_was_put_before() -> None:
