@@ -52,6 +52,8 @@ FULL = 64 << 10
 LARGEST = 1 << 20
 LARGE = 256 << 10
 """Bytes from which cutting leaves the event loop."""
+CUTS = 32
+"""Of one rejected request that no producer waits for, at most."""
 PATIENCE = 8.0
 """Seconds until a producer is answered, whatever happens: SDKs give a request 10 in all."""
 KEPT = 4 << 20
@@ -460,7 +462,7 @@ class Lane:
             idle = 0
             parcels = []
             for row in rows:
-                parcel = Parcel(row.batch, None, self._clock.monotonic() + PATIENCE, number=row.id)
+                parcel = Parcel(row.batch, None, self._clock.monotonic() + PATIENCE, number=row.id, cuts=CUTS)
                 parcel.stowed = True
                 self.claimed.add(row.id)
                 self.bytes += len(row.batch.body)

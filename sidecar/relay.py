@@ -40,7 +40,7 @@ from collections.abc import Sequence
 
 from .io.clock import Clock
 from .io.spool import Spool
-from .lane import Lane
+from .lane import CUTS, Lane
 from .logic.loop import comes_back, via_with
 from .logic.otlp_http import OK, Reply, refusal
 from .model.signals import Batch
@@ -48,9 +48,6 @@ from .parcel import Parcel, Request, Upstream, UpstreamView
 
 MOST = 64 << 20
 """Bytes in flight in all. Receivers bound themselves far below; this bounds their sum."""
-
-CUTS = 32
-"""For one rejected request of our own logs, at most."""
 
 
 class Relay:

@@ -420,3 +420,12 @@ async def test_an_upstream_that_rejects_all_of_our_own_logs_is_asked_a_bounded_n
         assert setup.view().counters.items == {(Signal.LOGS, "rejected"): 100}
         await setup.spool.flush()
         assert len(setup.quarantined()) == 1
+
+
+async def test_of_what_waited_in_the_spool_only_the_bad_records_are_lost(tmp_path: Path) -> None:
+    async with spooling(tmp_path, True) as setup:
+        setup.sink.script = [DOWN]
+        setup.sink.judge = poisoned
+        assert await setup.relay.take(Batch(Signal.LOGS, MANY, 100)) == OK
+        await setup.empty()
+        assert setup.view().counters.items == {(Signal.LOGS, "accepted"): 96, (Signal.LOGS, "rejected"): 4}
