@@ -15,6 +15,7 @@ from ..model.counters import LogCounters
 from .base import Source
 from .pipeline import Pipeline
 
+LONGEST_WHY = 500
 SHORTEST, LONGEST = 5.0, 60.0
 STEADY = 60.0
 """Seconds of reading after which what broke before is forgotten."""
@@ -51,10 +52,10 @@ class FollowedSource:
 
     @property
     def why(self) -> str:
-        """What broke last, until all has been well for a while."""
+        """What broke last, until all has been well for a while; else what keeps it from reading."""
         if self._why and self._source is not None and self._clock.monotonic() - self._began >= STEADY:
             self._why, self._pause = "", SHORTEST
-        return self._why
+        return self._why or self.counters.why[:LONGEST_WHY]
 
     async def run(self) -> None:
         while True:
@@ -102,7 +103,7 @@ class FollowedSource:
         while at is not None and at.tb_next is not None:
             at = at.tb_next
         where = f"{at.tb_frame.f_code.co_filename}:{at.tb_lineno}" if at is not None else ""
-        self._why = f"{type(error).__name__}: {error}"[:500]
+        self._why = f"{type(error).__name__}: {error}"[:LONGEST_WHY]
         if where not in self._said:
             self._said.add(where)
             self._log.error(
