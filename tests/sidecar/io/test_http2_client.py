@@ -233,7 +233,7 @@ async def test_a_server_that_ends_each_connection_at_once_is_not_asked_for_ever(
     server = await asyncio.start_server(leave, "127.0.0.1", 0)
     async with client(server.sockets[0].getsockname()[1]) as made:
         with pytest.raises(ConnectionError):
-            await made.exchange(HEAD, [b"x"], 5.0)
+            await made.exchange(HEAD, [b"x"], 20.0)
     assert accepted <= 4
     server.close()
     await server.wait_closed()
@@ -290,10 +290,10 @@ async def test_of_a_connection_that_is_lost_the_request_fails_and_the_next_one_c
 async def test_nobody_there_or_somebody_else() -> None:
     async with HttpServer({}) as http1, client(http1.port) as made:
         with pytest.raises(ConnectionError, match="the server speaks HTTP/1, expected HTTP/2"):
-            await made.exchange(HEAD, [b"x"], 5.0)
+            await made.exchange(HEAD, [b"x"], 20.0)
     async with client(http1.port) as made:
         with pytest.raises(OSError, match="refused"):
-            await made.exchange(HEAD, [b"x"], 5.0)
+            await made.exchange(HEAD, [b"x"], 20.0)
 
 
 async def test_a_server_that_never_greets_is_waited_for_as_long_as_the_request_may_take(
@@ -313,7 +313,7 @@ async def test_a_server_that_never_greets_is_waited_for_as_long_as_the_request_m
     monkeypatch.setattr(http2_client, "CONNECT", 0.05)
     async with client(port) as made:
         with pytest.raises(ConnectionError, match=r"no HTTP/2 connection within 0.05 s"):
-            await made.exchange(HEAD, [b"x"], 5.0)
+            await made.exchange(HEAD, [b"x"], 20.0)
     release.set()
     server.close()
     await server.wait_closed()
