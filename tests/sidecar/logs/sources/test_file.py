@@ -707,10 +707,34 @@ async def test_one_file_that_cannot_be_read_does_not_stop_the_others(tmp_path: P
     assert await follower.read() == [b"one"]
     assert await follower.after(10) == [b"one"]
     assert [(event["path"], event["reason"]) for event in follower.said] == [
-        (str(tmp_path / "directory.log"), "a directory, not a regular file"),
         (str(tmp_path / "pipe.log"), "a pipe, not a regular file"),
     ]
-    assert follower.counters.errors == {"not_regular": 2}
+    assert follower.counters.errors == {"not_regular": 1}
+    assert follower.counters.why == f"{tmp_path}/pipe.log: a pipe, not a regular file"
+
+
+async def test_a_directory_is_told_where_it_was_named(tmp_path: Path) -> None:
+    (tmp_path / "app").mkdir()
+    follower = Follower(tmp_path / "*", tmp_path / "app")
+    await follower.read()
+    assert follower.counters.why == f"{tmp_path}/app: a directory, not a regular file"
+
+
+async def test_what_keeps_a_source_from_reading_is_told_while_it_does(tmp_path: Path) -> None:
+    follower = Follower(tmp_path / "app/*.log", tmp_path / "other.log")
+    await follower.read()
+    assert follower.counters.why == f"no file fits {tmp_path}/app/*.log, {tmp_path}/other.log"
+    write(tmp_path / "other.log", "one")
+    await follower.after(1)
+    assert follower.counters.why == ""
+    (tmp_path / "app").symlink_to("app")
+    await follower.after(1)
+    await follower.after(1)
+    assert follower.counters.why == f"{tmp_path}/app: Too many levels of symbolic links"
+    assert follower.counters.errors == {"ELOOP": 1}
+    (tmp_path / "app").unlink()
+    assert await follower.after(1) == [b"one"]
+    assert follower.counters.why == ""
 
 
 async def test_a_block_of_each_file_is_read_in_turn(tmp_path: Path) -> None:
