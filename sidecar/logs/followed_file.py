@@ -108,6 +108,11 @@ class FollowedFile:
         """Is there something to read?"""
         return self.doubted or self.seen.size > self.examined
 
+    @property
+    def is_done(self) -> bool:
+        """All that is there was read and is settled, but for a line that has no end yet."""
+        return not self.wants and (self.stream is None or self.settled == self.read_to == self.mark)
+
     def saw(self, seen: Seen, now: float) -> None:
         if seen.size != self.seen.size or seen.changed != self.seen.changed:
             self.grown_at = now
