@@ -2,8 +2,8 @@
 
 A number counts if it has the prefix and length of a network and its check digit is right (Luhn, ISO/IEC 7812-1), and if no
 letter or digit, nor a decimal point with digits, touches it. What a key calls an id, an order, a reference or a number of
-something else than a card stays (`order_id`, `orderRef`, `invoice_number`; not `number`, `card_id`, `account_number`). Epochs in milli-, micro- and nanoseconds begin with 1 until 2033,
-card numbers do not.
+something else than a card stays (`order_id`, `orderRef`, `invoice_number`; not `number`, `card_id`, `account_number`).
+Epochs in milli-, micro- and nanoseconds begin with 1 until 2033, card numbers do not.
 """
 
 from __future__ import annotations

@@ -150,6 +150,7 @@ _STATES = frozenset(
     b" unset updated valid wrong yes".split()
 )
 """What is said of a secret, and is none."""
+_PROSE = frozenset(b"and as at by for from in is of on option or to was with".split())
 _NUMBER = re.compile(rb"[\w.+-]++")
 _CONSTANTS = (b"null", b"true", b"false", b"None", b"True", b"False")
 _JSON = re.compile(rb"\s*+\{")
@@ -170,12 +171,12 @@ def _value_of(line: bytes) -> Replace:
 
     def replace(match: re.Match[bytes]) -> bytes | None:
         kind = match.lastgroup or ""
+        if kind == "word" and not _told(line, match):
+            return None
         value, quote = match[kind], match["quote"]
         if not value or value == REDACTED or (kind == "plain" and not quote and (json or value[:1] in b",}]")):
             return None
         if value.rstrip(b".!").lower() in _STATES or (kind == "encoded" and value in _CONSTANTS):
-            return None
-        if kind == "word" and not _told(line, match):
             return None
         if match[0][:3] in (b"pwd", b"PWD") and _is_directory(line, match.start(), value):
             return None
@@ -194,10 +195,12 @@ def _told(line: bytes, match: re.Match[bytes]) -> bool:
     """Whether a word after a key is its value: `--password word`, `password is word1`."""
     start, word = match.start(), match.start("word")
     gap = line[word - 4 : word]
-    if gap.endswith(b" ") and _OPTION.search(line, max(0, start - 32), start):
-        return True
-    said = gap == b" is " and match[0][:4].lower() == b"pass"
-    return (said or gap.endswith(b"\t")) and _MIXED.match(match["word"]) is not None
+    if gap.endswith(b"\t") or (gap == b" is " and line[start : start + 4].lower() == b"pass"):
+        return _MIXED.match(line, word, match.end()) is not None
+    from_ = max(0, start - 32)
+    if line.find(b"--", from_, start) < 0 or not _OPTION.search(line, from_, start):
+        return False
+    return match["word"].lower() not in _PROSE
 
 
 def _is_directory(line: bytes, start: int, value: bytes) -> bool:

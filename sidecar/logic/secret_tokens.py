@@ -7,11 +7,10 @@ None), and keeps its first group. A token starts where no letter or digit is bef
 from __future__ import annotations
 
 TOKENS: tuple[tuple[str, tuple[str, ...], bytes, int | None], ...] = (
-    ("anthropic", ("sk-ant-",), rb"sk-ant-(?<!\wsk-ant-)[\w-]{16,}+", 0),
     (
-        "openai",  # also OpenRouter and DeepSeek, which took over the form
-        (" sk-", '"sk-', "sk-proj-"),
-        rb"sk-(?<![\w-]sk-)(?:(?:proj|svcacct|admin|or-v[0-9])-[\w-]{16,}+|[A-Za-z0-9]{20,}+)",
+        "ai",  # Anthropic, OpenAI; OpenRouter and DeepSeek, which took over the form
+        ("sk-ant-", "sk-proj-", " sk-", '"sk-'),
+        rb"sk-(?<![\w-]sk-)(?:(?:ant|proj|svcacct|admin|or-v[0-9])-[\w-]{16,}+|[A-Za-z0-9]{20,}+)",
         None,
     ),
     ("huggingface", ("hf_",), rb"hf_(?<!\whf_)[A-Za-z0-9]{30,}+", 0),
@@ -41,14 +40,19 @@ TOKENS: tuple[tuple[str, tuple[str, ...], bytes, int | None], ...] = (
     (
         "slack",
         ("xox", "xapp-", "ks.slack.com/services/"),
-        rb"xox[abeprs]-(?<![\w-]xox[abeprs]-)[\w-]{10,}+|xapp-(?<![\w-]xapp-)[0-9]-[\w-]{10,}+"
-        rb"|(ks\.slack\.com/services/)[\w/]{20,}+",
+        rb"(?:xox[abeprs]|xapp)-(?<![\w-]xo..-)(?<![\w-]xapp-)[\w-]{10,}+|(ks\.slack\.com/services/)[\w/]{20,}+",
         0,
     ),
     ("telegram", ("/bot000000",), rb"(/bot[0-9]{6,12}+(?::|%3A))[\w-]{30,}+", 0),
     ("sendgrid", ("SG.",), rb"SG\.(?<!\wSG\.)[\w-]{16,64}+\.[\w-]{16,64}+", 0),
     ("stripe", ("k_live_",), rb"[sr]k_live_(?<!\w[sr]k_live_)\w{16,}+", 1),
     ("shopify", ("shpat_",), rb"shpat_(?<!\wshpat_)[a-fA-F0-9]{32}(?!\w)", 0),
+    (
+        "signature",
+        ("sig=", "signature="),
+        rb"((?i:sig(?:nature)?=(?:(?<=[?&;]sig=)|(?<=[?&;]signature=)|(?<=-signature=))))[^\s&\"'<>\\]{8,}+",
+        0,
+    ),
     ("npm", ("npm_",), rb"npm_(?<!\wnpm_)[A-Za-z0-9]{36}(?!\w)", 0),
     ("pypi", ("pypi-AgE",), rb"pypi-AgE(?<!\wpypi-AgE)[\w-]{50,}+", 0),
 )
