@@ -43,6 +43,16 @@ def varint(number: int) -> bytes:
     return _LENGTHS[number] if number < _SHORT else encode_varint(number)
 
 
+def _body(size: int) -> bytes:
+    """What stands before a body: the field of the record, and of its `AnyValue`."""
+    length = varint(size)
+    return b"\x2a" + varint(1 + len(length) + size) + b"\x0a" + length
+
+
+_BODY: Final = [_body(n) for n in range(_SHORT)]
+_RECORD: Final = [b"\x12" + length for length in _LENGTHS]
+
+
 class Packer:
     """Turns one stream's records into pieces of a `ScopeLogs`. Holds what they all have in common, encoded."""
 
@@ -53,46 +63,44 @@ class Packer:
         head = encode_field(_ATTRIBUTE, text(1, UID) + value).removesuffix(bytes(UID_DIGITS))
         self._tail = common + head + uid
         self._common = len(self._tail) + 20
-        self._heads: dict[tuple[int, str], bytes] = {}
 
-    def pack(self, record: LogRecord, mark: int, observed: bytes, parts: list[bytes]) -> int:
-        """Append the record to `parts`; says how many bytes that are. `observed` comes from `observed_at`."""
-        head = self._heads.get((record.severity, record.severity_text)) or self._head(record)
-        if record.time:
-            head = _time(0x09, record.time) + head
-        if record.attributes:
-            head += attributes_of(record.attributes)
-        if record.trace_id:
-            head += b"\x4a\x10" + record.trace_id
-        if record.span_id:
-            head += b"\x52\x08" + record.span_id
-        if record.flags:
-            head += _flags(0x45, record.flags)
-        if record.dropped:
-            head += b"\x38" + varint(record.dropped)
-        body = record.body
-        n = len(body)
-        length = _LENGTHS[n] if n < _SHORT else encode_varint(n)
-        inner = 1 + len(length) + n
-        around = _LENGTHS[inner] if inner < _SHORT else encode_varint(inner)
-        size = len(head) + 9 + 1 + len(around) + inner + self._common
-        whole = _LENGTHS[size] if size < _SHORT else encode_varint(size)
-        parts += (
-            b"\x12" + whole + observed + head + b"\x2a" + around + b"\x0a" + length,
-            body,
-            self._tail,
-            b"%020x" % mark,
-        )
-        return 1 + len(whole) + size
+    def pack(self, records: Iterable[LogRecord], marks: Iterable[int], observed: bytes, parts: list[bytes]) -> int:
+        """Append the records to `parts`, and say how many bytes they are. `observed` comes from `observed_at`."""
+        total, common, tail = 0, self._common, self._tail
+        heads: dict[tuple[int, str], bytes] = {}
+        for record, mark in zip(records, marks, strict=True):
+            head = heads.get((record.severity, record.severity_text))
+            if head is None:
+                head = observed + _severity(record)
+                if len(heads) < _MOST_KEYS:
+                    heads[record.severity, record.severity_text] = head
+            if record.time:
+                head += _time(0x09, record.time)
+            if record.encoded:
+                head += record.encoded
+            elif record.attributes:
+                head += attributes_of(record.attributes)
+            if record.trace_id:
+                head += b"\x4a\x10" + record.trace_id
+            if record.span_id:
+                head += b"\x52\x08" + record.span_id
+            if record.flags:
+                head += _flags(0x45, record.flags)
+            if record.dropped:
+                head += b"\x38" + varint(record.dropped)
+            body = record.body
+            size = len(body)
+            head += _BODY[size] if size < _SHORT else _body(size)
+            size += len(head) + common
+            head = (_RECORD[size] if size < _SHORT else b"\x12" + encode_varint(size)) + head
+            parts += (head, body, tail, b"%020x" % mark)
+            total += len(head) + len(body) + common
+        return total
 
-    def _head(self, record: LogRecord) -> bytes:
-        """The severity, which few records have differently."""
-        head = b"\x10" + varint(record.severity) if record.severity else b""
-        if record.severity_text:
-            head += text(3, record.severity_text)
-        if len(self._heads) < _MOST_KEYS:
-            self._heads[record.severity, record.severity_text] = head
-        return head
+
+def _severity(record: LogRecord) -> bytes:
+    head = b"\x10" + varint(record.severity) if record.severity else b""
+    return head + text(3, record.severity_text) if record.severity_text else head
 
 
 def observed_at(now: int) -> bytes:
@@ -131,6 +139,10 @@ _keys: dict[str, bytes] = {}
 """Field 1 of a KeyValue, whole, and the tag of field 2. The keys of a program's logs repeat; strange ones are not kept."""
 
 
+def key_head(key: str) -> bytes:
+    return _keys.get(key) or _key(key)
+
+
 def _key(key: str) -> bytes:
     raw = _utf8(key)
     made = encode_field(FIELD_1, raw) + b"\x12"
@@ -159,7 +171,7 @@ def _any(value: Value, depth: int) -> bytes:
 
 def _pair(key: str, value: Value, depth: int) -> bytes:
     any_value = _any(value, depth - 1)
-    return (_keys.get(key) or _key(key)) + varint(len(any_value)) + any_value
+    return key_head(key) + varint(len(any_value)) + any_value
 
 
 class Frame:

@@ -10,7 +10,7 @@ Lines that nobody takes are cheap as well: of a first byte that every format has
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 
 from ...model.logs import Keep, LogRecord
 from ..base import Format
@@ -29,18 +29,37 @@ class Auto:
         self.favourite = ""
         """The name of the format that is tried first; none as long as none has taken enough lines."""
         self._plain = formats["plain"](keep).parse
-        self._formats = {name: make(keep).parse for name, make in formats.items() if name != "plain"}
-        self._first: Callable[[bytes, int], LogRecord | None] = self._nobody
+        self._formats = {name: make(keep) for name, make in formats.items() if name != "plain"}
+        self._first: Format = _Nobody()
         self._missed = False
         self._votes = dict.fromkeys(self._formats, 0)
         self._refused: dict[int, int] = {}
         self._skipped = 0
 
     def parse(self, line: bytes, now: int) -> LogRecord | None:
-        record = self._first(line, now)
+        record = self._first.parse(line, now)
         if record is not None:
             self._missed = False
             return record
+        return self._miss(line, now)
+
+    def parse_many(self, lines: Sequence[bytes], now: int) -> list[LogRecord | None]:
+        first = self._first
+        records = first.parse_many(lines, now)
+        if all(records):
+            self._missed = False
+            return records
+        for number, record in enumerate(records):
+            if self._first is not first:
+                records[number] = self.parse(lines[number], now)
+            elif record is None:
+                records[number] = self._miss(lines[number], now)
+            else:
+                self._missed = False
+        return records
+
+    def _miss(self, line: bytes, now: int) -> LogRecord | None:
+        """The favourite has not taken it."""
         if not self._missed:
             self._missed = True
             self._votes = dict.fromkeys(self._votes, 0)
@@ -53,18 +72,24 @@ class Auto:
             self._skipped += 1
             if self._skipped % SAMPLE:
                 return self._plain(line, now)
-        for name, parse in self._formats.items():
+        for name, format_ in self._formats.items():
             if name != self.favourite:
-                record = parse(line, now)
+                record = format_.parse(line, now)
                 if record is not None:
                     self._refused[byte] = -TRUST
                     self._votes[name] += 1
                     if self._votes[name] == VOTES:
-                        self.favourite, self._first = name, parse
+                        self.favourite, self._first = name, format_
                     return record
         self._refused[byte] = refused + 1
         return self._plain(line, now)
 
-    @staticmethod
-    def _nobody(line: bytes, now: int) -> None:
+
+class _Nobody:
+    """The favourite as long as there is none."""
+
+    def parse(self, line: bytes, now: int) -> LogRecord | None:
         return None
+
+    def parse_many(self, lines: Sequence[bytes], now: int) -> list[LogRecord | None]:
+        return [None] * len(lines)

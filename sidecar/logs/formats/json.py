@@ -10,54 +10,88 @@ line again where one of them is missed.
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Sequence
 from functools import lru_cache
+from operator import attrgetter
 from typing import Any
 
 import msgspec
 
 from ...logic import severity, trace_ids
 from ...logic.loose_json import loose_object
+from ...logic.needles import holds
 from ...logic.timestamps import nanoseconds
 from ...model.logs import Keep, LogRecord
-from . import json_names
-from .json_errors import name_error, name_source
+from .json_block import FEWEST, REFUSED, grouped, make_records, objects
 from .json_names import Layout
-from .json_values import bound, thin
+from .json_record import layout_named, layout_of, make_record, of_number
 
-MAX_REMEMBERED = 4096
-"""Bytes of the longest line whose keys are remembered."""
+SMALL = 32
+"""Lines of a block that is not cut any smaller to keep a line that is no strict JSON from the others."""
+LIFTED = ("time", "severity", "trace", "span", "flags")
+"""The roles of what is decoded of a line of which nothing else is wanted."""
 
-_REFUSED = (msgspec.DecodeError, UnicodeDecodeError, RecursionError)
-_SCALES: dict[str, Callable[[int], int]] = {
-    "level_value": severity.of_logback,
-    "levelno": severity.of_python,
-    "level_number": severity.of_python,
-    "severity_number": severity.of_otel,
-    "severityNumber": severity.of_otel,
-    "PRIORITY": severity.of_syslog,
-}
-_decode = msgspec.json.Decoder().decode
+_any = msgspec.json.Decoder()
 
 
 class Json:
     def __init__(self, keep: Keep) -> None:
         self._keep = keep
-        self._level = "level"
-        self._decode = _decoder("time", "level", "trace_id", "span_id", "trace_flags")
+        self._known = Layout("time", "level", "", "trace_id", "span_id", "trace_flags")
+        """The names of `LIFTED` in this stream."""
+        self._decoder = _decoder(self._known)
         self.parse = self._lifted if keep is Keep.LIFTED else self._whole
+
+    def parse_many(self, lines: Sequence[bytes], now: int) -> list[LogRecord | None]:
+        lifted = self._keep is Keep.LIFTED
+        rows = objects((self._decoder if lifted else _any).decode_lines, lines)
+        if rows is None:
+            if len(lines) <= SMALL:
+                return [self.parse(line, now) for line in lines]
+            half = len(lines) // 2
+            return self.parse_many(lines[:half], now) + self.parse_many(lines[half:], now)
+        records: list[LogRecord | None] = [None] * len(lines)
+        make = self._lifted_group if lifted else self._whole_group
+        for numbers in grouped([not row.trace for row in rows] if lifted else list(map(tuple, rows))).values():
+            made = make([rows[number] for number in numbers], [lines[number] for number in numbers], now)
+            for number, record in zip(numbers, made, strict=True):
+                records[number] = record
+        return records
+
+    def _whole_group(self, rows: Sequence[dict[str, Any]], lines: Sequence[bytes], now: int) -> Sequence[LogRecord]:
+        """Objects with the same keys."""
+        if len(rows) >= FEWEST:
+            names = tuple(rows[0])
+            columns: dict[str, Sequence[Any]] = dict(zip(names, zip(*map(dict.values, rows), strict=True), strict=True))
+            made = make_records(layout_named(names, max(lines, key=len)), columns, lines, now, self._keep)
+            if made is not None:
+                return made
+        pairs = zip(rows, lines, strict=True)
+        return [make_record(row, layout_of(row, line), line, now, self._keep) for row, line in pairs]
+
+    def _lifted_group(self, rows: Sequence[Any], lines: Sequence[bytes], now: int) -> Sequence[LogRecord | None]:
+        """Lines that all have a trace id, or none of which has one."""
+        known = self._known
+        columns = dict(zip(_names(known), zip(*map(_values, rows), strict=True), strict=True))
+        if not rows[0].trace:
+            known = msgspec.structs.replace(known, trace="")
+        if known.trace or not holds(b"\n".join(lines), b"race"):
+            made = make_records(known, columns, lines, now, self._keep)
+            if made is not None:
+                return made
+        return [self._lifted(line, now) for line in lines]
 
     def _whole(self, line: bytes, now: int) -> LogRecord | None:
         fields = _object(line)
-        return _record(fields, _layout(fields, line), line, now, self._keep) if fields is not None else None
+        return make_record(fields, layout_of(fields, line), line, now, self._keep) if fields is not None else None
 
     def _lifted(self, line: bytes, now: int) -> LogRecord | None:
         try:
-            known = self._decode(line)
-        except _REFUSED:
+            known = self._decoder.decode(line)
+        except REFUSED:
             return self._learn(line, now)
         level = known.severity
-        number = severity.of_word(level) if type(level) is str else _of_number(self._level, level, line)
+        number = severity.of_word(level) if type(level) is str else of_number(self._known.severity, level, line)
         time = nanoseconds(known.time, now)
         if not number or not time:
             return self._learn(line, now)
@@ -76,183 +110,36 @@ class Json:
         fields = _object(line)
         if fields is None:
             return None
-        layout = _layout(fields, line)
-        self._level = layout.severity or "level"
-        self._decode = _decoder(
+        layout = layout_of(fields, line)
+        self._known = Layout(
             layout.time or "time",
-            self._level,
-            layout.trace or "trace_id",
+            layout.severity or "level",
+            "",
+            layout.trace if layout.trace not in ("", "traceparent") else "trace_id",
             layout.span or "span_id",
             layout.flags or "trace_flags",
         )
-        return _record(fields, layout, line, now, Keep.LIFTED)
+        self._decoder = _decoder(self._known)
+        return make_record(fields, layout, line, now, Keep.LIFTED)
+
+
+_values = msgspec.structs.astuple
+_names = attrgetter(*LIFTED)
 
 
 @lru_cache(maxsize=32)
-def _decoder(*names: str) -> Callable[[bytes], Any]:
-    """Of an object's values under these names, as `time`, `severity`, `trace`, `span`, `flags`; None where there is none."""
-    roles = ("time", "severity", "trace", "span", "flags")
-    known = msgspec.defstruct(
-        "Known", [(role, Any, None) for role in roles], rename=dict(zip(roles, names, strict=True)), gc=False
-    )
-    return msgspec.json.Decoder(known).decode
+def _decoder(known: Layout) -> msgspec.json.Decoder[Any]:
+    """Of an object's values under these names, by their roles; None where there is none."""
+    names = dict(zip(LIFTED, _names(known), strict=True))
+    made = msgspec.defstruct("Known", [(role, Any, None) for role in LIFTED], rename=names, gc=False)
+    return msgspec.json.Decoder(made)
 
 
 def _object(line: bytes) -> dict[str, Any] | None:
     if line[:1] != b"{" and line.lstrip()[:1] != b"{":
         return None
     try:
-        fields = _decode(line)
-    except _REFUSED:
+        fields = _any.decode(line)
+    except REFUSED:
         return loose_object(line)
     return fields if type(fields) is dict else None
-
-
-def _layout(fields: dict[str, Any], line: bytes) -> Layout:
-    """Of `fields`; those of tracing-subscriber's `fields` become fields of the line first."""
-    make = json_names.remembered if len(line) <= MAX_REMEMBERED else json_names.layout
-    layout = make(tuple(fields))
-    if layout.unfolds and type(fields["fields"]) is dict:
-        for name, value in fields.pop("fields").items():
-            fields[f"fields.{name}" if name in fields else name] = value
-        layout = make(tuple(fields))
-    return layout
-
-
-def _record(fields: dict[str, Any], layout: Layout, line: bytes, now: int, keep: Keep) -> LogRecord:
-    record = LogRecord(line)
-    if layout.time:
-        record.time = nanoseconds(fields[layout.time], now)
-        if record.time:
-            del fields[layout.time]
-        else:
-            record.time = _other_time(fields, now)
-    if layout.severity:
-        level = fields[layout.severity]
-        record.severity = _of_level(layout.severity, level, line)
-        if record.severity:
-            record.severity_text = str(level)
-            del fields[layout.severity]
-        else:
-            _other_severity(fields, line, record)
-    if layout.trace:
-        _lift_context(fields, layout, record)
-    if layout.holders and not record.trace_id:
-        _find_context(fields, layout, record)
-    if keep is Keep.LIFTED:
-        return record
-    if layout.message:
-        message = fields[layout.message]
-        if type(message) is str:
-            record.body = message.encode()
-            del fields[layout.message]
-    if keep is Keep.NONE:
-        return record
-    for old, new in layout.renamed:
-        kind = type(fields.get(old))
-        if kind is str or kind is int:
-            fields[new] = fields.pop(old)
-    for name in layout.errors:
-        if name in fields:
-            name_error(fields, name)
-    if layout.source:
-        name_source(fields)
-    if layout.over:
-        record.dropped = thin(fields)
-    bound(fields)
-    record.attributes = fields
-    return record
-
-
-def _of_level(name: str, level: object, line: bytes) -> int:
-    if type(level) is str:
-        number = severity.of_word(level)
-        if number or len(level) > 5 or not level.isdecimal():
-            return number
-        level = int(level)
-    return _of_number(name, level, line)
-
-
-def _of_number(name: str, level: object, line: bytes) -> int:
-    """Which scale a number is of says its name. As `level` it is syslog's up to 7, and after that pino's, unless the line says
-    where in Python it was written."""
-    if type(level) is not int:
-        return 0
-    scale = _SCALES.get(name)
-    if scale is None:
-        if level < 10:
-            scale = severity.of_syslog
-        elif level < 100:
-            scale = severity.of_python if b'"lineno"' in line or b'"funcName"' in line else severity.of_pino
-        else:
-            scale = severity.of_logback
-    return scale(level)
-
-
-def _other_time(fields: dict[str, Any], now: int) -> int:
-    """Where the first name that may be a time's holds something else, or an object."""
-    for name in json_names.TIME:
-        value = fields.get(name)
-        if type(value) is dict:
-            seconds, rest = value.get("epochSecond"), value.get("nanoOfSecond")
-            if type(seconds) is int and type(rest) is int and 0 <= rest < 10**9:
-                time = nanoseconds(seconds)
-                time = time and time + rest
-            else:
-                time = nanoseconds(value.get("$date"), now)
-        else:
-            time = nanoseconds(value, now)
-        if time:
-            del fields[name]
-            return time
-    return 0
-
-
-def _other_severity(fields: dict[str, Any], line: bytes, record: LogRecord) -> None:
-    """Where the first name that may be a level's holds something else, or ECS's object `log`."""
-    for name in json_names.SEVERITY:
-        holder, key, level = fields, name, fields.get(name)
-        if name == "log" and type(level) is dict:
-            holder, key, level = level, "level", level.get("level")
-        record.severity = _of_level(name, level, line)
-        if record.severity:
-            record.severity_text = str(level)
-            del holder[key]
-            if not holder:
-                del fields[name]
-            return
-
-
-def _lift_context(fields: dict[str, Any], at: Layout, record: LogRecord) -> None:
-    if at.trace == "traceparent":
-        record.trace_id, record.span_id, record.flags = trace_ids.traceparent(fields[at.trace])
-        if record.trace_id:
-            del fields[at.trace]
-        return
-    record.trace_id = trace_ids.trace_id(fields[at.trace])
-    if not record.trace_id:
-        return
-    del fields[at.trace]
-    if at.span:
-        record.span_id = trace_ids.span_id(fields[at.span])
-        if record.span_id:
-            del fields[at.span]
-    if at.flags:
-        record.flags = trace_ids.flags(fields.pop(at.flags))
-
-
-def _find_context(fields: dict[str, Any], layout: Layout, record: LogRecord) -> None:
-    """In an object of the line, which is kept as it is."""
-    trace, span = fields.get("trace"), fields.get("span")
-    if type(trace) is dict:
-        record.trace_id = trace_ids.trace_id(trace.get("id"))
-        if record.trace_id and type(span) is dict:
-            record.span_id = trace_ids.span_id(span.get("id"))
-    for name in layout.holders:
-        holder = fields[name]
-        if record.trace_id:
-            return
-        if type(holder) is dict:
-            at = json_names.layout(tuple(holder))
-            if at.trace:
-                _lift_context(dict(holder), at, record)

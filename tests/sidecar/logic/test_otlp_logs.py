@@ -19,7 +19,7 @@ FRAME = Frame({"service.name": "å" * 100}, "outrider", "1.0")
 def request_of(*records: LogRecord, mark: int = 7) -> Any:
     packer = Packer(b"0123456789abcdef", {"log.file.name": "app.log"})
     parts: list[bytes] = []
-    size = sum(packer.pack(record, mark + n, observed_at(5_000), parts) for n, record in enumerate(records))
+    size = packer.pack(records, range(mark, mark + len(records)), observed_at(5_000), parts)
     return ExportLogsServiceRequest.FromString(FRAME.around(parts, size))
 
 
