@@ -26,7 +26,7 @@ def split(data: bytes, mark: int, longest: int) -> Lines:
     lines.pop()
     size = len(lines)
     marks = list(map(operator.add, accumulate(map(len, lines)), range(mark + 1, mark + 1 + size)))
-    if b"\r\n" in data:
+    if b"\r" in data:
         lines = [line[:-1] if line.endswith(b"\r") else line for line in lines]
     if len(data) <= longest:
         return Lines(lines, marks)

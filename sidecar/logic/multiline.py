@@ -40,6 +40,8 @@ class Multiline:
         self._lines: list[bytes] = []
         self._size = 0
         self._mark = 0
+        self.several = False
+        """Whether any of what came out last has several lines."""
         self._blank: list[bytes] = []
         """Blank lines behind the record; they are part of it if it goes on."""
 
@@ -53,6 +55,7 @@ class Multiline:
         if not self._lines:
             return None
         record = b"\n".join(self._lines)
+        self.several |= len(self._lines) > 1
         self._lines = []
         self._blank = []
         return record, self._mark
@@ -61,6 +64,7 @@ class Multiline:
         self, lines: Sequence[bytes], marks: Sequence[int], joined: bytes
     ) -> tuple[Sequence[bytes], Sequence[int]]:
         """The records that are complete, and of each the mark of its last line. `joined` is `b"\\n".join(lines)`."""
+        self.several = False
         if self._mode is Mode.NONE or not lines:
             return lines, marks
         signs = self._signs(lines, joined)

@@ -205,7 +205,9 @@ class LogStream:
         if not all(lines) or any(map(bytes.isspace, lines)):
             said = [number for number, line in enumerate(lines) if line and not line.isspace()]
             lines, marks = [lines[number] for number in said], [marks[number] for number in said]
-        records = _parse(channel.format, lines, now)
+        # What a container runtime noted as one line may hold line ends.
+        several = channel.multiline.several or self._unwrap is not None
+        records = _parse_several(channel.format, lines, now) if several else _parse(channel.format, lines, now)
         if channel.times:
             for record, mark in zip(records, marks, strict=True):
                 record.time = record.time or channel.times.get(mark, 0)
@@ -247,22 +249,19 @@ _severity = operator.attrgetter("severity")
 
 
 def _parse(format_: Format, lines: Sequence[bytes], now: int) -> list[LogRecord]:
+    records = format_.parse_many(lines, now)
+    if all(records):
+        return cast("list[LogRecord]", records)
+    return [record or LogRecord(line) for record, line in zip(records, lines, strict=True)]
+
+
+def _parse_several(format_: Format, lines: Sequence[bytes], now: int) -> list[LogRecord]:
     """A record of several lines says in its first what it is."""
-    if b"\n".join(lines).count(b"\n") < len(lines):
-        records = format_.parse_many(lines, now)
-        if all(records):
-            return cast("list[LogRecord]", records)
-        return [record or LogRecord(line) for record, line in zip(records, lines, strict=True)]
     split = [line.partition(b"\n") for line in lines]
-    records = format_.parse_many([first for first, _, _ in split], now)
-    whole = []
-    for record, line, (_, end, rest) in zip(records, lines, split, strict=True):
-        if record is None:
-            record = LogRecord(line)
-        else:
-            record.body += end + rest
-        whole.append(record)
-    return whole
+    records = _parse(format_, [first for first, _, _ in split], now)
+    for record, (_, end, rest) in zip(records, split, strict=True):
+        record.body += end + rest
+    return records
 
 
 def _thinned(

@@ -28,12 +28,12 @@ class Auto:
     def __init__(self, formats: Mapping[str, Callable[[Keep], Format]], keep: Keep) -> None:
         self.favourite = ""
         """The name of the format that is tried first; none as long as none has taken enough lines."""
-        self._plain = formats["plain"](keep).parse
+        self._plain = formats["plain"](keep)
         self._formats = {name: make(keep) for name, make in formats.items() if name != "plain"}
         self._first: Format = _Nobody()
         self._missed = False
         self._votes = dict.fromkeys(self._formats, 0)
-        self._refused: dict[int, int] = {}
+        self._refused: dict[bytes, int] = {}
         self._skipped = 0
 
     def parse(self, line: bytes, now: int) -> LogRecord | None:
@@ -41,37 +41,55 @@ class Auto:
         if record is not None:
             self._missed = False
             return record
-        return self._miss(line, now)
+        self._miss()
+        return self._look(line, now)
 
     def parse_many(self, lines: Sequence[bytes], now: int) -> list[LogRecord | None]:
         first = self._first
         records = first.parse_many(lines, now)
+        if not lines:
+            return []
         if all(records):
             self._missed = False
             return records
+        if not any(records) and all(self._refused.get(byte, 0) >= PATIENCE for byte in {line[:1] for line in lines}):
+            return self._boring(lines, now)
         for number, record in enumerate(records):
             if self._first is not first:
                 records[number] = self.parse(lines[number], now)
-            elif record is None:
-                records[number] = self._miss(lines[number], now)
-            else:
+            elif record is not None:
                 self._missed = False
+            else:
+                self._miss()
+                records[number] = self._look(lines[number], now)
         return records
 
-    def _miss(self, line: bytes, now: int) -> LogRecord | None:
-        """The favourite has not taken it."""
+    def _miss(self) -> None:
+        """The favourite has not taken a line."""
         if not self._missed:
             self._missed = True
             self._votes = dict.fromkeys(self._votes, 0)
-        return self._look(line, now)
 
     def _look(self, line: bytes, now: int) -> LogRecord | None:
-        byte = line[0] if line else -1
-        refused = self._refused.get(byte, 0)
-        if refused >= PATIENCE:
+        if self._refused.get(line[:1], 0) >= PATIENCE:
             self._skipped += 1
             if self._skipped % SAMPLE:
-                return self._plain(line, now)
+                return self._plain.parse(line, now)
+        return self._offer(line, now) or self._plain.parse(line, now)
+
+    def _boring(self, lines: Sequence[bytes], now: int) -> list[LogRecord | None]:
+        """What the favourite has not taken, and begins as what nobody takes."""
+        self._miss()
+        records = self._plain.parse_many(lines, now)
+        for number in range(SAMPLE - 1 - self._skipped % SAMPLE, len(lines), SAMPLE):
+            if record := self._offer(lines[number], now):
+                self._skipped += number + 1
+                return [*records[:number], record, *self.parse_many(lines[number + 1 :], now)]
+        self._skipped += len(lines)
+        return records
+
+    def _offer(self, line: bytes, now: int) -> LogRecord | None:
+        byte = line[:1]
         for name, format_ in self._formats.items():
             if name != self.favourite:
                 record = format_.parse(line, now)
@@ -81,8 +99,8 @@ class Auto:
                     if self._votes[name] == VOTES:
                         self.favourite, self._first = name, format_
                     return record
-        self._refused[byte] = refused + 1
-        return self._plain(line, now)
+        self._refused[byte] = self._refused.get(byte, 0) + 1
+        return None
 
 
 class _Nobody:

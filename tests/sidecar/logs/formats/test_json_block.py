@@ -8,7 +8,6 @@ import msgspec
 import pytest
 
 from sidecar.logic.otlp_logs import Packer, observed_at
-from sidecar.logs.formats import format_named
 from sidecar.logs.formats.json import Json
 from sidecar.model.logs import Keep, LogRecord
 
@@ -128,13 +127,3 @@ def test_one_line_that_is_no_json_among_many_leaves_the_others_as_they_are() -> 
     assert [record.body if record else None for record in records] == [
         None if n == 100 else b"m%d" % n for n in range(500)
     ]
-
-
-def test_auto_reads_a_block_as_it_reads_its_lines() -> None:
-    lines = [b'{"level":"info","msg":"m%d"}' % n for n in range(40)]
-    lines += [b'level=warn msg="%d" a=1' % n for n in range(40)] + [b"nothing known %d" % n for n in range(40)]
-    lines[10:10] = lines[70:90]
-    alone, together = format_named("auto", Keep.ALL), format_named("auto", Keep.ALL)
-    expected = [alone.parse(line, NOW) for line in lines]
-    found = [*together.parse_many(lines[:60], NOW), *together.parse_many(lines[60:], NOW)]
-    assert packed(found) == packed(expected)
