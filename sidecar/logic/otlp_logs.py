@@ -17,8 +17,10 @@ from .otlp_metrics import field, key_value, resource, text
 from .protobuf import FIELD_1, FIELD_2, encode_field, encode_varint
 
 UID: Final = "log.record.uid"
-UID_DIGITS: Final = 36
-"""16 of the stream, 20 of the mark, in hex."""
+MARK_BYTES: Final = 12
+"""Of 96 bits an API's mark takes 83, which leaves some for summaries that stand beside a line."""
+UID_DIGITS: Final = 16 + 2 * MARK_BYTES
+"""Of the stream and of the mark, in hex."""
 
 _SHORT: Final = 1024
 _LENGTHS: Final = [encode_varint(n) for n in range(_SHORT)]
@@ -62,7 +64,7 @@ class Packer:
         value = encode_field(FIELD_2, encode_field(FIELD_1, bytes(UID_DIGITS)))
         head = encode_field(_ATTRIBUTE, text(1, UID) + value).removesuffix(bytes(UID_DIGITS))
         self._tail = common + head + uid
-        self._common = len(self._tail) + 20
+        self._common = len(self._tail) + 2 * MARK_BYTES
 
     def pack(self, records: Iterable[LogRecord], marks: Iterable[int], observed: bytes, parts: list[bytes]) -> int:
         """Append the records to `parts`, and say how many bytes they are. `observed` comes from `observed_at`."""
@@ -93,7 +95,7 @@ class Packer:
             head += _BODY[size] if size < _SHORT else _body(size)
             size += len(head) + common
             head = (_RECORD[size] if size < _SHORT else b"\x12" + encode_varint(size)) + head
-            parts += (head, body, tail, b"%020x" % mark)
+            parts += (head, body, tail, b"%024x" % mark)
             total += len(head) + len(body) + common
         return total
 

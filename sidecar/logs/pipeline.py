@@ -34,7 +34,7 @@ from .delivery import Delivery
 
 SLICE = 512
 """Lines between two breaths of the event loop: some milliseconds at most."""
-SUMMARY_BITS = 76
+SUMMARY_BITS = 88
 """Of a mark, what no stream's own has."""
 REST = 1.0
 """Seconds after which a record that could go on is taken to be complete."""
