@@ -9,7 +9,9 @@ Nothing here is joined before the end: records are pieces of bytes in a list, wh
 from __future__ import annotations
 
 import struct
-from collections.abc import Iterable, Mapping
+from binascii import hexlify
+from collections.abc import Iterable, Mapping, Sequence
+from itertools import chain, repeat
 from typing import Final
 
 from ..model.logs import LogRecord, Value
@@ -66,16 +68,17 @@ class Packer:
         self._tail = common + head + uid
         self._common = len(self._tail) + 2 * MARK_BYTES
 
-    def pack(self, records: Iterable[LogRecord], marks: Iterable[int], observed: bytes, parts: list[bytes]) -> int:
+    def pack(self, records: Sequence[LogRecord], marks: Sequence[int], observed: bytes, parts: list[bytes]) -> int:
         """Append the records to `parts`, and say how many bytes they are. `observed` comes from `observed_at`."""
-        total, common, tail = 0, self._common, self._tail
-        heads: dict[tuple[int, str], bytes] = {}
-        for record, mark in zip(records, marks, strict=True):
-            head = heads.get((record.severity, record.severity_text))
+        common = self._common
+        known: dict[tuple[int, str], bytes] = {}
+        heads: list[bytes] = []
+        bodies: list[bytes] = []
+        for record in records:
+            head = known.get((record.severity, record.severity_text))
             if head is None:
                 head = observed + _severity(record)
-                if len(heads) < _MOST_KEYS:
-                    heads[record.severity, record.severity_text] = head
+                known[record.severity, record.severity_text] = head
             if record.time:
                 head += _time(0x09, record.time)
             if record.encoded:
@@ -94,10 +97,16 @@ class Packer:
             size = len(body)
             head += _BODY[size] if size < _SHORT else _body(size)
             size += len(head) + common
-            head = (_RECORD[size] if size < _SHORT else b"\x12" + encode_varint(size)) + head
-            parts += (head, body, tail, b"%024x" % mark)
-            total += len(head) + len(body) + common
-        return total
+            heads.append((_RECORD[size] if size < _SHORT else b"\x12" + encode_varint(size)) + head)
+            bodies.append(body)
+        parts += chain.from_iterable(zip(heads, bodies, repeat(self._tail), _digits(marks)))
+        return sum(map(len, heads)) + sum(map(len, bodies)) + len(heads) * common
+
+
+def _digits(marks: Sequence[int]) -> list[bytes]:
+    """The marks in hex."""
+    raw = b"".join([mark.to_bytes(MARK_BYTES, "big") for mark in marks])
+    return hexlify(raw, b" ", -MARK_BYTES).split(b" ")
 
 
 def _severity(record: LogRecord) -> bytes:

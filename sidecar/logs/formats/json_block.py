@@ -98,8 +98,8 @@ def make_records(
         if not _rename(columns, layout.renamed):
             return None
         attributes = encode_columns({name: bounded(values) for name, values in columns.items()})
-    nothing: list[dict[str, Any]] = [{} for _ in lines]
-    return list(map(LogRecord, bodies, times, severities, words, nothing, traces, spans, flags, repeat(0), attributes))
+    encoded = map(LogRecord, bodies, times, severities, words, repeat({}), traces, spans, flags, repeat(0), attributes)
+    return list(encoded)
 
 
 def _severities(name: str, levels: Sequence[Any], lines: Sequence[bytes]) -> Sequence[int]:
