@@ -8,15 +8,19 @@ A block is searched once for any sign of a continuation; lines that are away fro
 
 from __future__ import annotations
 
+import operator
 from bisect import bisect_right
 from collections.abc import Sequence
 from enum import StrEnum
 from itertools import accumulate
 
-from .trace_lines import INDENTED_SIGN, SIGN, State, first, goes_on
+from .trace_lines import INDENTED_SIGN, NO_SIGN, SIGN, State, first, goes_on
 
 MAX_LINES = 500
 MAX_BYTES = 256 << 10
+
+
+_first = operator.itemgetter(slice(1))
 
 
 class Mode(StrEnum):
@@ -93,6 +97,8 @@ class Multiline:
 
     def _signs(self, lines: Sequence[bytes], joined: bytes) -> list[int]:
         """Numbers of the lines that may go on with what is before them, or begin what goes on in its own way."""
+        if set(map(_first, lines)) <= NO_SIGN:
+            return []
         signs = [0] if self._sign.match(b"\n" + lines[0][:2048]) else []
         if found := self._sign.search(joined):
             starts = [0, *accumulate(len(line) + 1 for line in lines)]
