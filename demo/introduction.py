@@ -28,7 +28,7 @@ def introduction(plan: Plan, directory: Path, pids: Mapping[str, int]) -> list[s
             (f"curl -s {plan.collector}/v1/health", "the fleet, for people"),
             (f"curl -s {plan.collector}/v1/services", "who is well, since when and why, for programs"),
             (f"curl -s '{plan.collector}/v1/traces?error=true'", "traces with an error in them"),
-            (f"curl -s {first.sidecar}/status", "all that one sidecar knows"),
+            (f"curl -s {first.sidecar}/status", "all that one sidecar knows, of its service's logs too"),
             (f"curl -s {first.sidecar}/metrics", "its metrics and its neighbour's process"),
             (f"curl -si {first.url}/items/1", "the API itself"),
         ),

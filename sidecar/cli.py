@@ -79,7 +79,9 @@ def parser() -> argparse.ArgumentParser:
         made.add_argument("--config", metavar="FILE", help="YAML file (or OUTRIDER_CONFIG)")
         made.add_argument("--target", metavar="URL", help="the service: http://…, https://… or tcp://host:port")
         made.add_argument(
-            "--logs", metavar="FILES", help="log files to follow, such as '/var/log/app/*.log'; commas between"
+            "--logs",
+            metavar="FILES",
+            help="log files to follow, such as '/var/log/app/*.log', commas between; - reads standard input",
         )
         made.add_argument("--collector", metavar="URL", help="the collector that takes heartbeats and telemetry")
         return made

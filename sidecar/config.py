@@ -289,8 +289,15 @@ def load(flags: Mapping[str, str], environ: Mapping[str, str], file: str | None)
 
 
 def _put(layer: Layer, path: str, value: str, place: str) -> None:
-    """One given value; `logs` are patterns of files, with commas between them."""
-    layer.put(path, [{"file": glob.strip()} for glob in value.split(",")] if path == "logs" else value, place)
+    """One given value; `logs` are patterns of files, with commas between them, or - for standard input."""
+    if path == "logs":
+        layer.put(
+            path,
+            [{"stdin": True} if glob.strip() == "-" else {"file": glob.strip()} for glob in value.split(",")],
+            place,
+        )
+    else:
+        layer.put(path, value, place)
 
 
 def detected(environ: Mapping[str, str]) -> Layer:

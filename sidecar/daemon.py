@@ -49,6 +49,7 @@ from .logic.rates import Rates
 from .logic.redaction import Rules
 from .logic.scalars import Address, masked_url
 from .logs.reading import Logs
+from .logs.sources import WRAPPED
 from .logs.sources.child import Copy
 from .metrics.process import Config as ProcessConfig
 from .metrics.process import ProcessMetrics
@@ -75,6 +76,8 @@ SAMPLING = 5.0
 WATCH = 1.0
 QUIET = 0.5
 """While stopping: the drain ends early after so many seconds in which nothing came in and nothing is in flight."""
+LAST_LOOK = 1.5
+"""The same where files of logs are read: a silent one is looked at once in 0.8 s, and last words are the ones that count."""
 
 Logger = structlog.typing.FilteringBoundLogger
 
@@ -328,11 +331,12 @@ class Daemon:
         self.relay.spill()
         self._submit(self.metrics())
         seen, since = -1, self.clock.monotonic()
+        quiet = LAST_LOOK if any(one.kind in WRAPPED for one in self.logs.followed) else QUIET
         while (now := self.clock.monotonic()) < deadline:
             taken = sum(self.received.requests.values()) + sum(c.lines for c in self.logs.counters.values())
             if taken != seen or self.relay.busy:
                 seen, since = taken, now
-            elif now - since >= QUIET and not self._neighbour_runs():
+            elif now - since >= quiet and not self._neighbour_runs():
                 break
             await self.clock.sleep(min(0.1, deadline - now))
         await self._end_reading(reading, max(QUIET, deadline - self.clock.monotonic()))
@@ -446,6 +450,10 @@ class Daemon:
             self.log.warning("cannot be measured", field=missing.field, reason=missing.reason, remedy=missing.remedy)
         for followed in self.logs.followed:
             self.log.info("logs are read", source=followed.name, kind=followed.kind)
+        if self.logs.followed and not self.upstreams:
+            self.log.warning(
+                "logs go nowhere", why="no upstream", remedy="give --collector URL or OTEL_EXPORTER_OTLP_ENDPOINT"
+            )
         if not self.logs.followed:
             self.log.info("no logs are read", remedy=self._logs_remedy())
         if self.logs.checkpoints is None and any(followed.kind != "child" for followed in self.logs.followed):

@@ -52,6 +52,8 @@ FULL = 64 << 10
 LARGEST = 1 << 20
 LARGE = 256 << 10
 """Bytes from which cutting leaves the event loop."""
+CUTS = 32
+"""Of one rejected request that no producer waits for, at most."""
 PATIENCE = 8.0
 """Seconds until a producer is answered, whatever happens: SDKs give a request 10 in all."""
 KEPT = 4 << 20
@@ -185,10 +187,12 @@ class Lane:
         keep: bool = False,
         own: bool = False,
         reserved: bool = False,
+        cuts: int = 0,
     ) -> Parcel:
         """For this lane; `reserved`: it has a place in the spool."""
         number = self._spool.next_id() if self._spool and reserved else 0
-        return Parcel(batch, request, self._clock.monotonic() + PATIENCE, keep=keep, own=own, number=number)
+        until = self._clock.monotonic() + PATIENCE
+        return Parcel(batch, request, until, keep=keep, own=own, number=number, cuts=cuts)
 
     def evict(self, spool: Spool, size: int) -> bool:
         """A place in the spool for an optional upstream: the oldest that waits for it makes room."""
@@ -458,7 +462,7 @@ class Lane:
             idle = 0
             parcels = []
             for row in rows:
-                parcel = Parcel(row.batch, None, self._clock.monotonic() + PATIENCE, number=row.id)
+                parcel = Parcel(row.batch, None, self._clock.monotonic() + PATIENCE, number=row.id, cuts=CUTS)
                 parcel.stowed = True
                 self.claimed.add(row.id)
                 self.bytes += len(row.batch.body)
@@ -567,25 +571,8 @@ class Lane:
         return await self._loop.run_in_executor(None, halve, batch)  # seconds, when its items are tiny
 
     async def _alone(self, parcels: list[Parcel], batch: Batch, outcome: Outcome) -> Outcome:
-        """What an outcome means for a request that was sent by itself; cut inside where it is too large."""
-        if isinstance(outcome, Split) and (halves := await self._halved(batch)) is not None:
-            outcomes = []
-            for half in halves:
-                said = await self._alone(parcels, half, await self._send(half, parcels))
-                if isinstance(said, RetryLater | Hold):
-                    return said  # all of it again: the upstream may see the first half twice
-                outcomes.append((half, said))
-            lost = [(half, said) for half, said in outcomes if isinstance(said, Rejected | Split)]
-            if len(lost) == len(outcomes):
-                return lost[0][1]
-            rejected = sum(said.rejected for _, said in outcomes if isinstance(said, PartlyAccepted))
-            for half, said in lost:
-                rejected += half.items
-                if self._spool is not None and parcels[0].number:
-                    name = self.upstream.name
-                    self._spool.quarantine(self._spool.next_id(), name, half, _REFUSED[type(said)], _why(said))
-            why = next((_why(said) for _, said in outcomes if not isinstance(said, Accepted)), "")
-            return PartlyAccepted(rejected, why) if rejected else Accepted()
+        """What an outcome means for a request that was sent by itself, or in parts where that helps."""
+        outcome = await self._in_parts(parcels, batch, outcome)
         if self._spool is None:
             return outcome
         judged = self._rejections.judge(outcome)
@@ -593,6 +580,30 @@ class Lane:
             self._retry = self._retry.step(judged, self._clock.monotonic(), self._rng.random())
             self.mark()
         return judged
+
+    async def _in_parts(self, parcels: list[Parcel], batch: Batch, outcome: Outcome) -> Outcome:
+        """Cut inside where it is too large, and where it is rejected and nobody would leave out what is bad in it."""
+        rejected = isinstance(outcome, Rejected) and parcels[0].cuts > 0
+        if not (rejected or isinstance(outcome, Split)) or (halves := await self._halved(batch)) is None:
+            return outcome
+        parcels[0].cuts -= rejected
+        outcomes = []
+        for half in halves:
+            said = await self._in_parts(parcels, half, await self._send(half, parcels))
+            if isinstance(said, RetryLater | Hold):
+                return said  # all of it again: the upstream may see the first half twice
+            outcomes.append((half, said))
+        lost = [(half, said) for half, said in outcomes if isinstance(said, Rejected | Split)]
+        if len(lost) == len(outcomes):
+            return lost[0][1]
+        refused = sum(said.rejected for _, said in outcomes if isinstance(said, PartlyAccepted))
+        for half, said in lost:
+            refused += half.items
+            if self._spool is not None and parcels[0].number:
+                name = self.upstream.name
+                self._spool.quarantine(self._spool.next_id(), name, half, _REFUSED[type(said)], _why(said))
+        why = next((_why(said) for _, said in outcomes if not isinstance(said, Accepted)), "")
+        return PartlyAccepted(refused, why) if refused else Accepted()
 
     async def _send(self, batch: Batch, parcels: list[Parcel]) -> Outcome:
         now = self._clock.monotonic()

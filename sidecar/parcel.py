@@ -90,10 +90,23 @@ class Parcel:
     """A batch on its way to one upstream.
 
     Nobody waits for it where `request` is None; `keep` waits in memory for better days; `own` is our own telemetry. `until` is
-    negative when it is done with. `stowable` has a reserved place in the spool, or a row there once `stowed`.
+    negative when it is done with. It is cut `cuts` times at most when it is rejected. `stowable` has a reserved place in the
+    spool, or a row there once `stowed`.
     """
 
-    __slots__ = ("batch", "flying", "keep", "number", "own", "request", "stowable", "stowed", "until", "writing")
+    __slots__ = (
+        "batch",
+        "cuts",
+        "flying",
+        "keep",
+        "number",
+        "own",
+        "request",
+        "stowable",
+        "stowed",
+        "until",
+        "writing",
+    )
 
     def __init__(
         self,
@@ -104,8 +117,10 @@ class Parcel:
         keep: bool = False,
         own: bool = False,
         number: int = 0,
+        cuts: int = 0,
     ) -> None:
         self.batch = batch
+        self.cuts = cuts
         self.request = request
         self.keep = keep
         self.own = own

@@ -40,7 +40,7 @@ from collections.abc import Sequence
 
 from .io.clock import Clock
 from .io.spool import Spool
-from .lane import Lane
+from .lane import CUTS, Lane
 from .logic.loop import comes_back, via_with
 from .logic.otlp_http import OK, Reply, refusal
 from .model.signals import Batch
@@ -85,9 +85,10 @@ class Relay:
 
     def take_own_logs(self, batch: Batch) -> asyncio.Future[Reply]:
         """As `take`, for a producer that can wait, because its files do: where no upstream is required, all of them are. An
-        optional one is answered for at once, and a backlog of files would be read much faster than it takes."""
+        optional one is answered for at once, and a backlog of files would be read much faster than it takes. What is
+        rejected is cut until only that is lost which cannot be accepted: one bad line does not take thousands with it."""
         answer: asyncio.Future[Reply] = self._loop.create_future()
-        self._offer(Batch(batch.signal, batch.body, batch.items, via=self._name), answer, self._awaited)
+        self._offer(Batch(batch.signal, batch.body, batch.items, via=self._name), answer, self._awaited, CUTS)
         return answer
 
     def take(self, batch: Batch) -> asyncio.Future[Reply]:
@@ -113,7 +114,7 @@ class Relay:
         for lane in self._lanes:
             lane.pump()
 
-    def _offer(self, batch: Batch, answer: asyncio.Future[Reply], required: Sequence[Lane]) -> None:
+    def _offer(self, batch: Batch, answer: asyncio.Future[Reply], required: Sequence[Lane], cuts: int = 0) -> None:
         if self.in_flight + len(batch.body) > MOST:
             answer.set_result(refusal(503, "too many bytes in flight", 1))
             return
@@ -129,10 +130,10 @@ class Relay:
         parcels = []
         for lane in self._lanes:
             if lane in required:
-                parcels.append((lane, lane.parcel(batch, request, reserved=reserved)))
+                parcels.append((lane, lane.parcel(batch, request, reserved=reserved, cuts=cuts)))
             else:
                 has_place = spool is not None and fits and lane.evict(spool, len(batch.body))
-                parcels.append((lane, lane.parcel(batch, None, keep=True, reserved=has_place)))
+                parcels.append((lane, lane.parcel(batch, None, keep=True, reserved=has_place, cuts=cuts)))
         if reserved:
             self._wait(request, parcels, required)
         for lane, parcel in parcels:

@@ -99,7 +99,17 @@ _BARE = rb"""(?P<bare>(?!\[REDACTED\])(?:
   | [,;&)\]}](?![,;&)\]}]{0,8}+(?:\s|$|[\w.\-]{1,64}+[=:]|["'\\]))
   | \\[^"'nrt]
 )++)"""
-_BEFORE_VALUE = rb"""(?P<quote>(?:\\{0,3}["'])?+)\]?\ {0,4}(?:=>|[:=](?![:=>]))\ {0,4}"""
+# Loggers for terminals colour keys and values apart, and align them; Python writes bytes as b'value'.
+_COLOR = rb"(?:(?:\x1b|\\u001[bB])\[[0-9;]{0,16}m){0,2}+"
+_BEFORE_VALUE = (
+    rb"""(?P<quote>(?:\\{0,3}["'])?+)\]?"""
+    + _COLOR
+    + rb"""[\ \t]{0,16}+(?:=>|:=|[:=](?![:=>]))"""
+    + _COLOR
+    + rb"""[\ \t]{0,16}+"""
+    + _COLOR
+    + rb"""(?:b(?='))?+"""
+)
 _KEYS = rb"""(?i:passw(?:or)?d|passphrase|pwd|token|secret(?:[_-]?access)?(?:[_-]?key)?
     |(?:api|access|private|account|secret)[_-]?key)"""
 _SECRET = re.compile(_KEYS + _BEFORE_VALUE + b"(?:" + _QUOTED + b"|" + _BARE + b")", re.VERBOSE | re.DOTALL)
@@ -178,6 +188,17 @@ BUILT_IN = (
     _token("gitlab", ("glpat-",), rb"glpat-(?<![\w-]glpat-)[\w.-]{20,}+"),
     _token("slack", ("xox",), rb"xox[abeprs]-(?<![\w-]xox[abeprs]-)[\w-]{10,}+"),
     _token("stripe", ("k_live_",), rb"[sr]k_live_(?<!\w[sr]k_live_)\w{16,}+", back=1),
+    _token("vault", ("hvs.",), rb"hvs\.(?<!\whvs\.)[\w-]{20,}+"),
+    _token(
+        "ai",
+        ("sk-ant-", "sk-proj-"),
+        rb"sk-(?<![\w-]sk-)(?:ant|proj)-[\w-]{16,}+",
+    ),
+    _token(
+        "signature",
+        ("sig=", "signature="),
+        rb"((?i:sig(?:nature)?=(?:(?<=[?&;]sig=)|(?<=[?&;]signature=)|(?<=-signature=))))[^\s&\"'<>\\]{8,}+",
+    ),
     _token("npm", ("npm_",), rb"npm_(?<!\wnpm_)[A-Za-z0-9]{36}(?!\w)"),
     Rule(
         "card",

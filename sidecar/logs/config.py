@@ -12,6 +12,7 @@ import msgspec
 from ..logic.globs import ExcludePatterns, FilePatterns
 from ..logic.multiline import Mode
 from ..logic.noise import Noise
+from ..logic.printable import printable
 from ..logic.scalars import Bytes, Invalid, Scalar, quoted
 from ..logic.schema import Shorthand
 from ..model.counters import LogCounters
@@ -22,8 +23,13 @@ from .sources.file import Config as FileConfig
 
 KINDS = ("file", "docker", "kubernetes", "pods", "fifo", "stdin", "child")
 """The keys of which an entry has one."""
+LONGEST = 128
+"""Characters of a name: it stands on every series of the source."""
 HERE = ("file", "stdin", "child")
 """Those whose options stand in the entry itself."""
+
+
+LONGEST_NAME = 255
 
 
 class Level(StrEnum):
@@ -85,8 +91,11 @@ class Entry(msgspec.Struct, frozen=True, kw_only=True):
     @property
     def label(self) -> str:
         """What metrics and checks call it."""
-        if self.name:
-            return self.name
+        label = self.name or self._reads
+        return label if len(label) <= LONGEST else f"{label[: LONGEST - 1]}…"
+
+    @property
+    def _reads(self) -> str:
         named = self.docker or self.kubernetes
         if self.file:
             return ",".join(self.file)
@@ -120,6 +129,8 @@ class Entry(msgspec.Struct, frozen=True, kw_only=True):
         if len(given) != 1:
             yield "", f"{' and '.join(given) or 'nothing'} to read", f"one of {', '.join(KINDS)}"
             return
+        if len(self.name) > LONGEST:
+            yield "name", f"{len(self.name)} characters", f"at most {LONGEST}"
         options = {"exclude": self.exclude != (), "start_at": self.start_at is not StartAt.BEGINNING}
         options["max_line"] = self.max_line != 256 << 10
         for key, is_given in options.items():
@@ -127,6 +138,12 @@ class Entry(msgspec.Struct, frozen=True, kw_only=True):
                 yield key, f"not an option beside {given[0]}", "file" if key == "exclude" else f"{given[0]}.{key}"
             elif is_given and given[0] != "file" and key != "max_line":
                 yield key, f"not an option beside {given[0]}", "file"
+        if len(self.name) > LONGEST_NAME or printable(self.name) != self.name or self.name != self.name.strip():
+            yield (
+                "name",
+                f"{quoted(printable(self.name))} is no name",
+                f"at most {LONGEST_NAME} characters that can be shown",
+            )
         yield from self._files().problems()
         if self.rate_limit is not None and self.rate_limit < 1:
             yield "rate_limit", f"{self.rate_limit} is out of range", "1 or more lines a second"

@@ -7,9 +7,8 @@
 
 Parcels are settled in the order in which they were cut, whatever the order of their answers: a stream's mark never passes a line
 that is not settled, so a restart from it loses nothing. `MOST` parcels may wait for their answer; then `room` waits, and with it
-every source: files are the buffer. A parcel that an upstream rejects (400, 413) is cut in halves, `CUTS` times at most, so that
-one bad record does not take thousands with it; what is rejected in the end counts as settled, for reading it again would change
-nothing. The relay counts it as lost, and its spool has put it aside.
+every source: files are the buffer. What an upstream rejects (400, 413) counts as settled, for reading it again would change
+nothing: the relay has cut it down to what cannot be accepted, counts that as lost, and its spool has put it aside.
 """
 
 from __future__ import annotations
@@ -23,13 +22,11 @@ from typing import Protocol
 from ..io.clock import Clock
 from ..logic.otlp_http import Reply, decode_status, refusal
 from ..logic.otlp_logs import Frame
-from ..logic.otlp_split import halve
 from ..model.signals import Batch, Signal
 
 FULL = 512 << 10
 LINGER = 0.2
 MOST = 4
-CUTS = 32
 LONGEST = 5.0
 """Seconds between two offers of a parcel that is refused."""
 
@@ -135,16 +132,6 @@ class Delivery:
         task.add_done_callback(self._tasks.discard)
 
     async def _deliver(self, take: Take, batch: Batch, parcel: _Parcel) -> None:
-        left, cuts = [batch], CUTS
-        while left:
-            whole = left.pop()
-            if not await self._accepted(take, whole) and cuts and (halves := halve(whole)):
-                cuts -= 1
-                left += reversed(halves)
-        parcel.done = True
-        self._settle()
-
-    async def _accepted(self, take: Take, batch: Batch) -> bool:
         """Offers it until it is accepted, or rejected for good. Each offer that is refused may have reached one of several
         upstreams, so offers become rarer."""
         failures = 0
@@ -155,13 +142,15 @@ class Delivery:
                 reply = refusal(503, f"broken: {type(error).__name__}: {error}")
             if reply.status == 200:
                 self.why = ""
-                return True
+                break
             self.why = decode_status(reply.body)[1] or f"status {reply.status}"
             if reply.status in (400, 413):
-                return False
+                break
             wait = min(LONGEST, max(reply.retry_after or 0, 2.0 ** min(failures, 4)))
             failures += 1
             await self._clock.sleep(wait * (0.5 + self._rng.random() / 2))
+        parcel.done = True
+        self._settle()
 
     def _settle(self) -> None:
         self.changes += 1

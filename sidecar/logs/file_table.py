@@ -12,7 +12,7 @@ from functools import partial
 
 import structlog
 
-from ..io.local_files import NotRegular, holds_at, look, siblings
+from ..io.local_files import NotRegular, holds, holds_at, look, siblings
 from ..logic.tail import Change, FileId, Fingerprint, Seen, change, is_rotated, originals
 from ..model.counters import LogCounters
 from .complaints import Complaints
@@ -158,11 +158,10 @@ class FileTable:
         file.grown_at = now
         if file.names:
             return
-        changed = file.seen.changed
+        self.left.leave(file, file.seen.changed)
         self._hold_new(file)
         if replaced or (file.id in self.files and file.seen.links):
             self._counters.rotations += 1
-            self.left.leave(file, changed)
 
     def find_missed(self, now: float) -> None:
         """Files that had one of the names for so short a time that no look met them there."""
@@ -230,6 +229,7 @@ class FileTable:
         twin = self.files.get(copy[1].id)
         file.names = twin.names if twin else set()
         if twin:
+            self.open_files.hand_over(twin, file)
             self.forget(twin)
         file.move(*copy, now)
         self.enter(file)
@@ -243,7 +243,20 @@ class FileTable:
 
     def _copy_of(self, file: FollowedFile) -> tuple[str, Seen] | None:
         directory, name = os.path.split(file.origin)
-        return self.find_copy(file.fingerprint, directory, partial(is_rotated, name), file)
+        copy = self.find_copy(file.fingerprint, directory, partial(is_rotated, name), file)
+        return copy or self._held_copy_of(file)
+
+    def _held_copy_of(self, file: FollowedFile) -> tuple[str, Seen] | None:
+        """One that was deleted before it was read."""
+        print_ = file.fingerprint
+        for other in self.files.values():
+            if other is not file and not other.begun and other.handle != CLOSED and is_rotated(file.origin, other.path):
+                try:
+                    if holds(other.handle, print_):
+                        return other.path, other.seen
+                except OSError:
+                    continue  # said by whoever reads it
+        return None
 
     def find_copy(
         self,

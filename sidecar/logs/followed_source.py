@@ -15,6 +15,7 @@ from ..model.counters import LogCounters
 from .base import Source
 from .pipeline import Pipeline
 
+LONGEST_WHY = 500
 SHORTEST, LONGEST = 5.0, 60.0
 STEADY = 60.0
 """Seconds of reading after which the next break is as the first."""
@@ -55,8 +56,10 @@ class FollowedSource:
 
     @property
     def why(self) -> str:
-        """What broke last, if it was lately."""
-        return self._why if self._clock.monotonic() - self._broke_at < SHOWN else ""
+        """What broke last, if it was lately; else what keeps it from reading."""
+        if self._why and self._clock.monotonic() - self._broke_at < SHOWN:
+            return self._why
+        return self.counters.why[:LONGEST_WHY]
 
     async def run(self) -> None:
         while True:
@@ -105,7 +108,7 @@ class FollowedSource:
             at = at.tb_next
         where = f"{at.tb_frame.f_code.co_filename}:{at.tb_lineno}" if at is not None else ""
         self._broke_at = self._clock.monotonic()
-        self._why = f"{type(error).__name__}: {error}"[:500]
+        self._why = f"{type(error).__name__}: {error}"[:LONGEST_WHY]
         if where not in self._said:
             self._said.add(where)
             self._log.error(event, source=self.name, why=self._why, where=where)

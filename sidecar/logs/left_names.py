@@ -19,7 +19,7 @@ MOST = 1000
 
 
 class LeftNames(dict[str, Left]):
-    """By path. A name is looked for until another file has it that is followed."""
+    """By path. A name is looked for until another file has it that is followed, or its directory is gone."""
 
     def leave(self, file: FollowedFile, changed: int) -> None:
         """`changed` is when the file was written to, as far as is known, when it had the name."""
@@ -37,7 +37,8 @@ class LeftNames(dict[str, Left]):
                     yield path, seen, origin
 
     def regained(self, names: Container[str]) -> None:
-        for origin in [origin for origin in self if origin in names]:
+        there = {directory: os.path.isdir(directory) for directory in map(os.path.dirname, self)}
+        for origin in [origin for origin in self if origin in names or not there[os.path.dirname(origin)]]:
             del self[origin]
 
     def _name_of(self, directory: str, name: str) -> str:

@@ -56,6 +56,14 @@ class OpenFiles:
         file.path = found
         file.handle = open_file(found, file.id)
 
+    def hand_over(self, old: FollowedFile, new: FollowedFile) -> None:
+        """They are one: the file may have no name any more, by which it could be opened again."""
+        self.close(new)
+        if old.handle != CLOSED:
+            new.handle, old.handle = old.handle, CLOSED
+            del self._open[old]
+            self._open[new] = None
+
     def close(self, file: FollowedFile) -> None:
         if file.handle != CLOSED:
             os.close(file.handle)

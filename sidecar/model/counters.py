@@ -144,6 +144,8 @@ class LogCounters:
         """Age of the oldest byte that is not settled, as well as it is known."""
         self.errors: dict[str, int] = {}
         """What the system or the API refused, by a word each."""
+        self.why = ""
+        """What keeps it from reading now, all or some of it; empty when all is well. Not a counter."""
 
     def by_range(self) -> dict[str, int]:
         """Records by severity: trace, debug, info, warn, error, fatal or unspecified."""

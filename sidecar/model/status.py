@@ -170,8 +170,8 @@ class SpoolStatus(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class LogSourceStatus(msgspec.Struct, frozen=True, kw_only=True):
-    """One source of logs. `why` says what has broken it lately; it begins again by itself. `records` by severity; `dropped` lines
-    by reason, `redacted` values by rule, `errors` by a word each.
+    """One source of logs. `why` says what keeps it from reading now, or has broken it lately; it tries again by itself. `records`
+    by severity; `dropped` lines by reason, `redacted` values by rule, `errors` by a word each.
 
     `lag_…`: written and not yet delivered. `lost_bytes` are known to have vanished unread; a truncation may have taken lines too.
     """

@@ -130,7 +130,7 @@ Ask, in another terminal:
   curl -s http://127.0.0.1:4320/v1/health                the fleet, for people
   curl -s http://127.0.0.1:4320/v1/services              who is well, since when and why, for programs
   curl -s 'http://127.0.0.1:4320/v1/traces?error=true'   traces with an error in them
-  curl -s http://127.0.0.1:4319/status                   all that one sidecar knows
+  curl -s http://127.0.0.1:4319/status                   all that one sidecar knows, of its service's logs too
   curl -s http://127.0.0.1:4319/metrics                  its metrics and its neighbour's process
   curl -si http://127.0.0.1:8080/items/1                 the API itself
 

@@ -114,7 +114,7 @@ class Trial:
 
     def stays(self, text: bytes) -> bool:
         line = self.world.lines.get(text)
-        return line is not None and not line.volatile
+        return line is not None and not line.volatile and text not in self.world.pieces
 
     def was_read(self, line: Line) -> bool:
         return line.text in self.intake.fed_now or self.was_settled(line)

@@ -58,9 +58,11 @@ class World:
         self.copying = rng.random() < 0.4
         """Numbered files are copies, or they are renamed: nobody does both, or
         deletes what is copied and truncated."""
-        self.met = self.met_before = False
-        """The source knows a file of this name, so that it looks for those that have it after that for a moment only;
-        and did so when it was saved last."""
+        self.met: File | None = None
+        """The last file that the source has seen under this name. When that is renamed, it looks for others that had the name
+        for a moment only; not when it is deleted."""
+        self.met_before: File | None = None
+        """The same when it was saved last."""
         self.targets = 0
         self.copies = 0
 
@@ -134,7 +136,6 @@ class World:
             self._unlink(self.live)
             self.live.close()
             self.live = None
-            self.met = False
 
     def compress(self) -> None:
         """As logrotate does it: a new file beside the renamed one, which then goes."""
@@ -177,7 +178,8 @@ class World:
         for file in self.files:
             if self.visible(file):
                 file.known = True
-                self.met |= file.path == self.root / LIVE
+                if file.path == self.root / LIVE:
+                    self.met = file
 
     def killed(self, settled: Callable[[Line], bool]) -> None:
         self.met = self.met_before
@@ -196,7 +198,7 @@ class World:
         """Under a name that is watched, or in the directory where it was when it was remembered."""
         if file.path is None:
             return False
-        rotated = self.met and file.path.name.startswith(f"{LIVE}.")
+        rotated = self.met is not None and file.path.name.startswith(f"{LIVE}.")
         return self.watched(file.path) or file is self.linked or file.remembered or rotated
 
     def _renamed(self) -> list[File]:
@@ -241,6 +243,8 @@ class World:
         assert file.path is not None
         file.path.unlink()
         file.path = None
+        if file is self.met:
+            self.met = None
         self._hide(file)
 
     def _hide(self, file: File) -> None:

@@ -24,6 +24,7 @@ from sidecar.io.clock import SystemClock
 from sidecar.io.descriptors import connections
 from sidecar.io.log import configure
 from sidecar.io.resolver import Resolver
+from sidecar.logs.sources import file
 from sidecar.model.process import ProcessSample
 from sidecar.model.signals import Signal
 from tests.fakes import RecordingUpstream
@@ -268,3 +269,21 @@ async def test_connections_are_as_many_as_descriptors_allow() -> None:
     log, loaded = Events().log, settings({"OUTRIDER_OTLP_MAX_CONNECTIONS": "100"})
     few, many = (Daemon(loaded, Hurried(), random.Random(1), log, connections(n)) for n in (64, 1024))
     assert (few.receiver.config.max_connections, many.receiver.config.max_connections) == (24, 100)
+
+
+async def test_last_words_in_a_file_that_is_looked_at_rarely_arrive(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(file, "BUSY", 0.0)
+    log = tmp_path / "app.log"
+    log.write_text('{"msg":"hello"}\n')
+    async with RecordingUpstream() as upstream:
+        environ = {"OTEL_EXPORTER_OTLP_ENDPOINT": upstream.url, "OUTRIDER_LOGS": str(log), "OUTRIDER_DRAIN": "20s"}
+        daemon = build(settings(environ), Events().log, SystemClock(), random.Random(1))
+        running = asyncio.create_task(daemon.run(surface))
+        await until(lambda: upstream.records and daemon.logs.delivery.is_idle)
+        with log.open("a") as more:
+            more.write('{"msg":"last words"}\n')
+        daemon.stop(patient=False)
+        await asyncio.wait_for(running, 20)
+        assert [record.body.string_value for _, record in upstream.records] == ["hello", "last words"]

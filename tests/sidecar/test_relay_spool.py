@@ -395,3 +395,37 @@ async def test_a_row_that_the_disk_has_changed_is_counted_as_lost_with_its_items
         await setup.empty()
         assert setup.view().counters.by_outcome() == {"accepted": 1, "corrupt": 100}
         assert setup.spool.counters.quarantined == {("up0", "corrupt"): 1}
+
+
+def poisoned(batch: Batch) -> Outcome:
+    return Rejected("bad") if any(bad in batch.body for bad in (b"000", b"001", b"002", b"051")) else Accepted()
+
+
+async def test_of_our_own_logs_only_the_bad_records_are_lost_however_many_there_are_in_a_row(tmp_path: Path) -> None:
+    async with spooling(tmp_path, True) as setup:
+        setup.sink.judge = poisoned
+        assert (await setup.relay.take_own_logs(Batch(Signal.LOGS, MANY, 100))).status == 200
+        await setup.spool.flush()
+        view = setup.view()
+        assert (view.state, view.queue_rows) == (UpstreamState.OK, 0)
+        assert view.counters.items == {(Signal.LOGS, "accepted"): 96, (Signal.LOGS, "rejected"): 4}
+        assert len(setup.quarantined()) == 2
+
+
+async def test_an_upstream_that_rejects_all_of_our_own_logs_is_asked_a_bounded_number_of_times(tmp_path: Path) -> None:
+    async with spooling(tmp_path, True) as setup:
+        setup.sink.judge = lambda batch: Rejected("bad")
+        assert (await setup.relay.take_own_logs(Batch(Signal.LOGS, MANY, 100))).status == 400
+        assert len(setup.sink.sent) == 65
+        assert setup.view().counters.items == {(Signal.LOGS, "rejected"): 100}
+        await setup.spool.flush()
+        assert len(setup.quarantined()) == 1
+
+
+async def test_of_what_waited_in_the_spool_only_the_bad_records_are_lost(tmp_path: Path) -> None:
+    async with spooling(tmp_path, True) as setup:
+        setup.sink.script = [DOWN]
+        setup.sink.judge = poisoned
+        assert await setup.relay.take(Batch(Signal.LOGS, MANY, 100)) == OK
+        await setup.empty()
+        assert setup.view().counters.items == {(Signal.LOGS, "accepted"): 96, (Signal.LOGS, "rejected"): 4}

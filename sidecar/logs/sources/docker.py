@@ -65,7 +65,6 @@ class DockerSource:
         """What there is at the first look is left out."""
         self._looks = 0
         self._crowded = False
-        self._why = ""
 
     async def run(self) -> None:
         clock = self._context.clock
@@ -165,11 +164,11 @@ class DockerSource:
         """Each change once."""
         if not found:
             self._warn(f"there is no container {self._config.container}")
-        elif self._why and not any(each.failures for each in self._followed.values()):
-            self._why = ""
+        elif self._context.counters.why and not any(each.failures for each in self._followed.values()):
+            self._context.counters.why = ""
             self._context.log.info("containers are read", source=self._context.name)
 
     def _warn(self, why: str, **where: str) -> None:
-        if why != self._why:
-            self._why = why
+        if why != self._context.counters.why:
+            self._context.counters.why = why
             self._context.log.warning("containers cannot be read", source=self._context.name, **where, why=why)

@@ -49,7 +49,6 @@ class FifoSource:
         uid = uid_of(config.path, str(context.clock.now()))
         stream = context.intake.stream(uid, {"log.file.path": config.path}, 0)
         self._lines = PipeLines(stream, config.max_line, context)
-        self._why = ""
 
     async def run(self) -> None:
         async with asyncio.TaskGroup() as group:
@@ -79,8 +78,8 @@ class FifoSource:
             os.close(handle)
             self._trouble("it is no pipe: files are read by `file`")
             return None
-        if self._why:
-            self._why = ""
+        if self._context.counters.why:
+            self._context.counters.why = ""
             self._context.log.info("the pipe is read", source=self._context.name, path=self._path)
         return handle
 
@@ -117,8 +116,8 @@ class FifoSource:
     def _trouble(self, why: str) -> None:
         errors = self._context.counters.errors
         errors["not_open"] = errors.get("not_open", 0) + 1
-        if why != self._why:
-            self._why = why
+        if why != self._context.counters.why:
+            self._context.counters.why = why
             self._context.log.warning("the pipe cannot be read", source=self._context.name, path=self._path, why=why)
 
 

@@ -82,6 +82,8 @@ class FileSource:
         self._restored = False
         self._next_full_look = 0.0
         self._endless: set[str] = set()
+        self._refused: set[str] = set()
+        """Directories that may not be read."""
         self._looked = asyncio.Event()
 
     async def run(self) -> None:
@@ -139,12 +141,18 @@ class FileSource:
             self._measure(now)
 
     async def _find(self) -> list[str]:
-        found, endless = await asyncio.to_thread(find, self.config.file, self.config.exclude)
-        for pattern in set(endless) - self._endless:
+        found = await asyncio.to_thread(find, self.config.file, self.config.exclude)
+        complaints = self._table.complaints
+        for path, error in found.refused.items():
+            complaints.say(path, error)
+        for path in self._refused - found.refused.keys():
+            complaints.fine(path)
+        self._refused = set(found.refused)
+        for pattern in set(found.endless) - self._endless:
             self._counters.errors["too_many_names"] = self._counters.errors.get("too_many_names", 0) + 1
             self._log.error("a pattern leads to too many names: not all of them are looked at", pattern=pattern)
-        self._endless |= set(endless)
-        return found
+        self._endless |= set(found.endless)
+        return found.paths
 
     def _start(self, matched: list[str], now: float) -> None:
         table, remembered = self._table, self._context.remembered
@@ -155,7 +163,7 @@ class FileSource:
                 "what was remembered of files makes no sense: they are read from the beginning", error=str(error)
             )
             known = Memory([])
-        if not matched:
+        if not matched and not self._refused:
             self._log.info("no file fits the patterns yet", patterns=self.config.file)
         restore(table, known, matched, now)
         for path in matched:
@@ -183,6 +191,9 @@ class FileSource:
         counters = self._counters
         counters.streams = len(self._table.files)
         counters.lag_bytes, counters.lag_seconds = lag_bytes, lag_seconds
+        counters.why = self._table.complaints.why
+        if not counters.why and not self._table.files:
+            counters.why = f"no file fits {', '.join(self.config.file)}"
 
     # Reading.
 

@@ -143,6 +143,7 @@ class KubernetesSource:
             return
         carry = Carry(self._config.max_line + STAMP, self._context.counters)
         self._context.counters.streams = 1
+        self._context.counters.why = ""
         try:
             await pour(answer, lambda data: stream.feed(carry.lines(data)), stream.flush, SILENCE)
         finally:
@@ -161,6 +162,7 @@ class KubernetesSource:
         word = _WORDS.get(status, f"status_{status}" if status else "broken")
         errors[word] = errors.get(word, 0) + 1
         why = f"{error}: the service account needs a Role with {_ROLE}" if status == 403 else str(error)
+        self._context.counters.why = why
         if why != self._why:
             self._why = why
             log = self._context.log

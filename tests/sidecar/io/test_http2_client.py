@@ -13,7 +13,7 @@ import pytest
 from sidecar.io import http2_client
 from sidecar.io.http2_client import Http2Client
 from sidecar.io.http2_connection import Http2Connection, Keepalive, Response, TooLong, Unprocessed
-from sidecar.logic.http2_client import Client
+from sidecar.logic import http2
 from sidecar.logic.http2_frames import Code
 from sidecar.logic.http_request import endpoint
 from tests.fakes import HttpServer, Proxy, until
@@ -103,7 +103,7 @@ async def client(port: int, keepalive: Keepalive | None = None, most_body: int =
         await made.close()
 
 
-def asked(made: Http2Client, body: bytes = b"body", timeout: float = 5.0) -> asyncio.Task[Response]:
+def asked(made: Http2Client, body: bytes = b"body", timeout: float = 20.0) -> asyncio.Task[Response]:
     return asyncio.create_task(made.exchange(HEAD, [body], timeout))
 
 
@@ -369,7 +369,7 @@ async def test_a_request_ends_in_time_also_while_frames_that_bring_nothing_come(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     """As many as are taken for no flood, were that any number."""
-    monkeypatch.setattr(Client, "calm", 1e12)
+    monkeypatch.setattr(http2, "FLOOD", 1e12)
     async with Server() as server, client(server.port) as made:
         gone, waiting = asked(made), asked(made, timeout=0.2)
         peer = await server.peer()

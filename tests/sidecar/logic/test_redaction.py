@@ -62,6 +62,17 @@ def redact(*lines: bytes, rules: Rules = RULES) -> tuple[list[bytes], dict[str, 
         (b"xoxb-" + b"1234567890-abc", b"[REDACTED]", "slack"),
         (b"sk_live_" + b"a" * 24, b"[REDACTED]", "stripe"),
         (b"npm_" + b"a" * 36, b"[REDACTED]", "npm"),
+        (b"key sk-" + b"proj-" + b"a-_1" * 6 + b".", b"key [REDACTED].", "ai"),
+        (b"sk-" + b"ant-api03-" + b"a" * 20, b"[REDACTED]", "ai"),
+        (b"X: hvs." + b"CAES" * 6, b"X: [REDACTED]", "vault"),
+        (b"/a?sv=1&sig=abc%2Bdef%3D&se=2", b"/a?sv=1&sig=[REDACTED]&se=2", "signature"),
+        (b"/a?X-Amz-Signature=0123456789abcdef HTTP/1.1", b"/a?X-Amz-Signature=[REDACTED] HTTP/1.1", "signature"),
+        (b"\x1b[36mpassword\x1b[0m=\x1b[35mhunter2\x1b[0m u=1", b"\x1b[36mpassword\x1b[0m=\x1b[35m[REDACTED] u=1", "secret"),
+        (rb'{"m":"\u001b[36mtoken\u001b[0m=abc"}', rb'{"m":"\u001b[36mtoken\u001b[0m=[REDACTED]"}', "secret"),
+        (b"Authorization: \x1b[33mBearer abc\x1b[0m u", b"Authorization: \x1b[33m[REDACTED] u", "authorization"),
+        (b"{'password': b'hunter2', 'b': 1}", b"{'password': b'[REDACTED]', 'b': 1}", "secret"),
+        (b"password:\t   hunter2", b"password:\t   [REDACTED]", "secret"),
+        (b'password := "hunter2"', b'password := "[REDACTED]"', "secret"),
         (b"paid with " + VISA + b", thanks", b"paid with [REDACTED], thanks", "card"),
         (b"4111-1111-1111-1111", b"[REDACTED]", "card"),
         (b"amex 3782 822463 10005.", b"amex [REDACTED].", "card"),
@@ -98,6 +109,7 @@ def test_a_secret_is_replaced_and_what_is_around_it_stays(line: bytes, expected:
         b"4111 1111 1111 1112 and 9999999999999995 and 41111111111111111111",
         b"2026-11-21 14:33:08,123 1234 5678 9012 3456",
         b"if token == other: x := secret :: y",
+        b"task-proj-aaaaaaaaaaaaaaaaaaaa sig=aaaaaaaaaaaa design=aaaaaaaaaaaa signature=valid",
     ],
 )
 def test_what_only_looks_like_a_secret_stays(line: bytes) -> None:
@@ -238,6 +250,7 @@ HOSTILE = [
     b'"token":"\\\\\\"', b"authorization: digest ", b"authorization:", b"-----BEGIN PRIVATE KEY-----", b"-----BEGIN ", b"-",
     b"4", b"4111 ", b"4111111111111111 ", b"4111-1111-1111-", b"AKIA", b"AKIAA", b"ghp_", b"ghp_a", b"glpat-", b"xoxb-",
     b"sk_live_", b"npm_", b"AIza", b"ab", b"aab", b" ", b"[", b"{", b'{"', b")]}", b"'",
+    b"token\x1b[0m", b"token\x1b[0m=\x1b[0m", b"token\t", b"token :=", b"&sig=", b"&sig=a", b"-signature=", b"sk-proj-", b"hvs.",
 ]  # fmt: skip
 
 

@@ -109,37 +109,51 @@ async def test_a_refused_parcel_is_offered_again_until_it_is_taken() -> None:
     assert (delivery.why, stream.marks) == ("", [9])
 
 
-async def test_of_a_rejected_parcel_only_the_bad_record_is_given_up() -> None:
-    relay, stream = Relay(), Stream()
-    delivery = made(relay)
-    for mark, body in enumerate([b"a", b"b", b"poison", b"d", b"e"]):
-        stream.put(delivery, body, mark)
-    flushed = asyncio.create_task(delivery.flush())
-    accepted: list[str] = []
-    n = 0
-    while not flushed.done():
-        await settle()
-        if n < len(relay.answers):
-            bodies = relay.bodies(n)
-            accepted += [] if "poison" in bodies else bodies
-            relay.answers[n].set_result(refusal(400, "no") if "poison" in bodies else OK)
-            n += 1
-    assert (accepted, stream.marks, n) == (["a", "b", "d", "e"], [4], 5)
+async def test_offers_of_a_refused_parcel_become_rarer_whatever_wait_is_asked_for() -> None:
+    """One of several upstreams may take it each time."""
+    relay, stream, clock = Relay(), Stream(), FakeClock()
+    delivery = made(relay, clock)
+    stream.put(delivery, BIG, 9)
+    for n in range(4):
+        await until(lambda n=n: len(relay.answers) > n)  # type: ignore[misc]
+        relay.answers[n].set_result(refusal(503, "down", 1))
+        await clock.advance(5.0)
+    await until(lambda: len(relay.answers) > 4)
+    relay.answers[4].set_result(refusal(503, "down", 1))
+    await clock.advance(2.4)
+    assert len(relay.answers) == 5
+    await clock.advance(2.6)
+    assert len(relay.answers) == 6
+    await delivery.close()
 
 
-async def test_a_parcel_of_which_nothing_is_accepted_costs_a_bounded_number_of_offers() -> None:
+async def test_a_relay_that_breaks_on_a_bug_is_shown_and_asked_again() -> None:
+    relay, stream, clock = Relay(), Stream(), FakeClock()
+    bugs = [ZeroDivisionError("bug")]
+
+    def take(batch: Batch) -> asyncio.Future[Reply]:
+        if bugs:
+            raise bugs.pop()
+        return relay.take(batch)
+
+    delivery = Delivery(take, Frame({}, "outrider", "1"), clock, random.Random(1))
+    stream.put(delivery, BIG, 9)
+    await settle()
+    assert delivery.why == "broken: ZeroDivisionError: bug"
+    await clock.advance(1.0)
+    relay.answers[0].set_result(OK)
+    await delivery.flush()
+    assert (delivery.why, stream.marks) == ("", [9])
+
+
+async def test_what_is_rejected_is_settled_and_not_offered_again() -> None:
     relay, stream = Relay(), Stream()
     delivery = made(relay)
-    for mark in range(500):
-        stream.put(delivery, b"poison", mark)
-    flushed = asyncio.create_task(delivery.flush())
-    n = 0
-    while not flushed.done():
-        await settle()
-        if n < len(relay.answers):
-            relay.answers[n].set_result(refusal(400, "no"))
-            n += 1
-    assert (stream.marks, n) == ([499], 65)
+    stream.put(delivery, BIG, 9)
+    await settle()
+    relay.answers[0].set_result(refusal(400, "no"))
+    await delivery.flush()
+    assert (len(relay.answers), stream.marks, delivery.why) == (1, [9], "no")
 
 
 async def test_lines_of_which_nothing_is_kept_are_settled_behind_what_was_put_before() -> None:

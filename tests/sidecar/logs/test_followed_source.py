@@ -93,8 +93,9 @@ async def test_what_broke_is_said_once_counted_and_shown_until_all_has_been_well
             await bench.clock.advance(5)
             await bench.clock.advance(10)
             assert source.why == "KeyError: 2"
+            source.counters.why = "no file fits"
             await bench.clock.advance(SHOWN)
-            assert source.why == ""
+            assert source.why == "no file fits"
     assert source.counters.errors == {"broken": 2}
     (told,) = said
     assert (told["log_level"], told["source"], told["why"]) == ("error", "app", "KeyError: 1")

@@ -341,6 +341,12 @@ async def test_a_faulty_client_reads_the_reason_although_it_is_still_sending() -
 # Limits
 
 
+@pytest.fixture
+def swept(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Who has taken too long is looked for often."""
+    monkeypatch.setattr("sidecar.otlp.http.SWEEP", 0.05)
+
+
 async def test_a_connection_too_many_is_closed_with_a_reason() -> None:
     async with receiving(max_connections=1) as setup:
         await setup.call(TWO_SPANS)
@@ -349,8 +355,9 @@ async def test_a_connection_too_many_is_closed_with_a_reason() -> None:
         assert setup.receiver.counters.refused == {503: 1}
 
 
+@pytest.mark.usefixtures("swept")
 async def test_a_client_that_says_nothing_is_cut_off() -> None:
-    async with receiving(header_timeout=0.1) as setup:
+    async with receiving(header_timeout=0.5) as setup:
         client = await setup.raw()
         assert await client.reader.read() == b""
         client = await setup.raw()
@@ -359,18 +366,20 @@ async def test_a_client_that_says_nothing_is_cut_off() -> None:
         assert goaway(await client.rest()) == 11
 
 
+@pytest.mark.usefixtures("swept")
 async def test_a_client_that_is_slow_to_begin_is_waited_for() -> None:
     async with receiving() as setup:
         client = await setup.raw()
         for piece in (PREFACE[:10], PREFACE[10:], frame(SETTINGS)):
             client.send(piece)
-            await asyncio.sleep(1.2)  # longer than from one sweep to the next
+            await asyncio.sleep(0.1)  # longer than from one sweep to the next
         client.call(1, message(TWO_SPANS))
         assert await client.status() == (1, "0", "")
 
 
+@pytest.mark.usefixtures("swept")
 async def test_a_message_that_does_not_come_is_refused_alone() -> None:
-    async with receiving(body_timeout=0.1) as setup:
+    async with receiving(body_timeout=0.5) as setup:
         client = await setup.raw()
         client.begin()
         client.call(1, message(TWO_SPANS)[:-1], flags=0)
@@ -380,8 +389,9 @@ async def test_a_message_that_does_not_come_is_refused_alone() -> None:
         assert setup.receiver.in_flight == 0
 
 
+@pytest.mark.usefixtures("swept")
 async def test_an_unused_connection_is_drained() -> None:
-    async with receiving(idle_timeout=0.1) as setup:
+    async with receiving(idle_timeout=0.5) as setup:
         client = await setup.raw()
         client.begin()
         client.call(1, message(TWO_SPANS))
@@ -392,8 +402,9 @@ async def test_an_unused_connection_is_drained() -> None:
         assert [kind for kind, *_ in await client.rest()] == [GOAWAY]
 
 
+@pytest.mark.usefixtures("swept")
 async def test_a_used_connection_is_not() -> None:
-    async with receiving(idle_timeout=0.5) as setup:
+    async with receiving(idle_timeout=1.0) as setup:
         client = await setup.raw()
         client.begin()
         for n in range(15):
@@ -402,8 +413,9 @@ async def test_a_used_connection_is_not() -> None:
             await asyncio.sleep(0.1)
 
 
+@pytest.mark.usefixtures("swept")
 async def test_answers_that_are_never_let_through_end_the_connection() -> None:
-    async with receiving(body_timeout=0.1) as setup:
+    async with receiving(body_timeout=0.5) as setup:
         client = await setup.raw()
         client.begin(setting(4, 0))
         client.call(1, message(TWO_SPANS))

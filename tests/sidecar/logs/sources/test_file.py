@@ -336,6 +336,39 @@ async def test_a_rotated_file_is_found_also_where_its_successor_has_the_inode_th
     assert sorted(await follower.restart(saved).read()) == [b"three", b"two"]
 
 
+async def test_the_successor_of_a_deleted_file_is_found_under_the_name_it_was_rotated_to(tmp_path: Path) -> None:
+    log = tmp_path / "logs" / "app.log"
+    log.parent.mkdir()
+    log.touch()
+    follower = Follower(log)
+    await follower.read()
+    log.unlink()
+    write(log, "one")
+    log.rename(tmp_path / "logs" / "app.log.1")
+    assert await follower.read() == [b"one"]
+    assert list(follower.source._table.left) == [str(log)]
+    shutil.rmtree(log.parent)
+    await follower.read()
+    assert list(follower.source._table.left) == []
+
+
+async def test_a_copy_that_was_deleted_before_it_was_read_is_read_on_from_what_is_held_open(tmp_path: Path) -> None:
+    log, copy = tmp_path / "app.log", tmp_path / "app.log.1"
+    with log.open("wb", buffering=0) as writer:
+        writer.write(b"one\n" * 100)
+        follower = Follower(tmp_path / "app.log*")
+        await follower.read()
+        writer.write(b"two\n")
+        shutil.copyfile(log, copy)
+        os.truncate(log, 0)
+        writer.write(b"three\n")
+    await follower.source._look(everything=True)
+    copy.unlink()
+    await follower.read()
+    assert sorted((await follower.after(6))[100:]) == [b"three", b"two"]
+    assert follower.counters.lost_bytes == 0
+
+
 async def test_a_file_is_not_let_go_while_its_lines_are_not_settled(tmp_path: Path) -> None:
     log = tmp_path / "app.log"
     write(log, "one")
@@ -674,10 +707,34 @@ async def test_one_file_that_cannot_be_read_does_not_stop_the_others(tmp_path: P
     assert await follower.read() == [b"one"]
     assert await follower.after(10) == [b"one"]
     assert [(event["path"], event["reason"]) for event in follower.said] == [
-        (str(tmp_path / "directory.log"), "a directory, not a regular file"),
         (str(tmp_path / "pipe.log"), "a pipe, not a regular file"),
     ]
-    assert follower.counters.errors == {"not_regular": 2}
+    assert follower.counters.errors == {"not_regular": 1}
+    assert follower.counters.why == f"{tmp_path}/pipe.log: a pipe, not a regular file"
+
+
+async def test_a_directory_is_told_where_it_was_named(tmp_path: Path) -> None:
+    (tmp_path / "app").mkdir()
+    follower = Follower(tmp_path / "*", tmp_path / "app")
+    await follower.read()
+    assert follower.counters.why == f"{tmp_path}/app: a directory, not a regular file"
+
+
+async def test_what_keeps_a_source_from_reading_is_told_while_it_does(tmp_path: Path) -> None:
+    follower = Follower(tmp_path / "app/*.log", tmp_path / "other.log")
+    await follower.read()
+    assert follower.counters.why == f"no file fits {tmp_path}/app/*.log, {tmp_path}/other.log"
+    write(tmp_path / "other.log", "one")
+    await follower.after(1)
+    assert follower.counters.why == ""
+    (tmp_path / "app").symlink_to("app")
+    await follower.after(1)
+    await follower.after(1)
+    assert follower.counters.why == f"{tmp_path}/app: Too many levels of symbolic links"
+    assert follower.counters.errors == {"ELOOP": 1}
+    (tmp_path / "app").unlink()
+    assert await follower.after(1) == [b"one"]
+    assert follower.counters.why == ""
 
 
 async def test_a_block_of_each_file_is_read_in_turn(tmp_path: Path) -> None:

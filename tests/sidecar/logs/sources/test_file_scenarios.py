@@ -207,6 +207,23 @@ async def test_deleted_and_created_again_with_the_same_inode(tmp_path: Path, awa
     assert follower.counters.lost_bytes == 0
 
 
+async def test_a_day_is_not_skipped_because_the_next_one_has_the_inode_of_the_last_that_was_read(
+    tmp_path: Path,
+) -> None:
+    """Two rotations with compression while the agent is away: the first file is packed, and the third gets its inode and name."""
+    log = tmp_path / "app.log"
+    write(log, "0", "1")
+    follower = Follower(log)
+    await follower.read()
+    saved = follower.saved()
+    (tmp_path / "app.log.2.gz").write_bytes(gzip.compress(log.read_bytes()))
+    write(tmp_path / "app.log.1", "2", "3")
+    log.write_text("4\n5\n6\n")
+    again = follower.restart(saved)
+    await again.read()
+    assert sorted(await again.after(10)) == numbered(2, 3, 4, 5, 6)
+
+
 async def test_a_checkpoint_of_a_file_that_is_long_gone_skips_nothing_of_others(tmp_path: Path) -> None:
     """Every inode of the directory stands in the checkpoint, with an offset far behind the end of what is there now."""
     old = [tmp_path / f"old-{number}.log" for number in range(20)]
