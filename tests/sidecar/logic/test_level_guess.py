@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from sidecar.logic.level_guess import guess
+from sidecar.logic.level_guess import guess, tells
 
 
 @pytest.mark.parametrize(
@@ -62,3 +62,37 @@ def test_it_begins_where_the_caller_says() -> None:
 
 def test_what_is_no_level_does_not_hide_one_behind_it() -> None:
     assert guess(b"[ARN] EARN status=error ERROR gone") == (17, "ERROR")
+
+
+WORDS = [
+    "error",
+    "err",
+    "warning",
+    "warn",
+    "info",
+    "debug",
+    "trace",
+    "fatal",
+    "critical",
+    "crit",
+    "panic",
+    "notice",
+    "alert",
+    "emerg",
+    "severe",
+]
+SPELLINGS = [
+    *(
+        spelling.encode()
+        for word in WORDS
+        for spelling in (word.upper(), f"[{word}]", f"<{word.upper()}>", f"[{word.title()}]")
+    ),
+    *(f"{key}={word}".encode() for word in WORDS for key in ("level", "lvl", "severity")),
+]
+
+
+@pytest.mark.parametrize("spelling", SPELLINGS)
+def test_a_block_tells_whatever_one_of_its_lines_tells(spelling: bytes) -> None:
+    line = b"at first " + spelling + b" x"
+    assert guess(line)[0] == 0 or tells(b"quiet\n" + line + b"\nquiet")
+    assert tells(b"quiet\0\n" + line + b"\nquiet")
