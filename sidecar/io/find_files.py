@@ -42,6 +42,18 @@ def find(patterns: Iterable[str], exclude: Sequence[str], most: int = MOST_ENTRI
     )
 
 
+def newest_first(paths: Iterable[str]) -> list[str]:
+    """By when what they lead to was written to; what cannot be seen comes last. Blocks."""
+    return sorted(paths, key=_changed, reverse=True)
+
+
+def _changed(path: str) -> int:
+    try:
+        return os.stat(path).st_mtime_ns
+    except OSError:
+        return 0
+
+
 def _is_excluded(path: str, exclude: Sequence[str]) -> bool:
     return any(path_matches(excluded, path) for excluded in exclude)
 

@@ -1,8 +1,9 @@
 """Payment card numbers in a line: 13 to 19 digits, or groups of 4-4-4-4(-3), 4-6-5 and 4-6-4 with spaces or dashes between.
 
 A number counts if it has the prefix and length of a network and its check digit is right (Luhn, ISO/IEC 7812-1), and if no
-letter or digit, nor a decimal point with digits, touches it. Epochs in milli-, micro- and nanoseconds begin with 1 until 2033,
-card numbers do not.
+letter or digit, nor a decimal point with digits, touches it. What a key calls an id, an order, a reference or a number of
+something else than a card stays (`order_id`, `orderRef`, `invoice_number`; not `number`, `card_id`, `account_number`).
+Epochs in milli-, micro- and nanoseconds begin with 1 until 2033, card numbers do not.
 """
 
 from __future__ import annotations
@@ -18,6 +19,8 @@ RUNS = {
 }
 """What every card number begins with once its digits are 0 and its dashes are spaces, and where that counts. No two places
 where a pattern matches overlap."""
+APART = 5
+"""No two such places are nearer to each other."""
 FIRST = frozenset(b"23456")
 """The first digits of card numbers; times and most ids have another."""
 
@@ -37,6 +40,12 @@ _NETWORKS = re.compile(
     rb"|(?:50|5[6-8]|6[37])[0-9]{14,17}"  # Maestro
 )
 _BEFORE = re.compile(rb'(\\{0,3}")[ ]?:[ ]?$')
+_KEY = re.compile(rb"""(?<![\w.-])([\w.-]{1,48}+)(?:\\{0,3}["'])? ?[:=] ?(?:\\{0,3}["'])?$""")
+_OTHER = re.compile(
+    rb"(?:.*[_.-])?(?i:id|[rtu]id|txid|guid|uuid|order|ref|reference)|.*[a-z](?:I[dD]|Order|Ref|Reference)"
+    rb"|.*(?:[_.-](?i:number)|[a-z]Number)"
+)
+_CARD = re.compile(rb"(?i:card|account|acct|credit|debit|(?<![a-z])(?:pan|cc))")
 _DOUBLED = bytes.maketrans(b"0123456789", b"0246813579")
 
 
@@ -45,6 +54,12 @@ def luhn(digits: bytes) -> bool:
     kept = sum(digits[-1::-2]) - 48 * len(digits[-1::-2])
     doubled = digits[-2::-2].translate(_DOUBLED)
     return (kept + sum(doubled) - 48 * len(doubled)) % 10 == 0
+
+
+def _is_other(line: bytes, start: int) -> bool:
+    """Whether the key of the number that starts there says that it is none of a card."""
+    key = _KEY.search(line, max(0, start - 60), start)
+    return key is not None and _OTHER.fullmatch(key[1]) is not None and not _CARD.search(key[1])
 
 
 def card_numbers(line: bytes) -> Callable[[re.Match[bytes]], bytes | None]:
@@ -60,6 +75,8 @@ def card_numbers(line: bytes) -> Callable[[re.Match[bytes]], bytes | None]:
         if not _NETWORKS.fullmatch(digits) or not luhn(digits):
             return None
         start = match.start()
+        if _is_other(line, start):
+            return None
         before = _BEFORE.search(line, max(0, start - 8), start)
         quote = before[1] if before else b""
         if json:

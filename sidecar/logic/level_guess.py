@@ -11,6 +11,7 @@ import re
 from functools import lru_cache
 
 from . import severity
+from .needles import holds
 
 WITHIN = 96
 """Bytes that are looked at."""
@@ -28,6 +29,10 @@ WORDS = {
     for word in b"ERR ERROR WARN WARNING INFO DEBUG TRACE FATAL CRIT CRITICAL PANIC SEVERE NOTICE".split()
 }
 """What counts anywhere: the severity of a level in capitals, and itself."""
+_CAPITALS = b"ERR WARN INFO DEBUG TRACE FATAL CRIT PANIC SEVERE NOTICE".split()
+_MARKED = b"=err =warn =info =debug =trace =fatal =crit =panic =notice =alert =emerg =severe".split()
+"""What each word that counts begins with, folded: letters without case, brackets as an equals sign."""
+_FOLD = bytes.maketrans(b"ABCDEFGHIJKLMNOPQRSTUVWXYZ[<", b"abcdefghijklmnopqrstuvwxyz==")
 _KEYS = (b"level", b"lvl", b"severity")
 _LEADING = re.compile(
     rb"(?i:(?P<word>error|warning|warn|info|debug|trace|fatal|critical|panic|notice|severe)(?: error)?:)"
@@ -49,6 +54,19 @@ _BEGINNINGS = frozenset(
     for beginning in (word, word.capitalize())
 )
 """How a line begins that `_LEADING` may match."""
+
+
+def leads(line: bytes) -> bool:
+    """Whether the line's very first word may tell."""
+    return line[:3] in _BEGINNINGS
+
+
+def tells(block: bytes) -> bool:
+    """Whether `guess` may find something in any of these lines, but for their first words; asked of a block, it costs little."""
+    if b"\0" in block or any(holds(block, word) for word in _CAPITALS):
+        return True
+    folded = block.translate(_FOLD)
+    return any(holds(folded, word) for word in _MARKED)
 
 
 def guess(line: bytes, start: int = 0) -> tuple[int, str]:

@@ -8,15 +8,19 @@ A block is searched once for any sign of a continuation; lines that are away fro
 
 from __future__ import annotations
 
+import operator
 from bisect import bisect_right
 from collections.abc import Sequence
 from enum import StrEnum
 from itertools import accumulate
 
-from .trace_lines import INDENTED_SIGN, SIGN, State, first, goes_on
+from .trace_lines import INDENTED_SIGN, NO_SIGN, SIGN, State, first, goes_on
 
 MAX_LINES = 500
 MAX_BYTES = 256 << 10
+
+
+_first = operator.itemgetter(slice(1))
 
 
 class Mode(StrEnum):
@@ -40,6 +44,8 @@ class Multiline:
         self._lines: list[bytes] = []
         self._size = 0
         self._mark = 0
+        self.several = False
+        """Whether any of what came out last has several lines."""
         self._blank: list[bytes] = []
         """Blank lines behind the record; they are part of it if it goes on."""
 
@@ -53,6 +59,7 @@ class Multiline:
         if not self._lines:
             return None
         record = b"\n".join(self._lines)
+        self.several |= len(self._lines) > 1
         self._lines = []
         self._blank = []
         return record, self._mark
@@ -61,6 +68,7 @@ class Multiline:
         self, lines: Sequence[bytes], marks: Sequence[int], joined: bytes
     ) -> tuple[Sequence[bytes], Sequence[int]]:
         """The records that are complete, and of each the mark of its last line. `joined` is `b"\\n".join(lines)`."""
+        self.several = False
         if self._mode is Mode.NONE or not lines:
             return lines, marks
         signs = self._signs(lines, joined)
@@ -89,6 +97,8 @@ class Multiline:
 
     def _signs(self, lines: Sequence[bytes], joined: bytes) -> list[int]:
         """Numbers of the lines that may go on with what is before them, or begin what goes on in its own way."""
+        if set(map(_first, lines)) <= NO_SIGN:
+            return []
         signs = [0] if self._sign.match(b"\n" + lines[0][:2048]) else []
         if found := self._sign.search(joined):
             starts = [0, *accumulate(len(line) + 1 for line in lines)]

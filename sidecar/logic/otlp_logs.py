@@ -9,7 +9,9 @@ Nothing here is joined before the end: records are pieces of bytes in a list, wh
 from __future__ import annotations
 
 import struct
-from collections.abc import Iterable, Mapping
+from binascii import hexlify
+from collections.abc import Iterable, Mapping, Sequence
+from itertools import chain, repeat
 from typing import Final
 
 from ..model.logs import LogRecord, Value
@@ -17,8 +19,10 @@ from .otlp_metrics import field, key_value, resource, text
 from .protobuf import FIELD_1, FIELD_2, encode_field, encode_varint
 
 UID: Final = "log.record.uid"
-UID_DIGITS: Final = 36
-"""16 of the stream, 20 of the mark, in hex."""
+MARK_BYTES: Final = 12
+"""Of 96 bits a mark takes 80, which leaves 16 for summaries that stand beside a line."""
+UID_DIGITS: Final = 16 + 2 * MARK_BYTES
+"""Of the stream and of the mark, in hex."""
 
 _SHORT: Final = 1024
 _LENGTHS: Final = [encode_varint(n) for n in range(_SHORT)]
@@ -43,6 +47,16 @@ def varint(number: int) -> bytes:
     return _LENGTHS[number] if number < _SHORT else encode_varint(number)
 
 
+def _body(size: int) -> bytes:
+    """What stands before a body: the field of the record, and of its `AnyValue`."""
+    length = varint(size)
+    return b"\x2a" + varint(1 + len(length) + size) + b"\x0a" + length
+
+
+_BODY: Final = [_body(n) for n in range(_SHORT)]
+_RECORD: Final = [b"\x12" + length for length in _LENGTHS]
+
+
 class Packer:
     """Turns one stream's records into pieces of a `ScopeLogs`. Holds what they all have in common, encoded."""
 
@@ -52,47 +66,52 @@ class Packer:
         value = encode_field(FIELD_2, encode_field(FIELD_1, bytes(UID_DIGITS)))
         head = encode_field(_ATTRIBUTE, text(1, UID) + value).removesuffix(bytes(UID_DIGITS))
         self._tail = common + head + uid
-        self._common = len(self._tail) + 20
-        self._heads: dict[tuple[int, str], bytes] = {}
+        self._common = len(self._tail) + 2 * MARK_BYTES
 
-    def pack(self, record: LogRecord, mark: int, observed: bytes, parts: list[bytes]) -> int:
-        """Append the record to `parts`; says how many bytes that are. `observed` comes from `observed_at`."""
-        head = self._heads.get((record.severity, record.severity_text)) or self._head(record)
-        if record.time:
-            head = _time(0x09, record.time) + head
-        if record.attributes:
-            head += attributes_of(record.attributes)
-        if record.trace_id:
-            head += b"\x4a\x10" + record.trace_id
-        if record.span_id:
-            head += b"\x52\x08" + record.span_id
-        if record.flags:
-            head += _flags(0x45, record.flags)
-        if record.dropped:
-            head += b"\x38" + varint(record.dropped)
-        body = record.body
-        n = len(body)
-        length = _LENGTHS[n] if n < _SHORT else encode_varint(n)
-        inner = 1 + len(length) + n
-        around = _LENGTHS[inner] if inner < _SHORT else encode_varint(inner)
-        size = len(head) + 9 + 1 + len(around) + inner + self._common
-        whole = _LENGTHS[size] if size < _SHORT else encode_varint(size)
-        parts += (
-            b"\x12" + whole + observed + head + b"\x2a" + around + b"\x0a" + length,
-            body,
-            self._tail,
-            b"%020x" % mark,
-        )
-        return 1 + len(whole) + size
+    def pack(self, records: Sequence[LogRecord], marks: Sequence[int], observed: bytes, parts: list[bytes]) -> int:
+        """Append the records to `parts`, and say how many bytes they are. `observed` comes from `observed_at`."""
+        common = self._common
+        known: dict[tuple[int, str], bytes] = {}
+        heads: list[bytes] = []
+        bodies: list[bytes] = []
+        for record in records:
+            head = known.get((record.severity, record.severity_text))
+            if head is None:
+                head = observed + _severity(record)
+                known[record.severity, record.severity_text] = head
+            if record.time:
+                head += _time(0x09, record.time)
+            if record.encoded:
+                head += record.encoded
+            elif record.attributes:
+                head += attributes_of(record.attributes)
+            if record.trace_id:
+                head += b"\x4a\x10" + record.trace_id
+            if record.span_id:
+                head += b"\x52\x08" + record.span_id
+            if record.flags:
+                head += _flags(0x45, record.flags)
+            if record.dropped:
+                head += b"\x38" + varint(record.dropped)
+            body = record.body
+            size = len(body)
+            head += _BODY[size] if size < _SHORT else _body(size)
+            size += len(head) + common
+            heads.append((_RECORD[size] if size < _SHORT else b"\x12" + encode_varint(size)) + head)
+            bodies.append(body)
+        parts += chain.from_iterable(zip(heads, bodies, repeat(self._tail), _digits(marks)))
+        return sum(map(len, heads)) + sum(map(len, bodies)) + len(heads) * common
 
-    def _head(self, record: LogRecord) -> bytes:
-        """The severity, which few records have differently."""
-        head = b"\x10" + varint(record.severity) if record.severity else b""
-        if record.severity_text:
-            head += text(3, record.severity_text)
-        if len(self._heads) < _MOST_KEYS:
-            self._heads[record.severity, record.severity_text] = head
-        return head
+
+def _digits(marks: Sequence[int]) -> list[bytes]:
+    """The marks in hex."""
+    raw = b"".join([mark.to_bytes(MARK_BYTES, "big") for mark in marks])
+    return hexlify(raw, b" ", -MARK_BYTES).split(b" ")
+
+
+def _severity(record: LogRecord) -> bytes:
+    head = b"\x10" + varint(record.severity) if record.severity else b""
+    return head + text(3, record.severity_text) if record.severity_text else head
 
 
 def observed_at(now: int) -> bytes:
@@ -131,6 +150,10 @@ _keys: dict[str, bytes] = {}
 """Field 1 of a KeyValue, whole, and the tag of field 2. The keys of a program's logs repeat; strange ones are not kept."""
 
 
+def key_head(key: str) -> bytes:
+    return _keys.get(key) or _key(key)
+
+
 def _key(key: str) -> bytes:
     raw = _utf8(key)
     made = encode_field(FIELD_1, raw) + b"\x12"
@@ -159,7 +182,7 @@ def _any(value: Value, depth: int) -> bytes:
 
 def _pair(key: str, value: Value, depth: int) -> bytes:
     any_value = _any(value, depth - 1)
-    return (_keys.get(key) or _key(key)) + varint(len(any_value)) + any_value
+    return key_head(key) + varint(len(any_value)) + any_value
 
 
 class Frame:

@@ -6,7 +6,10 @@ each of the bytes before it.
 
 Key-values (rule `secret`) are found as `key=value`, `key: value`, `"key": "value"` and `\"key\":\"value\"`, however long the
 key is before `password`, `secret`, ... A value in quotes ends at its quote; one without ends at white space, at a quote, and at
-`,;&)]}` where the end of the line, white space or another key follows. `null`, `true`, `false`, objects and lists stay.
+`,;&)]}` where the end of the line, white space or another key follows. `null`, `true`, `false`, objects and lists stay, and so
+do words for a state (`token: expired`) and directories (`pwd=/home`). Other forms: `("key", "value")`,
+`"name": "key", "value": "value"`, `<key>value</key>`, `key%3Dvalue%26`, `--key value`, and after a tab or "is" what has a
+letter and a digit.
 """
 
 from __future__ import annotations
@@ -15,8 +18,9 @@ import re
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 
-from .card_numbers import CANDIDATE, FIRST, RUNS, card_numbers
+from .card_numbers import APART, CANDIDATE, FIRST, RUNS, card_numbers
 from .needles import holds
+from .secret_tokens import TOKENS
 
 REDACTED = b"[REDACTED]"
 FOLD = bytes.maketrans(b"ABCDEFGHIJKLMNOPQRSTUVWXYZ123456789-_\0", b"abcdefghijklmnopqrstuvwxyz000000000  \1")
@@ -34,12 +38,21 @@ class Trigger:
     pattern: re.Pattern[bytes]
     first: frozenset[int] = frozenset()
     """Where the literal stands, the line itself has one of these bytes; any where there is none."""
+    apart: int = 1
+    """No two places where it counts are nearer to each other."""
 
     def stands(self, block: bytes, joined: bytes) -> bool:
         """Whether it counts anywhere: `block` is `joined`, folded."""
         if not holds(block, self.literal):
             return False
-        return not self.first or not self.first.isdisjoint(joined[hit.start()] for hit in self.pattern.finditer(block))
+        if not self.first:
+            return True
+        at = block.find(self.literal)
+        while at >= 0:
+            if joined[at] in self.first and self.pattern.match(block, at):
+                return True
+            at = block.find(self.literal, at + self.apart)
+        return False
 
     def found(self, block: bytes) -> Iterator[int]:
         hit = self.pattern.search(block)
@@ -65,7 +78,7 @@ class Rule:
         end = 0
         replace = self.replacer(line)
         for match in self._matches(line, triggers):
-            if (replaced := replace(match)) is not None:
+            if match.start() >= end and (replaced := replace(match)) is not None:
                 pieces += [line[end : match.start()], replaced]
                 end = match.end()
         return b"".join((*pieces, line[end:])), len(pieces) // 2
@@ -79,11 +92,13 @@ class Rule:
         for at in sorted(at for trigger in triggers for at in trigger.found(block)):
             if at >= end and (match := self.pattern.match(line, at - self.back)):
                 yield match
-                end = match.end() + self.back
+                # What follows a key without = or : may be a key itself.
+                end = (match.start("word") if match.lastgroup == "word" else match.end()) + self.back
 
 
 def keeping_first_group(match: re.Match[bytes]) -> bytes:
-    return (match[1] if match.re.groups else b"") + REDACTED
+    kept = match[match.lastindex] if match.lastindex else b""
+    return kept + REDACTED
 
 
 # A quoted value by the number of backslashes before its quotes: 0 in JSON, 1 in JSON within a JSON string, 3 within that. A
@@ -102,17 +117,40 @@ _BARE = rb"""(?P<bare>(?!\[REDACTED\])(?:
 # Loggers for terminals colour keys and values apart, and align them; Python writes bytes as b'value'.
 _COLOR = rb"(?:(?:\x1b|\\u001[bB])\[[0-9;]{0,16}m){0,2}+"
 _BEFORE_VALUE = (
-    rb"""(?P<quote>(?:\\{0,3}["'])?+)\]?"""
+    rb"""(?P<quote>(?:\\{0,3}["'])?+)(?:\]?"""
     + _COLOR
     + rb"""[\ \t]{0,16}+(?:=>|:=|[:=](?![:=>]))"""
     + _COLOR
     + rb"""[\ \t]{0,16}+"""
     + _COLOR
-    + rb"""(?:b(?='))?+"""
+    + rb"""(?:b(?='))?+
+  | (?<=["']),\ ?b?(?=(?:"[^"\\]{1,1024}+"|'[^'\\]{1,1024}+')\))
+  | (?<=["']),\ ?["']value["']:\ ?(?=["'])
+)"""
 )
-_KEYS = rb"""(?i:passw(?:or)?d|passphrase|pwd|token|secret(?:[_-]?access)?(?:[_-]?key)?
-    |(?:api|access|private|account|secret)[_-]?key)"""
-_SECRET = re.compile(_KEYS + _BEFORE_VALUE + b"(?:" + _QUOTED + b"|" + _BARE + b")", re.VERBOSE | re.DOTALL)
+_KEYS = rb"""(?:(?i:passw(?:or)?d|passphrase|pwd|token|secret(?:[_-]?access)?(?:[_-]?key)?
+    |(?:api|access|private|account|secret)[_-]?key)
+  | _PASS(?<=[A-Z0-9]_PASS)
+  | _pass(?:(?<=db_pass)|(?<=sql_pass)|(?<=user_pass)|(?<=admin_pass)|(?<=root_pass)|(?<=smtp_pass)|(?<=redis_pass)))"""
+_ELEMENT = rb"""(?:\ [^<>]{0,256}+)?+>(?P<element>(?!\[REDACTED\])(?:[^<>"\\]|\\.){1,1024}+)(?=<\\?/)"""
+_ENCODED = rb"""(?:%(?:25)?22)?+%(?:25)?3[ADad](?:%20|\+)?+(?:%(?:25)?22)?+
+    (?P<encoded>(?:[\w.~!*+-]|%(?!(?:25)?(?:2[02367Cc]|3[Bb]|0[AaDd]|[57][Dd]))[0-9A-Fa-f]{2})++)"""
+_WORD = rb"""(?:\ is\ |\ {1,2}|\t{1,4})(?P<word>[^\s"'\\,;&()\[\]{}<>=:|-][^\s"'\\,;&()\[\]{}<>=:|]{0,255}+)(?![=:])"""
+_SECRET = re.compile(
+    _KEYS + b"(?:" + _BEFORE_VALUE + b"(?:" + b"|".join((_QUOTED, _BARE)) + b")"
+    + b"|" + b"|".join((_ELEMENT, _ENCODED, _WORD)) + b")",
+    re.VERBOSE | re.DOTALL,
+)  # fmt: skip
+_OPTION = re.compile(rb"(?<![^\s\"'])--(?:\w++-?){0,8}$")
+_MIXED = re.compile(rb"(?=[^0-9]{0,64}[0-9])(?=[^A-Za-z]{0,64}[A-Za-z]).{6}", re.DOTALL)
+_DIRECTORY = re.compile(rb"/|~|\.{1,2}(?:/|$)|[A-Za-z]:\\")
+_STATES = frozenset(
+    b"accepted changed created deleted denied disabled empty enabled expired failed forbidden found granted incorrect invalid"
+    b" malformed mismatch missing no none not null ok optional rejected required reset revoked set success unauthorized unknown"
+    b" unset updated valid wrong yes".split()
+)
+"""What is said of a secret, and is none."""
+_PROSE = frozenset(b"and as at by for from in is of on option or to was with".split())
 _NUMBER = re.compile(rb"[\w.+-]++")
 _CONSTANTS = (b"null", b"true", b"false", b"None", b"True", b"False")
 _JSON = re.compile(rb"\s*+\{")
@@ -133,8 +171,14 @@ def _value_of(line: bytes) -> Replace:
 
     def replace(match: re.Match[bytes]) -> bytes | None:
         kind = match.lastgroup or ""
+        if kind == "word" and not _told(line, match):
+            return None
         value, quote = match[kind], match["quote"]
         if not value or value == REDACTED or (kind == "plain" and not quote and (json or value[:1] in b",}]")):
+            return None
+        if value.rstrip(b".!").lower() in _STATES or (kind == "encoded" and value in _CONSTANTS):
+            return None
+        if match[0][:3] in (b"pwd", b"PWD") and _is_directory(line, match.start(), value):
             return None
         before, after = line[match.start() : match.start(kind)], line[match.end(kind) : match.end()]
         if kind == "bare" and quote:
@@ -147,28 +191,56 @@ def _value_of(line: bytes) -> Replace:
     return replace
 
 
+def _told(line: bytes, match: re.Match[bytes]) -> bool:
+    """Whether a word after a key is its value: `--password word`, `password is word1`."""
+    start, word = match.start(), match.start("word")
+    gap = line[word - 4 : word]
+    if gap.endswith(b"\t") or (gap == b" is " and line[start : start + 4].lower() == b"pass"):
+        return _MIXED.match(line, word, match.end()) is not None
+    from_ = max(0, start - 32)
+    if line.find(b"--", from_, start) < 0 or not _OPTION.search(line, from_, start):
+        return False
+    return match["word"].lower() not in _PROSE
+
+
+def _is_directory(line: bytes, start: int, value: bytes) -> bool:
+    """A shell's `PWD` and `OLDPWD`, and what loggers call `pwd`; not `DB_PWD`."""
+    alone = not line[max(0, start - 1) : start].strip(b" \t\"'{,(;\\") or line[max(0, start - 3) : start] == b"OLD"
+    return alone and _DIRECTORY.match(value) is not None
+
+
 def folded(*texts: str) -> tuple[Trigger, ...]:
     literals = [text.encode().translate(FOLD) for text in texts]
     return tuple(Trigger(literal, re.compile(re.escape(literal))) for literal in literals)
 
 
-def _token(name: str, triggers: tuple[str, ...], pattern: bytes, back: int = 0) -> Rule:
+def _token(name: str, triggers: tuple[str, ...], pattern: bytes, back: int | None = 0) -> Rule:
     """A secret that is known by its first bytes. Groups before it are kept."""
     compiled = re.compile(pattern)
     return Rule(name, folded(*triggers), compiled, lambda _: keeping_first_group, back)
 
 
-_URL = re.compile(rb"""(:(?://|\\/\\/)[^\s/?#"'<>\\@:]{0,256}+:)(?!\[REDACTED\]@)[^\s/?#"'<>\\@]{1,1024}+(?=@)""")
+_URL = re.compile(
+    rb"""(:(?://|\\/\\/)[^\s/?#"'<>\\@:]{0,256}+:)(?!\[REDACTED\]@)[^\s/?#"'<>\\@]{1,1024}+(?=@)"""
+    rb"""|(:thin:[\w.$#]{1,64}+/)(?!\[REDACTED\]@)[^\s/?#"'<>\\@]{1,256}+(?=@)"""
+    rb"""|(%3[Aa]%2[Ff]%2[Ff](?:[\w.~+-]|%(?!3[Aa]|40|2[Ff])[0-9A-Fa-f]{2}){0,256}+%3[Aa])"""
+    rb"""(?:[\w.~!*+-]|%(?!40|2[Ff])[0-9A-Fa-f]{2}){1,1024}+(?=%40)"""
+)
+_COMMAND = (
+    rb"""(\b(?:curl(?=\ )(?:(?!\bcurl\ )[^\n]){0,256}?\s(?:-u|--user|--proxy-user)[ =]?["']?[\w.@%+-]{1,64}+:(?![0-9]{1,6}\s)"""
+    rb"""|mysql(?:dump|admin|import)?(?=\ )(?:(?!\bmysql)[^\n]){0,256}?\s-p)["']?)"""
+    rb"""(?!\[REDACTED\])[^\s"'\\<>]{1,256}+"""
+)
 _EMAIL = re.compile(
     rb"(?<![\w.%+-])[\w.%+-]{1,64}+@[A-Za-z0-9](?:[A-Za-z0-9-]{0,62}+\.(?=[A-Za-z0-9])){1,8}+[A-Za-z]{2,24}+"
 )
 _KEY_TRIGGERS = (
     *("passw", "passphrase", "pwd", "secret", "token", "api_key", "apikey", "access_key", "accesskey"),
-    *("private_key", "privatekey", "account_key", "accountkey"),
+    *("_pass=", "_pass:", '_pass"', "private_key", "privatekey", "account_key", "accountkey"),
 )
 
 BUILT_IN = (
-    Rule("url", folded("@"), _URL, lambda _: keeping_first_group),
+    Rule("url", folded("@", "%3A%2F%2F"), _URL, lambda _: keeping_first_group),
     Rule("authorization", folded("uthorization"), _AUTHORIZATION, _value_of, 1),
     _token(
         "bearer",
@@ -178,31 +250,11 @@ BUILT_IN = (
     ),
     _token("jwt", ("eyJ",), rb"eyJ(?<![\w-]eyJ)[\w-]{8,}+\.[\w-]{4,}+(?:\.[\w-]*+){0,3}"),
     Rule("secret", folded(*_KEY_TRIGGERS), _SECRET, _value_of, 0),
-    _token("aws", ("AKIA", "ASIA"), rb"A[KS]IA(?<![A-Za-z0-9]A[KS]IA)[0-9A-Z]{16}(?![A-Za-z0-9])"),
-    _token("google", ("AIza",), rb"AIza(?<![\w-]AIza)[\w-]{35}(?![\w-])"),
-    _token(
-        "github",
-        ("ghp_", "gho_", "ghu_", "ghs_", "ghr_", "github_pat_"),
-        rb"gh[pousr]_(?<!\wgh[pousr]_)[A-Za-z0-9]{36,}+|github_pat_(?<!\wgithub_pat_)\w{22,}+",
-    ),
-    _token("gitlab", ("glpat-",), rb"glpat-(?<![\w-]glpat-)[\w.-]{20,}+"),
-    _token("slack", ("xox",), rb"xox[abeprs]-(?<![\w-]xox[abeprs]-)[\w-]{10,}+"),
-    _token("stripe", ("k_live_",), rb"[sr]k_live_(?<!\w[sr]k_live_)\w{16,}+", back=1),
-    _token("vault", ("hvs.",), rb"hvs\.(?<!\whvs\.)[\w-]{20,}+"),
-    _token(
-        "ai",
-        ("sk-ant-", "sk-proj-"),
-        rb"sk-(?<![\w-]sk-)(?:ant|proj)-[\w-]{16,}+",
-    ),
-    _token(
-        "signature",
-        ("sig=", "signature="),
-        rb"((?i:sig(?:nature)?=(?:(?<=[?&;]sig=)|(?<=[?&;]signature=)|(?<=-signature=))))[^\s&\"'<>\\]{8,}+",
-    ),
-    _token("npm", ("npm_",), rb"npm_(?<!\wnpm_)[A-Za-z0-9]{36}(?!\w)"),
+    *(_token(*token) for token in TOKENS),
+    _token("command", ("curl ", "mysql"), _COMMAND, None),
     Rule(
         "card",
-        tuple(Trigger(run, re.compile(pattern), FIRST) for run, pattern in RUNS.items()),
+        tuple(Trigger(run, re.compile(pattern), FIRST, APART) for run, pattern in RUNS.items()),
         CANDIDATE,
         card_numbers,
         0,

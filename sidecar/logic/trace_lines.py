@@ -47,6 +47,9 @@ SIGN = re.compile(
 """Before a line that may go on with the one before it, or be the first of a trace. No other line does, behind a line that is
 ALONE or JSON."""
 
+NO_SIGN = frozenset(bytes([byte]) for byte in b'0123456789{["<#|')
+"""What no such line begins with: most lines do that begin with a time, and JSON."""
+
 _is_more = re.compile(_MORE).match
 _is_goroutine = re.compile(_GOROUTINE).match
 _is_chain = re.compile(_CHAIN).match

@@ -25,6 +25,7 @@ def adopt(config: Config, left: Iterable[Mapping[str, object]]) -> Mapping[str, 
             continue  # of another kind
         found.files += [file for file in memory.files if _is_of(config, file)]
         found.let_go += memory.let_go
+        found.set_aside += memory.set_aside
         found.left |= {path: name for path, name in memory.left.items() if _is_meant(config, path)}
     return remembered_as(found) if found.files else {}
 

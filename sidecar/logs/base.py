@@ -27,6 +27,9 @@ class Format(Protocol):
         """The record, or None where the line is not of this format. Never raises, whatever the bytes. `now` is unix nanoseconds,
         for formats that leave out the year or the zone."""
 
+    def parse_many(self, lines: Sequence[bytes], now: int) -> list[LogRecord | None]:
+        """As `parse`, one line after the other."""
+
 
 class Stream(Protocol):
     """Takes one stream's lines in order. Belongs to one source, and is called by one task at a time."""

@@ -61,13 +61,19 @@ class LetGo(msgspec.Struct, frozen=True):
 
 
 class Memory(msgspec.Struct):
+    """`set_aside` were read to where their fingerprint is, and made place for newer ones."""
+
     files: list[Remembered]
     left: dict[str, Left] = {}
     let_go: list[LetGo] = []
+    set_aside: list[LetGo] = []
 
 
 def remember(
-    files: Iterable[FollowedFile], left: Mapping[str, Left], let_go: Mapping[FileId, Fingerprint]
+    files: Iterable[FollowedFile],
+    left: Mapping[str, Left],
+    let_go: Mapping[FileId, Fingerprint],
+    set_aside: Mapping[FileId, Fingerprint],
 ) -> dict[str, object]:
     kept = [
         Remembered(
@@ -86,15 +92,18 @@ def remember(
         )
         for file in files
     ]
-    gone = [LetGo(*id_, fingerprint) for id_, fingerprint in let_go.items()]
-    return remembered_as(Memory(kept, dict(left), gone))
+    return remembered_as(Memory(kept, dict(left), _let_go(let_go), _let_go(set_aside)))
+
+
+def _let_go(files: Mapping[FileId, Fingerprint]) -> list[LetGo]:
+    return [LetGo(*id_, fingerprint) for id_, fingerprint in files.items()]
 
 
 def remembered_as(memory: Memory) -> dict[str, object]:
     """What `recall` reads."""
     files = [msgspec.structs.replace(file, path=_json(file.path), origin=_json(file.origin)) for file in memory.files]
     found: dict[str, object] = msgspec.to_builtins(
-        Memory(files, {_json(path): each for path, each in memory.left.items()}, memory.let_go)
+        Memory(files, {_json(path): each for path, each in memory.left.items()}, memory.let_go, memory.set_aside)
     )
     return found
 
@@ -108,6 +117,7 @@ def recall(remembered: Mapping[str, object]) -> Memory:
         [msgspec.structs.replace(file, path=_path(file.path), origin=_path(file.origin)) for file in memory.files],
         {_path(path): each for path, each in memory.left.items()},
         memory.let_go,
+        memory.set_aside,
     )
 
 

@@ -22,6 +22,7 @@ def restore(table: FileTable, memory: Memory, matched: Iterable[str], now: float
     there = _there(memory, matched)
     table.left.update(memory.left)
     table.was_let_go.update({FileId(each.device, each.inode): each.fingerprint for each in memory.let_go})
+    table.set_aside.update({FileId(each.device, each.inode): each.fingerprint for each in memory.set_aside})
     latest: dict[str, Left] = {}
     intact = set()
     for known in memory.files:

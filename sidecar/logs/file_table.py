@@ -7,7 +7,7 @@ the patterns match; a file may have several (hard links, symlinks) or, once it w
 from __future__ import annotations
 
 import os
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from functools import partial
 
 import structlog
@@ -22,6 +22,9 @@ from .open_files import OpenFiles
 
 MOST_NAMES = 1000
 MOST_LET_GO = 100
+MOST_SET_ASIDE = 1000
+RESTING = 60.0
+"""Seconds without growth after which a file makes place for a newer one, where there are too many."""
 QUIET = 5.0
 """Seconds without growth after which nobody is expected to go on with a line, or a copy."""
 LINGER = 600.0
@@ -50,7 +53,10 @@ class FileTable:
         self._log = log
         self.complaints = Complaints(counters, log)
         self.was_let_go: dict[FileId, Fingerprint] = {}
-        self._full = False
+        self.set_aside: dict[FileId, Fingerprint] = {}
+        """Files that made place for newer ones, and where they were read to: they go on there when they are met again."""
+        self.crowded_out = 0
+        """Names for which there is no place."""
         self.left = LeftNames()
         self.gone: list[FollowedFile] = []
         """Files that vanished or were replaced: their streams have ended."""
@@ -111,37 +117,57 @@ class FileTable:
         except Rewritten:
             self.truncated(file, seen, now)
 
-    def meet(self, path: str, now: float) -> None:
-        """A name that the patterns match."""
+    def meet(self, path: str, now: float) -> bool:
+        """A name that the patterns match. False: there is no place for it, nor for any that is older."""
         try:
             seen = look(path)
         except FileNotFoundError:
-            return  # gone again, or a symlink to nothing
+            return True  # gone again, or a symlink to nothing
         except OSError as error:
             self.complaints.say(path, error)
-            return
-        self._meet(path, seen, now)
+            return True
+        return self._meet(path, seen, now)
 
-    def _meet(self, path: str, seen: Seen, now: float) -> None:
-        file = self.files.get(seen.id)
-        if file is None:
-            if len(self.names) >= MOST_NAMES:
-                self._refuse(path)
-                return
-            file = self._new(path, seen, now)
+    def _meet(self, path: str, seen: Seen, now: float) -> bool:
+        if path not in self.names and len(self.names) >= MOST_NAMES and not self._make_place(seen, now):
+            return False
+        file = self.files.get(seen.id) or self._new(path, seen, now)
         file.path = os.path.realpath(path)
         file.names.add(path)
         self.names[path] = file
         self._hold_new(file)
+        return True
 
-    def _refuse(self, path: str) -> None:
-        if not self._full:
-            self._full = True
+    def _make_place(self, seen: Seen, now: float) -> bool:
+        """By letting go of the oldest file that is done and has rested for long, if the new one is newer."""
+        resting = [file for file in self.files.values() if file.names and now - file.grown_at >= RESTING]
+        older = [file for file in resting if file.seen.changed < seen.changed and file.id != seen.id and file.is_done]
+        if not older:
+            return False
+        oldest = min(older, key=lambda file: file.seen.changed)
+        if oldest.offset:
+            self.set_aside[oldest.id] = oldest.fingerprint
+            if len(self.set_aside) > MOST_SET_ASIDE:
+                del self.set_aside[next(iter(self.set_aside))]
+        self.forget(oldest)
+        return True
+
+    def crowd_out(self, paths: Sequence[str]) -> None:
+        """Those for which there is no place, the newest first; perhaps none."""
+        if paths and not self.crowded_out:
             self._counters.errors["too_many_files"] = self._counters.errors.get("too_many_files", 0) + 1
-            self._log.error("too many files of logs: no more are followed", most=MOST_NAMES, first=path)
+            self._log.error(
+                "too many files of logs: the oldest are not read", most=MOST_NAMES, first=paths[0], number=len(paths)
+            )
+        self.crowded_out = len(paths)
 
     def _new(self, path: str, seen: Seen, now: float) -> FollowedFile:
-        file = FollowedFile(os.urandom(8).hex(), os.path.realpath(path), seen, now=now)
+        known = self.set_aside.pop(seen.id, None)
+        if known is not None and not holds_at(known, path, seen, unseen=False):
+            known = None
+        offset = known.at if known else 0
+        file = FollowedFile(os.urandom(8).hex(), os.path.realpath(path), seen, now=now, offset=offset)
+        file.expected, file.doubted = known, known is not None
         file.attributes = self._describe(path)
         directory, name = os.path.split(file.path)
         paths = [os.path.join(directory, original) for original in originals(name)]
@@ -151,7 +177,6 @@ class FileTable:
 
     def _lose_name(self, path: str, file: FollowedFile, now: float, *, replaced: bool) -> None:
         del self.names[path]
-        self._full = False
         self.complaints.drop(path)
         file.names.discard(path)
         file.rotated = True
@@ -174,7 +199,7 @@ class FileTable:
         self.left.regained(self.names)
 
     def _was_let_go(self, path: str, seen: Seen) -> bool:
-        print_ = self.was_let_go.get(seen.id)
+        print_ = self.was_let_go.get(seen.id) or self.set_aside.get(seen.id)
         return print_ is not None and (not print_.length or holds_at(print_, path, seen, unseen=True))
 
     def let_go(self, file: FollowedFile) -> None:

@@ -61,6 +61,8 @@ class FollowedFile:
         self.handle = CLOSED
         self.stream: Stream | None = None
         self.read_to = self.mark
+        self._print = Fingerprint.of(self.before, offset)
+        self._print_of = self.before
         self.lag_from = (seen.size, now)
         """Its size, and when: the oldest of what is not settled was written after that."""
 
@@ -96,7 +98,12 @@ class FollowedFile:
 
     @property
     def fingerprint(self) -> Fingerprint:
-        return self.expected or Fingerprint.of(self.before, self.offset)
+        if self.expected:
+            return self.expected
+        if self._print_of is not self.before or self._print.at != self.offset:
+            # Asked for every second, of a thousand files that mostly rest.
+            self._print, self._print_of = Fingerprint.of(self.before, self.offset), self.before
+        return self._print
 
     @property
     def known_to(self) -> int:
@@ -107,6 +114,11 @@ class FollowedFile:
     def wants(self) -> bool:
         """Is there something to read?"""
         return self.doubted or self.seen.size > self.examined
+
+    @property
+    def is_done(self) -> bool:
+        """All that is there was read and is settled, but for a line that has no end yet."""
+        return not self.wants and (self.stream is None or self.settled == self.read_to == self.mark)
 
     def saw(self, seen: Seen, now: float) -> None:
         if seen.size != self.seen.size or seen.changed != self.seen.changed:

@@ -15,8 +15,10 @@ record that still waits for its next line holds the mark back.
 from __future__ import annotations
 
 import asyncio
+import operator
 from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
+from typing import cast
 
 from ..io.clock import Clock
 from ..logic.level_guess import is_trace
@@ -34,7 +36,7 @@ from .delivery import Delivery
 
 SLICE = 512
 """Lines between two breaths of the event loop: some milliseconds at most."""
-SUMMARY_BITS = 76
+SUMMARY_BITS = 80
 """Of a mark, what no stream's own has."""
 REST = 1.0
 """Seconds after which a record that could go on is taken to be complete."""
@@ -116,7 +118,7 @@ class _Unknown:
     def parse(self, line: bytes, now: int) -> LogRecord | None:
         return None
 
-    def parse_many(self, lines: Sequence[bytes], now: int) -> Sequence[LogRecord | None]:
+    def parse_many(self, lines: Sequence[bytes], now: int) -> list[LogRecord | None]:
         return [None] * len(lines)
 
 
@@ -242,46 +244,40 @@ class LogStream:
                 channel.format = format_
 
     def _records(self, channel: _Channel, lines: Sequence[bytes], marks: Sequence[int]) -> None:
-        pipeline, times = self._pipeline, channel.times
+        pipeline = self._pipeline
         at = pipeline.clock.now()
         now = int(at * 1e9)
-        observed = observed_at(now)
-        parse, pack, noise = channel.format.parse, channel.packer.pack, pipeline.noise
-        parts: list[bytes] = []
-        severities: list[int] = []
-        size = items = 0
+        watched = lines
+        if not all(lines) or any(map(bytes.isspace, lines)):
+            said = [number for number, line in enumerate(lines) if line and not line.isspace()]
+            lines, marks = [lines[number] for number in said], [marks[number] for number in said]
+        # What a container runtime noted as one line may hold line ends.
+        several = channel.multiline.several or self._unwrap is not None or bool(channel.times)
+        records = _parse_several(channel.format, lines, now) if several else _parse(channel.format, lines, now)
+        if channel.times:
+            for record, mark in zip(records, marks, strict=True):
+                record.time = record.time or channel.times.get(mark, 0)
+        seen = Counter(map(_severity, records))
         fatal = b""
-        for line, mark in zip(lines, marks, strict=True):
-            if not line or line.isspace():
-                continue
-            record = (parse(line, now) or LogRecord(line)) if b"\n" not in line else _first_line(parse, line, now)
-            if times and not record.time:
-                record.time = times.get(mark, 0)
-            severities.append(record.severity)
-            if record.severity >= FATAL:
-                fatal = record.body
-            if noise is not None:
-                if not noise.admit(record.body, record.severity, at):
-                    continue
-                told = noise.due(at)
-                size += _pack_summaries(channel.packer, told, mark, observed, parts)
-                items += len(told)
-            size += pack(record, mark, observed, parts)
-            items += 1
+        if max(seen, default=0) >= FATAL:
+            fatal = next(record.body for record in reversed(records) if record.severity >= FATAL)
+        if pipeline.noise is not None:
+            records, marks = _thinned(pipeline.noise, records, marks, at)
+        parts: list[bytes] = []
+        size = channel.packer.pack(records, marks, observed_at(now), parts)
         pipeline.spoke = self, channel
-        seen = Counter(severities)
         counted = pipeline.counters.records
         for severity, count in seen.items():
             counted[severity] = counted.get(severity, 0) + count
         for watch in pipeline.watchers:
-            watch(at, lines, seen, fatal)
-        self._put(parts, size, items)
+            watch(at, watched, seen, fatal)
+        self._put(parts, size, len(records))
 
     def tell(self, channel: _Channel, summaries: Sequence[LogRecord]) -> None:
         """Records that no line stands for."""
         parts: list[bytes] = []
         observed = observed_at(int(self._pipeline.clock.now() * 1e9))
-        size = _pack_summaries(channel.packer, summaries, self._fed, observed, parts)
+        size = channel.packer.pack(summaries, _beside(self._fed, len(summaries)), observed, parts)
         if size:
             self._put(parts, size, len(summaries))
 
@@ -297,21 +293,45 @@ class LogStream:
         self._pipeline.delivery.put(self, parts, size, items, min(floors, default=self._fed))
 
 
-def _pack_summaries(
-    packer: Packer, summaries: Sequence[LogRecord], mark: int, observed: bytes, parts: list[bytes]
-) -> int:
-    """With uids beside that of the line with this mark."""
-    return sum(packer.pack(one, mark | n << SUMMARY_BITS, observed, parts) for n, one in enumerate(summaries, 1))
+_severity = operator.attrgetter("severity")
 
 
-def _first_line(parse: Callable[[bytes, int], LogRecord | None], lines: bytes, now: int) -> LogRecord:
+def _parse(format_: Format, lines: Sequence[bytes], now: int) -> list[LogRecord]:
+    records = format_.parse_many(lines, now)
+    if all(records):
+        return cast("list[LogRecord]", records)
+    return [record or LogRecord(line) for record, line in zip(records, lines, strict=True)]
+
+
+def _parse_several(format_: Format, lines: Sequence[bytes], now: int) -> list[LogRecord]:
     """A record of several lines says in its first what it is. A stack trace whose first line has no severity is an error."""
-    first, _, rest = lines.partition(b"\n")
-    record = parse(first, now) or LogRecord(first)
-    record.body += b"\n" + rest
-    if not record.severity and is_trace(rest):
-        record.severity = ERROR
-    return record
+    split = [line.partition(b"\n") for line in lines]
+    records = _parse(format_, [first for first, _, _ in split], now)
+    for record, (_, end, rest) in zip(records, split, strict=True):
+        if end:
+            record.body += end + rest
+            if not record.severity and is_trace(rest):
+                record.severity = ERROR
+    return records
+
+
+def _thinned(
+    noise: Noise, records: Sequence[LogRecord], marks: Sequence[int], at: float
+) -> tuple[list[LogRecord], list[int]]:
+    """Without what is too much, and with summaries of it."""
+    kept: list[LogRecord] = []
+    places: list[int] = []
+    for record, mark in zip(records, marks, strict=True):
+        if noise.admit(record.body, record.severity, at):
+            told = noise.due(at)
+            kept += (*told, record)
+            places += (*_beside(mark, len(told)), mark)
+    return kept, places
+
+
+def _beside(mark: int, count: int) -> list[int]:
+    """Marks of summaries, with uids beside that of the line with this mark."""
+    return [mark | n << SUMMARY_BITS for n in range(1, count + 1)]
 
 
 def _clean(redactor: Redactor, lines: list[bytes]) -> tuple[list[bytes], bytes]:

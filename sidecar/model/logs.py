@@ -14,7 +14,7 @@ import msgspec
 
 OFFSET_BITS = 48
 ORDINAL_BITS = 16
-"""With 64 for the time that is 80: as many as `log.record.uid` has room for."""
+"""With 64 for the time that is 80, and no mark has more."""
 
 Value: TypeAlias = "str | int | float | bool | list[Value] | dict[str, Value] | None"
 
@@ -55,7 +55,7 @@ class LogRecord(msgspec.Struct, gc=False):
 
     `time` is unix nanoseconds, 0 where the line says none. `severity` is OpenTelemetry's number, 1 to 24, 0 where unknown;
     `severity_text` is the word in the line. `body` is UTF-8, or bytes that may not be. `trace_id` has 16 bytes, `span_id` 8, or
-    none.
+    none. `encoded` are the attributes as OTLP's bytes (`logic.otlp_columns`), where a format has encoded them already.
     """
 
     body: bytes
@@ -67,3 +67,4 @@ class LogRecord(msgspec.Struct, gc=False):
     span_id: bytes = b""
     flags: int = 0
     dropped: int = 0
+    encoded: bytes = b""

@@ -10,7 +10,7 @@ Lines that nobody takes are cheap as well: of a first byte that every format has
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 
 from ...model.logs import Keep, LogRecord
 from ..base import Format
@@ -28,9 +28,9 @@ class Auto:
     def __init__(self, formats: Mapping[str, Callable[[Keep], Format]], keep: Keep) -> None:
         self.favourite = ""
         """The name of the format that is tried first; none as long as none has taken enough lines."""
-        self._plain = formats["plain"](keep).parse
-        self._formats = {name: make(keep).parse for name, make in formats.items() if name != "plain"}
-        self._first: Callable[[bytes, int], LogRecord | None] | None = None
+        self._plain = formats["plain"](keep)
+        self._formats = {name: make(keep) for name, make in formats.items() if name != "plain"}
+        self._first: Format | None = None
         self._missed = False
         self._votes = dict.fromkeys(self._formats, 0)
         self._refused: dict[bytes, int] = {}
@@ -38,28 +38,68 @@ class Auto:
 
     def parse(self, line: bytes, now: int) -> LogRecord | None:
         if self._first is not None:
-            record = self._first(line, now)
+            record = self._first.parse(line, now)
             if record is not None:
                 self._missed = False
                 return record
-            if not self._missed:
-                self._missed = True
-                self._votes = dict.fromkeys(self._votes, 0)
+            self._miss()
+        return self._look(line, now)
+
+    def parse_many(self, lines: Sequence[bytes], now: int) -> list[LogRecord | None]:
+        if not lines:
+            return []
+        first = self._first
+        records: list[LogRecord | None] = [None] * len(lines)
+        if first is not None:
+            records = first.parse_many(lines, now)
+        if all(records):
+            self._missed = False
+            return records
+        if not any(records) and all(self._refused.get(byte, 0) >= PATIENCE for byte in {line[:1] for line in lines}):
+            return self._boring(lines, now)
+        for number, record in enumerate(records):
+            if self._first is not first:
+                records[number] = self.parse(lines[number], now)
+            elif record is not None:
+                self._missed = False
+            else:
+                self._miss()
+                records[number] = self._look(lines[number], now)
+        return records
+
+    def _miss(self) -> None:
+        """The favourite, if there is one, has not taken a line."""
+        if self._first is not None and not self._missed:
+            self._missed = True
+            self._votes = dict.fromkeys(self._votes, 0)
+
+    def _look(self, line: bytes, now: int) -> LogRecord | None:
         if self._refused.get(line[:1], 0) >= PATIENCE:
             self._skipped += 1
             if self._skipped % SAMPLE:
-                return self._plain(line, now)
-        return self._look(line, now)
+                return self._plain.parse(line, now)
+        return self._offer(line, now) or self._plain.parse(line, now)
 
-    def _look(self, line: bytes, now: int) -> LogRecord | None:
-        for name, parse in self._formats.items():
+    def _boring(self, lines: Sequence[bytes], now: int) -> list[LogRecord | None]:
+        """What the favourite has not taken, and begins as what nobody takes."""
+        self._miss()
+        records = self._plain.parse_many(lines, now)
+        for number in range(SAMPLE - 1 - self._skipped % SAMPLE, len(lines), SAMPLE):
+            if record := self._offer(lines[number], now):
+                self._skipped += number + 1
+                return [*records[:number], record, *self.parse_many(lines[number + 1 :], now)]
+        self._skipped += len(lines)
+        return records
+
+    def _offer(self, line: bytes, now: int) -> LogRecord | None:
+        for name, format_ in self._formats.items():
             if name != self.favourite:
-                record = parse(line, now)
+                record = format_.parse(line, now)
                 if record is not None:
                     self._refused[line[:1]] = -TRUST
                     self._votes[name] += 1
                     if self._votes[name] == VOTES:
-                        self.favourite, self._first = name, parse
+                        self.favourite, self._first = name, format_
                     return record
         self._refused[line[:1]] = self._refused.get(line[:1], 0) + 1
-        return self._plain(line, now)
+        return None

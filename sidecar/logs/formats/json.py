@@ -10,38 +10,26 @@ line again where one of them is missed.
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Sequence
 from functools import lru_cache
 from typing import Any
 
 import msgspec
 
-from ...logic import severity
 from ...logic.loose_json import loose_object
 from ...logic.severity import of_word
 from ...logic.timestamps import nanoseconds
-from ...logic.trace_ids import span_id, trace_flags, trace_id, traceparent
+from ...logic.trace_ids import span_id, trace_flags, trace_id
 from ...model.logs import Keep, LogRecord
 from ..base import Format
 from . import json_names
-from .json_errors import name_error, name_source
-from .json_names import Layout
-from .json_values import bound, thin
+from .json_block import FEWEST, REFUSED, grouped, known_records, objects, whole_records
+from .json_record import layout_named, layout_of, lifted_record, of_number, whole_record
 
-MAX_REMEMBERED = 4096
-"""Bytes of the longest line whose keys are remembered."""
+SMALL = 32
+"""Lines of a block that is not cut any smaller to keep a line that is no strict JSON from the others."""
 
-_REFUSED = (msgspec.DecodeError, UnicodeDecodeError, RecursionError)
-_SCALES: dict[str, Callable[[int], int]] = {
-    "level_value": severity.of_logback,
-    "levelno": severity.of_python,
-    "level_number": severity.of_python,
-    "severity_number": severity.of_otel,
-    "severityNumber": severity.of_otel,
-    "PRIORITY": severity.of_syslog,
-}
-_NO_CONTEXT = (b"", b"", 0)
-_decode = msgspec.json.Decoder().decode
+_any = msgspec.json.Decoder()
 
 
 def json_format(keep: Keep) -> Format:
@@ -56,26 +44,30 @@ class Whole:
 
     def parse(self, line: bytes, now: int) -> LogRecord | None:
         fields = _object(line)
-        if fields is None:
-            return None
-        layout = _layout(fields, line)
-        record = _record(fields, layout, line, now)
-        if layout.message:
-            message = fields[layout.message]
-            if type(message) is str:
-                record.body = message.encode()
-                del fields[layout.message]
-        if self._attributes:
-            if layout.renames:
-                _rename(fields, layout)
-            if layout.over:
-                record.dropped = thin(fields)
-            try:
-                bound(fields)
-            except RecursionError:
-                return None  # it could just be decoded; writing it takes a little more of the stack
-            record.attributes = fields
-        return record
+        return None if fields is None else whole_record(fields, line, now, self._attributes)
+
+    def parse_many(self, lines: Sequence[bytes], now: int) -> list[LogRecord | None]:
+        rows = objects(_any.decode_lines, lines)
+        if rows is None:
+            return _in_halves(self, lines, now)
+        records: list[LogRecord | None] = [None] * len(lines)
+        for keys, numbers in grouped(list(map(tuple, rows))).items():
+            alike = [rows[number] for number in numbers], [lines[number] for number in numbers]
+            for number, record in zip(numbers, self._alike(keys, *alike, now), strict=True):
+                records[number] = record
+        return records
+
+    def _alike(
+        self, keys: tuple[str, ...], rows: Sequence[dict[str, Any]], lines: Sequence[bytes], now: int
+    ) -> Sequence[LogRecord | None]:
+        """Objects with the same keys."""
+        if len(rows) >= FEWEST:
+            columns: dict[str, Sequence[Any]] = dict(zip(keys, zip(*map(dict.values, rows), strict=True), strict=True))
+            layout = layout_named(keys, max(lines, key=len))
+            made = whole_records(layout, columns, lines, now, self._attributes)
+            if made is not None:
+                return made
+        return [whole_record(row, line, now, self._attributes) for row, line in zip(rows, lines, strict=True)]
 
 
 class Lifted:
@@ -87,11 +79,31 @@ class Lifted:
 
     def parse(self, line: bytes, now: int) -> LogRecord | None:
         try:
-            known = self._known(line)
-        except _REFUSED:
+            known = self._known.decode(line)
+        except REFUSED:
             return self._learn(line, now)
+        return self._record(known, line, now) or self._learn(line, now)
+
+    def parse_many(self, lines: Sequence[bytes], now: int) -> list[LogRecord | None]:
+        decoder = self._known
+        rows = objects(decoder.decode_lines, lines)
+        if rows is None:
+            return _in_halves(self, lines, now)
+        made = known_records(self._level, rows, lines, now)
+        if made is not None:
+            return made
+        records: list[LogRecord | None] = []
+        for known, line in zip(rows, lines, strict=True):
+            if self._known is decoder:
+                records.append(self._record(known, line, now) or self._learn(line, now))
+            else:  # learned from a line before
+                records.append(self.parse(line, now))
+        return records
+
+    def _record(self, known: Any, line: bytes, now: int) -> LogRecord | None:
+        """None where the line needs a look as a whole."""
         level, trace = known.severity, known.trace
-        number = of_word(level) if type(level) is str else _of_number(self._level, level, line)
+        number = of_word(level) if type(level) is str else of_number(self._level, level, line)
         time = nanoseconds(known.time, now)
         if number and time:
             if trace:
@@ -103,182 +115,43 @@ class Lifted:
                     return LogRecord(line, time, number, str(level), {}, trace, span_id(known.span), flags or 0)
             elif trace is not None or line.find(b"race") < 0:
                 return LogRecord(line, time, number, str(level))
-        return self._learn(line, now)
+        return None
 
     def _learn(self, line: bytes, now: int) -> LogRecord | None:
         fields = _object(line)
         if fields is None:
             return None
-        layout = _layout(fields, line)
+        layout = layout_of(fields, line)
         self._level = layout.severity or "level"
         trace = layout.trace or "trace_id"
         beside = json_names.CONTEXT.get(trace, ("span_id", "trace_flags"))
         self._known = _decoder(layout.time or "time", self._level, trace, *beside)
-        return _record(fields, layout, line, now)
+        return lifted_record(fields, layout, line, now)
 
 
 @lru_cache(maxsize=32)
-def _decoder(*names: str) -> Callable[[bytes], Any]:
+def _decoder(*names: str) -> msgspec.json.Decoder[Any]:
     """Of an object's values under these names, as `time`, `severity`, `trace`, `span`, `flags`; None where there is none."""
     roles = ("time", "severity", "trace", "span", "flags")
     known = msgspec.defstruct(
         "Known", [(role, Any, None) for role in roles], rename=dict(zip(roles, names, strict=True)), gc=False
     )
-    return msgspec.json.Decoder(known).decode
+    return msgspec.json.Decoder(known)
 
 
 def _object(line: bytes) -> dict[str, Any] | None:
     if line[:1] != b"{" and line.lstrip()[:1] != b"{":
         return None
     try:
-        fields = _decode(line)
-    except _REFUSED:
+        fields = _any.decode(line)
+    except REFUSED:
         return loose_object(line)
     return fields if type(fields) is dict else None
 
 
-def _layout(fields: dict[str, Any], line: bytes) -> Layout:
-    """Of `fields`; those of tracing-subscriber's `fields` become fields of the line first."""
-    make = json_names.remembered if len(line) <= MAX_REMEMBERED else json_names.layout
-    layout = make(tuple(fields))
-    if layout.unfolds and type(fields["fields"]) is dict:
-        for name, value in fields.pop("fields").items():
-            fields[f"fields.{name}" if name in fields else name] = value
-        layout = make(tuple(fields))
-    return layout
-
-
-def _record(fields: dict[str, Any], layout: Layout, line: bytes, now: int) -> LogRecord:
-    """With the line as its body. What it takes is no more in `fields`."""
-    time = number = 0
-    text = ""
-    if layout.time:
-        time = nanoseconds(fields[layout.time], now)
-        if time:
-            del fields[layout.time]
-        else:
-            time = _other_time(fields, now)
-    if layout.severity:
-        level = fields[layout.severity]
-        number = _of_level(layout.severity, level, line)
-        if number:
-            text = str(level)
-            del fields[layout.severity]
-        else:
-            number, text = _other_severity(fields, line)
-    if not layout.trace and not layout.holders:
-        return LogRecord(line, time, number, text)
-    trace, span, flags = _context(fields, layout) if layout.trace else _NO_CONTEXT
-    if not trace:
-        trace, span, flags = _find_context(fields, layout.holders)
-    return LogRecord(line, time, number, text, {}, trace, span, flags)
-
-
-def _rename(fields: dict[str, Any], layout: Layout) -> None:
-    for old, new in layout.renamed:
-        kind = type(fields.get(old))
-        if kind is str or kind is int:
-            fields[new] = fields.pop(old)
-    for name in layout.errors:
-        if name in fields:
-            name_error(fields, name)
-    if layout.source:
-        name_source(fields)
-
-
-def _of_level(name: str, level: object, line: bytes) -> int:
-    if type(level) is str:
-        number = of_word(level)
-        if number or len(level) > 5 or not level.isdecimal():
-            return number
-        level = int(level)
-    return _of_number(name, level, line)
-
-
-def _of_number(name: str, level: object, line: bytes) -> int:
-    """Which scale a number is of says its name. As `level` it is syslog's up to 7, and after that pino's and bunyan's, unless the
-    line says where in Python it was written."""
-    if type(level) is not int:
-        return 0
-    scale = _SCALES.get(name)
-    if scale is None:
-        if level < 10:
-            scale = severity.of_syslog
-        elif level < 100:
-            scale = severity.of_pino if line.find(b'"lineno"') < 0 else severity.of_python
-        else:
-            scale = severity.of_logback
-    return scale(level)
-
-
-def _other_time(fields: dict[str, Any], now: int) -> int:
-    """Where the first name that may be a time's holds something else, or an object."""
-    for name in json_names.TIME:
-        value = fields.get(name)
-        if type(value) is dict:
-            seconds, rest = value.get("epochSecond"), value.get("nanoOfSecond")
-            if type(seconds) is int and type(rest) is int and 0 <= rest < 10**9:
-                time = nanoseconds(seconds)
-                time = time and time + rest
-            else:
-                time = nanoseconds(value.get("$date"), now)
-        else:
-            time = nanoseconds(value, now)
-        if time:
-            del fields[name]
-            return time
-    return 0
-
-
-def _other_severity(fields: dict[str, Any], line: bytes) -> tuple[int, str]:
-    """Where the first name that may be a level's holds something else, or ECS's object `log`."""
-    log = fields.get("log")
-    if type(log) is dict:
-        level = log.get("level")
-        number = _of_level("level", level, line)
-        if number:
-            del log["level"]
-            if not log:
-                del fields["log"]
-            return number, str(level)
-    for name in json_names.SEVERITY:
-        level = fields.get(name)
-        number = _of_level(name, level, line)
-        if number:
-            del fields[name]
-            return number, str(level)
-    return 0, ""
-
-
-def _context(fields: dict[str, Any], at: Layout) -> tuple[bytes, bytes, int]:
-    if at.trace == "traceparent":
-        found = traceparent(fields[at.trace])
-        if found[0]:
-            del fields[at.trace]
-        return found
-    trace = trace_id(fields[at.trace])
-    if not trace:
-        return _NO_CONTEXT
-    del fields[at.trace]
-    span = span_id(fields[at.span]) if at.span else b""
-    if span:
-        del fields[at.span]
-    return trace, span, trace_flags(fields.pop(at.flags)) if at.flags else 0
-
-
-def _find_context(fields: dict[str, Any], holders: tuple[str, ...]) -> tuple[bytes, bytes, int]:
-    """In an object of the line, which is kept as it is."""
-    for name in holders:
-        holder = fields.get(name)
-        if type(holder) is not dict:
-            continue
-        if name == "trace":
-            span = fields.get("span")
-            trace = trace_id(holder.get("id"))
-            found = trace, span_id(span.get("id")) if type(span) is dict else b"", 0
-        else:
-            at = json_names.layout(tuple(holder))
-            found = _context(dict(holder), at) if at.trace else _NO_CONTEXT
-        if found[0]:
-            return found
-    return _NO_CONTEXT
+def _in_halves(format_: Format, lines: Sequence[bytes], now: int) -> list[LogRecord | None]:
+    """Lines of which one is no strict JSON."""
+    if len(lines) <= SMALL:
+        return [format_.parse(line, now) for line in lines]
+    half = len(lines) // 2
+    return format_.parse_many(lines[:half], now) + format_.parse_many(lines[half:], now)

@@ -7,6 +7,7 @@ values each, and as their JSON text beyond. Null is no attribute.
 from __future__ import annotations
 
 import json
+from collections.abc import Sequence
 from typing import Any
 
 from ...model.logs import Value
@@ -42,6 +43,16 @@ def bound(fields: dict[str, Any]) -> None:
                 fields[key] = _nested(value, MAX_DEPTH, [MAX_VALUES])
             except _TooMuch:
                 fields[key] = json.dumps(value, ensure_ascii=False, separators=(",", ":"))
+
+
+def bounded(values: Sequence[Any]) -> Sequence[Value]:
+    """Each within the bounds."""
+    if {list, dict}.isdisjoint(map(type, values)):
+        return values
+    rows = [{"": value} for value in values]
+    for row in rows:
+        bound(row)
+    return [row.get("") for row in rows]
 
 
 def thin(fields: dict[str, Any]) -> int:

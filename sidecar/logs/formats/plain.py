@@ -6,9 +6,10 @@ The time is that at its beginning, if it is a usual one with a date, also in bra
 from __future__ import annotations
 
 import re
+from collections.abc import Sequence
 
 from ...logic import timestamps
-from ...logic.level_guess import WORDS, guess
+from ...logic.level_guess import WORDS, guess, leads, tells
 from ...model.logs import LogRecord
 from .text import TextFormat
 
@@ -30,9 +31,15 @@ _OTHER = re.compile(
 )
 _DIGITS = frozenset(b"12[")
 _MONTHS_AND_DAYS = frozenset(b"JFMASONDTW[0123")
+_BEGINNINGS = frozenset(bytes([byte]) for byte in _MONTHS_AND_DAYS)
 
 
 class Plain(TextFormat):
+    def parse_many(self, lines: Sequence[bytes], now: int) -> list[LogRecord | None]:
+        if tells(b"\n".join(lines)):
+            return super().parse_many(lines, now)
+        return [self.parse(line, now) if line[:1] in _BEGINNINGS or leads(line) else LogRecord(line) for line in lines]
+
     def parse(self, line: bytes, now: int) -> LogRecord:
         if line:
             first = line[0]

@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
+from abc import ABC, abstractmethod
+from collections.abc import Sequence
+
 from ...logic import timestamps
 from ...model.logs import Keep, LogRecord
 
 _UNIT = tuple(10 ** (9 - digits) for digits in range(10))
 
 
-class TextFormat:
+class TextFormat(ABC):
     """`keep` decides what `_record` makes of a line; attributes are worth finding where `_all` is set."""
 
     def __init__(self, keep: Keep = Keep.ALL) -> None:
@@ -16,6 +19,12 @@ class TextFormat:
         self._all = keep is Keep.ALL
         self._second = b""
         self._nanoseconds = 0
+
+    @abstractmethod
+    def parse(self, line: bytes, now: int) -> LogRecord | None: ...
+
+    def parse_many(self, lines: Sequence[bytes], now: int) -> list[LogRecord | None]:
+        return [self.parse(line, now) for line in lines]
 
     def _record(self, line: bytes, message: bytes, time: int, severity: int, word: str = "") -> LogRecord:
         return LogRecord(line if self._raw else message, time, severity, word)

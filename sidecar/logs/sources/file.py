@@ -18,7 +18,7 @@ from collections.abc import Mapping
 
 import msgspec
 
-from ...io.find_files import find
+from ...io.find_files import find, newest_first
 from ...logic.globs import ExcludePatterns, FilePatterns, path_matches
 from ...logic.lines import Lines
 from ...logic.scalars import Bytes, show_bytes
@@ -26,7 +26,7 @@ from ...model.logs import StartAt
 from ..base import SourceContext
 from ..file_memory import Memory, recall, remember
 from ..file_restore import restore
-from ..file_table import BUSY, LINGER, QUIET, Describe, FileTable
+from ..file_table import BUSY, LINGER, MOST_NAMES, QUIET, Describe, FileTable
 from ..followed_file import FollowedFile, Rewritten
 
 BUSY_LOOK = 0.2
@@ -104,7 +104,7 @@ class FileSource:
             return self._context.remembered
         table = self._table
         files = (file for file in table.files.values() if not file.compressed)
-        return remember(files, table.left, table.was_let_go)
+        return remember(files, table.left, table.was_let_go, table.set_aside)
 
     def _is_excluded(self, path: str) -> bool:
         return any(path_matches(pattern, path) for pattern in self.config.exclude)
@@ -125,22 +125,21 @@ class FileSource:
 
     async def _look(self, everything: bool) -> None:
         now = self._context.clock.monotonic()
-        matched = await self._find() if everything else []
+        new = await self._find() if everything else []
         if not self._restored:
-            self._start(matched, now)
+            await self._start(new, now)
         else:
             for step, _ in enumerate(self._table.look(now, everything), 1):
                 if not step % 16:
                     await asyncio.sleep(0)
-            for step, path in enumerate(path for path in matched if path not in self._table.names):
-                self._table.meet(path, now)
-                if not step % 16:
-                    await asyncio.sleep(0)
+            if everything:
+                await self._meet(new, now)
         if everything:
             self._table.find_missed(now)
             self._measure(now)
 
     async def _find(self) -> list[str]:
+        """The names that are not known yet; the newest first, where there are too many."""
         found = await asyncio.to_thread(find, self.config.file, self.config.exclude)
         complaints = self._table.complaints
         for path, error in found.refused.items():
@@ -152,9 +151,20 @@ class FileSource:
             self._counters.errors["too_many_names"] = self._counters.errors.get("too_many_names", 0) + 1
             self._log.error("a pattern leads to too many names: not all of them are looked at", pattern=pattern)
         self._endless |= set(found.endless)
-        return found.paths
+        names = self._table.names
+        new = [path for path in found.paths if path not in names]
+        return await asyncio.to_thread(newest_first, new) if len(names) + len(new) > MOST_NAMES else new
 
-    def _start(self, matched: list[str], now: float) -> None:
+    async def _meet(self, new: list[str], now: float) -> None:
+        for step, path in enumerate(new):
+            if not self._table.meet(path, now):
+                self._table.crowd_out(new[step:])
+                return
+            if not step % 16:
+                await asyncio.sleep(0)
+        self._table.crowd_out([])
+
+    async def _start(self, matched: list[str], now: float) -> None:
         table, remembered = self._table, self._context.remembered
         try:
             known = recall(remembered)
@@ -166,8 +176,7 @@ class FileSource:
         if not matched and not self._refused:
             self._log.info("no file fits the patterns yet", patterns=self.config.file)
         restore(table, known, matched, now)
-        for path in matched:
-            table.meet(path, now)
+        await self._meet(matched, now)
         for file in list(table.files.values()):
             file.rotated |= not file.names
             if not remembered and self.config.start_at is StartAt.END:
@@ -192,6 +201,8 @@ class FileSource:
         counters.streams = len(self._table.files)
         counters.lag_bytes, counters.lag_seconds = lag_bytes, lag_seconds
         counters.why = self._table.complaints.why
+        if not counters.why and self._table.crowded_out:
+            counters.why = f"{self._table.crowded_out} files more than {MOST_NAMES} are not read: the oldest"
         if not counters.why and not self._table.files:
             counters.why = f"no file fits {', '.join(self.config.file)}"
 

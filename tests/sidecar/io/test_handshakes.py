@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import gc
 import os
 import resource
 import shutil
@@ -273,6 +274,7 @@ async def test_many_that_come_at_once_are_bounded_too(authority: Authority) -> N
 
 async def test_without_a_descriptor_left_a_client_is_refused_and_the_next_one_is_served(authority: Authority) -> None:
     async with serving(of(authority.issue())) as served:
+        gc.collect()  # what other tests have left would give descriptors back in the midst
         soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
         highest = max(int(name) for name in os.listdir("/proc/self/fd"))
         with socket.socket() as late:

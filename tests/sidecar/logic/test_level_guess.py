@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from sidecar.logic.level_guess import guess, is_trace
+from sidecar.logic.level_guess import guess, is_trace, tells
 
 
 @pytest.mark.parametrize(
@@ -82,3 +82,37 @@ def test_what_is_no_level_does_not_hide_one_behind_it() -> None:
 )
 def test_calls_of_a_stack_trace_are_an_error(rest: bytes, trace: bool) -> None:
     assert is_trace(rest) == trace
+
+
+WORDS = [
+    "error",
+    "err",
+    "warning",
+    "warn",
+    "info",
+    "debug",
+    "trace",
+    "fatal",
+    "critical",
+    "crit",
+    "panic",
+    "notice",
+    "alert",
+    "emerg",
+    "severe",
+]
+SPELLINGS = [
+    *(
+        spelling.encode()
+        for word in WORDS
+        for spelling in (word.upper(), f"[{word}]", f"<{word.upper()}>", f"[{word.title()}]")
+    ),
+    *(f"{key}={word}".encode() for word in WORDS for key in ("level", "lvl", "severity")),
+]
+
+
+@pytest.mark.parametrize("spelling", SPELLINGS)
+def test_a_block_tells_whatever_one_of_its_lines_tells(spelling: bytes) -> None:
+    line = b"at first " + spelling + b" x"
+    assert guess(line)[0] == 0 or tells(b"quiet\n" + line + b"\nquiet")
+    assert tells(b"quiet\0\n" + line + b"\nquiet")

@@ -13,6 +13,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from sidecar.logic.multiline import Mode, Multiline
+from sidecar.logic.trace_lines import NO_SIGN, SIGN
 
 PYTHON = [
     b"2026-11-21 14:53:28,100 INFO start",
@@ -332,3 +333,38 @@ def test_hostile_blocks_are_no_problem() -> None:
     ):
         block = unit * ((1 << 18) // len(unit))
         join(block.split(b"\n"))
+
+
+SIGNS = [
+    *(
+        b"Traceback (most recent call last):",
+        b"Caused by: x",
+        b"... 5 more",
+        b"at a.b(c)",
+        b"--- End of it",
+        b"Node.js v20",
+    ),
+    *(
+        b"/a/b.rb:5:in `c'",
+        b"goroutine 1 [running]:",
+        b"During handling of the above exception",
+        b"panic: x",
+        b"SIGSEGV: x",
+    ),
+    *(
+        b"/a/b.js:5",
+        b"thread 'main' panicked at x",
+        b"a.b.CException: x",
+        b"_Error",
+        b"$Error",
+        b"@a/b:1:in `c'",
+        b" x",
+        b"}",
+    ),
+]
+
+
+@pytest.mark.parametrize("line", SIGNS)
+def test_no_line_that_goes_on_begins_with_what_is_passed_over(line: bytes) -> None:
+    assert SIGN.match(b"\n" + line)
+    assert not any(SIGN.match(b"\n" + byte + line[skip:]) for byte in NO_SIGN for skip in (0, 1))

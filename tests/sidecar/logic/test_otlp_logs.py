@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 from opentelemetry.proto.collector.logs.v1.logs_service_pb2 import ExportLogsServiceRequest
 
 from sidecar.logic.otlp_logs import Frame, Packer, observed_at
-from sidecar.model.logs import LogRecord, Value
+from sidecar.model.logs import ORDINAL_BITS, LogRecord, Value
 
 FRAME = Frame({"service.name": "å" * 100}, "outrider", "1.0")
 
@@ -19,7 +19,7 @@ FRAME = Frame({"service.name": "å" * 100}, "outrider", "1.0")
 def request_of(*records: LogRecord, mark: int = 7) -> Any:
     packer = Packer(b"0123456789abcdef", {"log.file.name": "app.log"})
     parts: list[bytes] = []
-    size = sum(packer.pack(record, mark + n, observed_at(5_000), parts) for n, record in enumerate(records))
+    size = packer.pack(records, range(mark, mark + len(records)), observed_at(5_000), parts)
     return ExportLogsServiceRequest.FromString(FRAME.around(parts, size))
 
 
@@ -67,7 +67,7 @@ def test_every_field_is_read_back() -> None:
     assert attributes_of(record) == {
         "status": 503,
         "log.file.name": "app.log",
-        "log.record.uid": "0123456789abcdef00000000000000000007",
+        "log.record.uid": "0123456789abcdef000000000000000000000007",
     }
 
 
@@ -90,8 +90,8 @@ def test_a_body_that_looks_like_protobuf_stays_a_body() -> None:
 def test_records_of_one_stream_differ_in_their_uid() -> None:
     records = request_of(LogRecord(b"a"), LogRecord(b"a"), mark=1 << 60).resource_logs[0].scope_logs[0].log_records
     assert [attributes_of(r)["log.record.uid"] for r in records] == [
-        "0123456789abcdef00001000000000000000",
-        "0123456789abcdef00001000000000000001",
+        "0123456789abcdef000000001000000000000000",
+        "0123456789abcdef000000001000000000000001",
     ]
 
 
@@ -139,3 +139,12 @@ def test_a_float_that_is_no_number_stays_one() -> None:
     (logs,) = request_of(LogRecord(b"", attributes={"n": math.nan})).resource_logs
     value: Any = attributes_of(logs.scope_logs[0].log_records[0])["n"]
     assert math.isnan(value)
+
+
+def test_the_mark_of_an_apis_line_fits_until_the_last_nanosecond() -> None:
+    mark = (1 << 63) - 1 << ORDINAL_BITS | (1 << ORDINAL_BITS) - 1
+    (logs,) = request_of(LogRecord(b"a"), LogRecord(b"b"), mark=mark - 1).resource_logs
+    assert [attributes_of(record)["log.record.uid"] for record in logs.scope_logs[0].log_records] == [
+        "0123456789abcdef00007ffffffffffffffffffe",
+        "0123456789abcdef00007fffffffffffffffffff",
+    ]

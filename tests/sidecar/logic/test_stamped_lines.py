@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import random
 
-from sidecar.logic.otlp_logs import UID_DIGITS
+from sidecar.logic.otlp_logs import MARK_BYTES
 from sidecar.logic.stamped_lines import StampedLines, since
+from sidecar.logs.pipeline import SUMMARY_BITS
 from sidecar.model.counters import LogCounters
 from sidecar.model.logs import ORDINAL_BITS
 
@@ -27,8 +28,8 @@ def test_a_mark_is_the_time_and_an_ordinal() -> None:
     assert ORDINAL_BITS == 16
 
 
-def test_every_mark_fits_into_a_records_uid() -> None:
-    assert len(f"{((1 << 64) - 1 << ORDINAL_BITS) + 1:020x}") + 16 == UID_DIGITS
+def test_every_mark_fits_into_a_records_uid_beside_the_numbers_of_summaries() -> None:
+    assert ((1 << 64 + ORDINAL_BITS) - 1).bit_length() == SUMMARY_BITS == 8 * MARK_BYTES - 16
 
 
 def test_more_lines_of_one_time_than_there_are_ordinals_go_on_after_them() -> None:

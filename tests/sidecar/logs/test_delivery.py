@@ -25,7 +25,7 @@ class Stream:
 
     def put(self, delivery: Delivery, body: bytes, mark: int) -> None:
         parts: list[bytes] = []
-        size = self.packer.pack(LogRecord(body), mark, observed_at(1), parts)
+        size = self.packer.pack([LogRecord(body)], [mark], observed_at(1), parts)
         delivery.put(self, parts, size, 1, mark)
 
 

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator, Sequence
 
+import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -12,6 +13,8 @@ from sidecar.logs.formats import FORMATS, format_named
 from sidecar.logs.formats.auto import PATIENCE, SAMPLE, VOTES, Auto
 from sidecar.logs.formats.plain import Plain
 from sidecar.model.logs import Keep, LogRecord
+
+from .times import NOW
 
 
 class Marked:
@@ -24,6 +27,9 @@ class Marked:
     def parse(self, line: bytes, now: int) -> LogRecord | None:
         self.offered += 1
         return LogRecord(line, severity_text=self.mark.decode()) if line.startswith(self.mark) else None
+
+    def parse_many(self, lines: Sequence[bytes], now: int) -> list[LogRecord | None]:
+        return [self.parse(line, now) for line in lines]
 
 
 class Stream:
@@ -135,3 +141,45 @@ def test_auto_reads_json_among_plain_lines() -> None:
         LogRecord(lines[2]),
         LogRecord(lines[3]),
     ]
+
+
+@given(
+    st.lists(st.sampled_from(["a", "b", "ab", "x", "y", ""]), max_size=6),
+    st.lists(st.tuples(st.sampled_from(["a", "b", "ab", "x", "y", ""]), st.integers(1, 2 * PATIENCE)), max_size=12),
+    st.integers(1, 300),
+)
+def test_the_next_block_is_read_as_its_lines_are(first: list[str], runs: list[tuple[str, int]], size: int) -> None:
+    """Whatever the favourite, the votes and the given up bytes are by then."""
+    lines = [line.encode() for line in [*first, *(line for line, count in runs for _ in range(count))]]
+    alone, together = Stream().auto, Stream().auto
+    for at in range(0, len(lines), size):
+        block = lines[at : at + size]
+        assert together.parse_many(block, 0) == [alone.parse(line, 0) for line in block]
+        assert together.favourite == alone.favourite
+
+
+def changing() -> Iterator[bytes]:
+    """A stream that changes its format, mixes formats, and has long stretches of none."""
+    yield from (b'{"level":"info","msg":"m%d"}' % n for n in range(40))
+    yield from (b"W0102 03:04:05.678901       1 file.go:10] broke %d" % n for n in range(40))
+    yield from (b"nothing known %d" % n for n in range(200))
+    for n in range(300):
+        yield b"name=%d level=info msg=taken" % n if n > 150 else b"no format %d" % n
+    for n in range(100):
+        yield (b"plain %d" % n, b"E0102 03:04:05.678901       1 file.go:10] broke %d" % n, b"{%d" % n)[n % 3]
+
+
+def shown(record: LogRecord | None) -> object:
+    return record and (record.body, record.time, record.severity, record.severity_text)
+
+
+@pytest.mark.parametrize("size", [1, 7, 64, 512])
+def test_auto_reads_a_block_as_it_reads_its_lines(size: int) -> None:
+    lines = list(changing())
+    alone, together = format_named("auto", Keep.NONE), format_named("auto", Keep.NONE)
+    expected = [shown(alone.parse(line, NOW)) for line in lines]
+    found: list[object] = []
+    for at in range(0, len(lines), size):
+        found += map(shown, together.parse_many(lines[at : at + size], NOW))
+    assert found == expected
+    assert together.parse_many([], NOW) == []

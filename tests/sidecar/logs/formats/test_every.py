@@ -83,6 +83,17 @@ def test_plain_takes_every_line() -> None:
     assert all(made.parse(line, NOW) for line in [*samples(), *PROSE])
 
 
+@pytest.mark.parametrize("name", FORMATS)
+def test_a_block_becomes_what_its_lines_become(name: str) -> None:
+    """All samples at once, and each among lines of which nothing is to tell."""
+    alone, together = FORMATS[name](Keep.NONE), FORMATS[name](Keep.NONE)
+    lines = [*samples(), *PROSE]
+    assert together.parse_many(lines, NOW) == [alone.parse(line, NOW) for line in lines]
+    for line in lines:
+        block = [b"quiet", line, b"quiet"]
+        assert together.parse_many(block, NOW) == [alone.parse(each, NOW) for each in block]
+
+
 MUTATIONS = st.lists(
     st.one_of(
         st.sampled_from(

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import pytest
 
+from sidecar.logic.level_guess import tells
 from sidecar.logs.formats.plain import Plain
 from sidecar.model.logs import Keep, LogRecord
 
@@ -43,3 +44,16 @@ def test_the_zone_counts_where_only_it_has_changed() -> None:
     plain = Plain()
     times = [plain.parse(b"2024-01-02 03:04:05%b x" % zone, NOW).time for zone in (b"Z", b"+01:00", b"-0100", b"")]
     assert times == [AT, AT - HOUR, AT + HOUR, AT]
+
+
+def test_a_block_of_sentences_tells_nothing_and_is_read_as_its_lines_are() -> None:
+    lines = [
+        b"no error was found",
+        b"2026-02-03 04:05:06 Started",
+        b"error: at its start",
+        b"thread 'a' panicked at x",
+        b"x",
+    ]
+    assert not tells(b"\n".join(lines))
+    one, all_ = Plain(), Plain()
+    assert all_.parse_many(lines, NOW) == [one.parse(line, NOW) for line in lines]
