@@ -1,18 +1,18 @@
 """Hundreds of random sequences, each from its seed; a failure prints the shortest form that still fails and how to repeat it.
 
-OUTRIDER_MODEL_SEED sets the first seed; the failure names the one that it needs.
+Always the same ones, because no landing should fail for what it did not do; OUTRIDER_MODEL_SEED sets another first seed, and
+`python -m tests.model` plays new ones each time.
 """
 
 from __future__ import annotations
 
 import os
-import random
 
 import pytest
 
 from tests.model.search import search
 
-SEED = int(os.environ.get("OUTRIDER_MODEL_SEED", str(random.SystemRandom().randrange(1 << 32))))
+SEED = int(os.environ.get("OUTRIDER_MODEL_SEED", "1"))
 
 
 async def test_no_line_is_lost_that_could_be_read_and_none_comes_again_that_was_remembered() -> None:
