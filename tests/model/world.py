@@ -8,6 +8,8 @@ What may be lost, and nothing else:
 - what a truncation removes before it was read, and after a kill also what was read but not settled;
 - what is in a file that is deleted before the source has seen it, or in one that is deleted and that the source, killed since,
   no longer holds open;
+- what is in a file that is renamed before the source has seen it, where it does not know the file that had the name before, or
+  that one was deleted instead of renamed;
 - a line that is completed long after its file was rotated may come in two parts;
 - what is written to a rotated file that has rested and is deleted before the source looks at it again;
 - what is written to a file under no name that is watched, once the source has let go of it.
