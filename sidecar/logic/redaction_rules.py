@@ -159,7 +159,8 @@ _AUTHORIZATION = re.compile(
     + _BEFORE_VALUE
     + rb"(?!\[?\[REDACTED\])\[?+(?:"
     + _QUOTED
-    + rb"""|(?P<bare>(?:(?i:digest|hawk|oauth|aws4-hmac-sha256)\ [^\\]++
+    + rb"""|(?P<bare>(?:(?i:digest|hawk|oauth|aws4-hmac-sha256)[ ]
+        (?:[^\\"]|"(?!\s?(?:,\s?(?:["{\[0-9-]|true|false|null)|[}\]:]))|\\[^nrt])++
       |(?:(?i:bearer|basic|negotiate|ntlm|token|apikey)(?:\ |%20|\+){1,4})?+[^\s"'\\,;)\]}]++)))""",
     re.VERBOSE | re.DOTALL,
 )
