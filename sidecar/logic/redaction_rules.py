@@ -159,7 +159,8 @@ _AUTHORIZATION = re.compile(
     + _BEFORE_VALUE
     + rb"(?!\[?\[REDACTED\])\[?+(?:"
     + _QUOTED
-    + rb"""|(?P<bare>(?:(?i:digest|hawk|oauth|aws4-hmac-sha256)\ [^\\]++
+    + rb"""|(?P<bare>(?:(?i:digest|hawk|oauth|aws4-hmac-sha256)[ ]
+        (?:[^\\"]|"(?!\s?(?:,\s?(?:["{\[0-9-]|true|false|null)|[}\]:]))|\\[^nrt])++
       |(?:(?i:bearer|basic|negotiate|ntlm|token|apikey)(?:\ |%20|\+){1,4})?+[^\s"'\\,;)\]}]++)))""",
     re.VERBOSE | re.DOTALL,
 )
@@ -168,10 +169,11 @@ _AUTHORIZATION = re.compile(
 def _value_of(line: bytes) -> Replace:
     """Replace a key's value. In JSON, also behind other text, a quote right after `key=` ends the string that the key is in."""
     json = _JSON.match(line) is not None
+    told = b"--" in line or b" is " in line or b"\t" in line
 
     def replace(match: re.Match[bytes]) -> bytes | None:
         kind = match.lastgroup or ""
-        if kind == "word" and not _told(line, match):
+        if kind == "word" and not (told and _told(line, match)):
             return None
         value, quote = match[kind], match["quote"]
         if not value or value == REDACTED or (kind == "plain" and not quote and (json or value[:1] in b",}]")):
@@ -227,8 +229,8 @@ _URL = re.compile(
     rb"""(?:[\w.~!*+-]|%(?!40|2[Ff])[0-9A-Fa-f]{2}){1,1024}+(?=%40)"""
 )
 _COMMAND = (
-    rb"""(\b(?:curl(?=\ )(?:(?!\bcurl\ )[^\n]){0,256}?\s(?:-u|--user|--proxy-user)[ =]?["']?[\w.@%+-]{1,64}+:(?![0-9]{1,6}\s)"""
-    rb"""|mysql(?:dump|admin|import)?(?=\ )(?:(?!\bmysql)[^\n]){0,256}?\s-p)["']?)"""
+    rb"""(\b(?:curl(?=\ )(?:(?!\bcurl\ )[^\n|;]){0,256}?\s(?:-u|--user|--proxy-user)[ =]?["']?[\w.@%+-]{1,64}+:(?![0-9]{1,6}\s)"""
+    rb"""|mysql(?:dump|admin|import)?(?=\ )(?:(?!\bmysql)[^\n"|;&]){0,256}?\s-p)'?)"""
     rb"""(?!\[REDACTED\])[^\s"'\\<>]{1,256}+"""
 )
 _EMAIL = re.compile(
