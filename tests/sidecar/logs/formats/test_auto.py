@@ -93,6 +93,17 @@ def test_a_stream_that_changes_its_format_changes_the_favourite() -> None:
     assert stream.auto.favourite == "b"
 
 
+def test_votes_from_before_the_favourite_do_not_count_against_it() -> None:
+    alone, together = Stream(), Stream()
+    lines = ["b"] * (VOTES - 1) + ["a"] * VOTES + ["b"] * (VOTES - 1)
+    alone.read(*lines)
+    together.auto.parse_many([line.encode() for line in lines], 0)
+    assert (alone.auto.favourite, together.auto.favourite) == ("a", "a")
+    alone.read("b")
+    together.auto.parse_many([b"b"], 0)
+    assert (alone.auto.favourite, together.auto.favourite) == ("b", "b")
+
+
 def test_lines_that_no_format_takes_become_cheap() -> None:
     stream = Stream()
     stream.read(*["x"] * PATIENCE)
@@ -156,6 +167,18 @@ def test_the_next_block_is_read_as_its_lines_are(first: list[str], runs: list[tu
         block = lines[at : at + size]
         assert together.parse_many(block, 0) == [alone.parse(line, 0) for line in block]
         assert together.favourite == alone.favourite
+
+
+def test_samples_of_a_block_are_the_lines_that_they_are_one_by_one() -> None:
+    streams = Stream(), Stream()
+    for stream in streams:
+        for mark, given_up in (("a", b"a!"), ("b", b"b!"), ("ab", b"none")):
+            stream.marked[mark].mark = given_up
+        stream.read(*["a"] * PATIENCE, *["b"] * PATIENCE)
+    block = [b"a!"] * (SAMPLE + 1) + [b"b!"] * SAMPLE * 2
+    found = streams[0].auto.parse_many(block, 0)
+    assert found == [streams[1].auto.parse(line, 0) for line in block]
+    assert [record.severity_text for record in found if record].index("b!") == SAMPLE * 2
 
 
 def changing() -> Iterator[bytes]:

@@ -173,6 +173,15 @@ def test_a_stream_of_any_loggers_is_read_by_the_block_as_it_is_by_the_line(
 
 
 @pytest.mark.parametrize("keep", list(Keep))
+def test_a_number_in_quotes_where_the_level_was_is_looked_at_by_the_block_as_by_the_line(keep: Keep) -> None:
+    """There may be another level."""
+    usual = {"time": "2026-02-03T04:05:06Z", "severity": "warn"}
+    lines = [json.dumps(usual).encode()] * 10 + [json.dumps(usual | {"severity": "30", "level": "info"}).encode()] * 10
+    made = format_named("json", keep)
+    assert read(lines, keep, 10) == packed([made.parse(line, NOW) for line in lines])
+
+
+@pytest.mark.parametrize("keep", list(Keep))
 @pytest.mark.parametrize("name", DIALECTS)
 def test_many_lines_of_a_logger_become_what_one_becomes(name: str, keep: Keep) -> None:
     """By columns, where there are any: behind its first line."""
