@@ -54,6 +54,11 @@ class Multiline:
         """Whether a record waits for what the next line is."""
         return bool(self._lines)
 
+    @property
+    def held(self) -> int:
+        """Bytes that wait."""
+        return self._size if self._lines else 0
+
     def flush(self) -> tuple[bytes, int] | None:
         """The record that waits, if any; nothing goes on with it any more."""
         if not self._lines:

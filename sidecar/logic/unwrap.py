@@ -70,6 +70,11 @@ class Unwrapper:
         waits."""
         return min((part.before for part in self._parts.values()), default=None)
 
+    @property
+    def held(self) -> int:
+        """Bytes that wait."""
+        return sum(part.size for part in self._parts.values())
+
     def feed(self, lines: Sequence[bytes], marks: Sequence[int]) -> list[Unwrapped]:
         runs = _Runs()
         block = self._wrapping.block(lines) if lines else None
@@ -134,6 +139,7 @@ class _Part:
         self.time = time
         self.before = before
         self.mark = before
+        self.size = 0
         self._room = room
         self._pieces: list[bytes] = []
         self._cut = 0
@@ -144,6 +150,7 @@ class _Part:
         if kept:
             self._pieces.append(kept)
         self._room -= len(kept)
+        self.size += len(kept)
         self._cut += len(text) - len(kept)
 
     def joined(self, counters: LogCounters) -> bytes:

@@ -34,6 +34,8 @@ from ..model.logs import LogRecord
 from .base import Format
 from .delivery import Delivery
 
+MOST_HELD = 16 << 20
+"""Bytes of unfinished lines and records of one source, over all its streams."""
 SLICE = 512
 """Lines between two breaths of the event loop: some milliseconds at most."""
 SUMMARY_BITS = 80
@@ -77,6 +79,8 @@ class Pipeline:
         """Told of what broke on a bug, and what was done about it."""
         self.resting: dict[LogStream, float] = {}
         """Streams with something unfinished, and when they were fed last."""
+        self.held = 0
+        """Bytes of it, in all."""
 
     def stream(self, uid: bytes, attributes: Mapping[str, str], start: int) -> LogStream:
         return LogStream(self, uid, attributes, start)
@@ -96,6 +100,12 @@ class Pipeline:
             if self.resting.get(stream, now) <= now - REST:
                 await stream.flush()
         self._tell(closing=False)
+
+    async def shed(self) -> None:
+        """So that many streams do not hold much more together than one may: the longest unfinished leave as they are."""
+        while self.held > MOST_HELD and self.resting:
+            self.counters.errors["too_much_unfinished"] = self.counters.errors.get("too_much_unfinished", 0) + 1
+            await max(self.resting, key=lambda stream: stream.held).flush()
 
     async def flush(self) -> None:
         for stream in list(self.resting):
@@ -149,6 +159,8 @@ class LogStream:
         self._unwrap: Unwrapper | None = None
         self._fed = start
         self._settled = start
+        self.held = 0
+        """Bytes that are unfinished."""
         self._before: int | None = None
         """While a block is worked on that leaves in several pieces: the mark in front of it."""
 
@@ -166,6 +178,8 @@ class LogStream:
             to = at + SLICE
             await self._pipeline.delivery.room()
             self._take(lines[at:to], marks[at:to], times[at:to] if times else None, iostream)
+            self._weigh()
+            await self._pipeline.shed()
             await asyncio.sleep(0)
 
     async def flush(self) -> None:
@@ -181,7 +195,15 @@ class LogStream:
                 self._records_in_any_case(channel, [last[0]], [last[1]])
                 channel.times.clear()
         self._before = None
+        self._weigh()
         pipeline.delivery.put(self, [], 0, 0, self._fed)
+
+    def _weigh(self) -> None:
+        held = sum(channel.multiline.held for channel in self._channels.values())
+        if self._unwrap is not None:
+            held += self._unwrap.held
+        self._pipeline.held += held - self.held
+        self.held = held
 
     def _take(self, lines: Sequence[bytes], marks: Sequence[int], times: Sequence[int] | None, iostream: str) -> None:
         pipeline, before = self._pipeline, self._fed

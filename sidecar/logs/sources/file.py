@@ -136,6 +136,10 @@ class FileSource:
                 await self._meet(new, now)
         if everything:
             self._table.find_missed(now)
+            files = self._table.files.values()
+            self._table.complaints.looked(
+                {*new, *self._table.names, *self._refused, *(file.path for file in files)}, now
+            )
             self._measure(now)
 
     async def _find(self) -> list[str]:

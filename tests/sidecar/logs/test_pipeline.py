@@ -386,3 +386,31 @@ async def test_a_format_that_breaks_loses_no_line_and_stops_no_other() -> None:
     assert [r.body.string_value for r in await bench.records()] == ["one", "poison", "parsed two"]
     assert told == ["ZeroDivisionError: a format of logs broke on a bug: lines are taken as they are"]
     assert stream.safe(30) == 30
+
+
+async def test_what_is_unfinished_is_bounded_over_all_streams_and_the_longest_leaves_first() -> None:
+    bench = Bench(max_line=1 << 20)
+    part = b"2024-01-02T03:04:05Z stdout P " + b"x" * 800_000
+    streams = [bench.stream() for _ in range(30)]
+    await feed(streams[0], part + b"y" * 99)
+    for stream in streams[1:]:
+        await feed(stream, part)
+        assert bench.pipeline.held <= 16 << 20
+    assert bench.counters.errors == {"too_much_unfinished": 10}
+    assert streams[0].held == 0
+    assert streams[-1].safe(10) == 0
+    assert [stream.held for stream in streams].count(800_000) == 20
+    records = await bench.records()
+    assert sorted(len(record.body.string_value) for record in records) == [800_000] * 29 + [800_099]
+    assert bench.pipeline.held == 0
+    assert streams[0].safe(10) == 10
+
+
+async def test_records_that_wait_for_their_next_line_count_as_unfinished() -> None:
+    bench = Bench()
+    streams = [bench.stream() for _ in range(90)]
+    for stream in streams:
+        await feed(stream, b"x" * 200_000)
+        assert bench.pipeline.held <= 16 << 20
+    assert len(await bench.records()) == 90
+    assert bench.pipeline.held == 0
