@@ -56,15 +56,17 @@ _BEGINNINGS = frozenset(
 """How a line begins that `_LEADING` may match."""
 
 
-def leads(line: bytes) -> bool:
-    """Whether the line's very first word may tell."""
-    return line[:3] in _BEGINNINGS
+def leads(head: bytes) -> bool:
+    """Whether the very first word of a line that begins with these three bytes may tell."""
+    return head in _BEGINNINGS
 
 
 def tells(block: bytes) -> bool:
     """Whether `guess` may find something in any of these lines, but for their first words; asked of a block, it costs little."""
     if b"\0" in block or any(holds(block, word) for word in _CAPITALS):
         return True
+    if b"=" not in block and b"[" not in block and b"<" not in block:
+        return False
     folded = block.translate(_FOLD)
     return any(holds(folded, word) for word in _MARKED)
 

@@ -14,7 +14,8 @@ from collections.abc import Sequence
 from enum import StrEnum
 from itertools import accumulate
 
-from .trace_lines import INDENTED_SIGN, NO_SIGN, SIGN, State, first, goes_on
+from .needles import holds
+from .trace_lines import BESIDE_LETTERS, INDENTED_SIGN, NO_SIGN, SIGN, WORDS, State, first, goes_on
 
 MAX_LINES = 500
 MAX_BYTES = 256 << 10
@@ -102,7 +103,14 @@ class Multiline:
 
     def _signs(self, lines: Sequence[bytes], joined: bytes) -> list[int]:
         """Numbers of the lines that may go on with what is before them, or begin what goes on in its own way."""
-        if set(map(_first, lines)) <= NO_SIGN:
+        firsts = set(map(_first, lines))
+        if firsts <= NO_SIGN or (
+            self._mode is Mode.AUTO
+            and firsts.isdisjoint(BESIDE_LETTERS)
+            and b"\0" not in joined
+            and not lines[0].startswith(b"at ")
+            and not any(holds(joined, word) for word in WORDS)
+        ):
             return []
         signs = [0] if self._sign.match(b"\n" + lines[0][:2048]) else []
         if found := self._sign.search(joined):

@@ -50,6 +50,32 @@ ALONE or JSON."""
 NO_SIGN = frozenset(bytes([byte]) for byte in b'0123456789{["<#|')
 """What no such line begins with: most lines do that begin with a time, and JSON."""
 
+BESIDE_LETTERS = frozenset(bytes([byte]) for byte in b" \t\r\v\f}])/._@") | {b""}
+"""What a line that may go on begins with, if not with a letter."""
+WORDS = (
+    b"Traceback (",
+    b"Caused by: ",
+    b"Suppressed: ",
+    b"Wrapped by: ",
+    b"\nat ",
+    b"--- End of ",
+    b"Node.js v",
+    b":in ",
+    b"goroutine ",
+    b"During handling of the above",
+    b"The above exception",
+    b"panic: ",
+    b"fatal error: ",
+    b"SIG",
+    b"file:///",
+    b"node:",
+    b"thread '",
+    b"Exception",
+    b"Error",
+    b"Throwable",
+)
+"""One of these is in a line feed and every line that SIGN stands before and that begins with a letter."""
+
 _is_more = re.compile(_MORE).match
 _is_goroutine = re.compile(_GOROUTINE).match
 _is_chain = re.compile(_CHAIN).match

@@ -11,7 +11,7 @@ from ..logic.tail import WINDOW, FileId, Fingerprint, Seen
 from ..model.logs import OFFSET_BITS
 from .base import Stream
 
-BLOCK = 128 << 10
+BLOCK = 256 << 10
 CLOSED = -1
 
 

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Sequence
+from operator import itemgetter
 
 from ...logic import timestamps
 from ...logic.level_guess import WORDS, guess, leads, tells
@@ -31,6 +32,7 @@ _OTHER = re.compile(
 )
 _DIGITS = frozenset(b"12[")
 _MONTHS_AND_DAYS = frozenset(b"JFMASONDTW[0123")
+_head = itemgetter(slice(3))
 _BEGINNINGS = frozenset(bytes([byte]) for byte in _MONTHS_AND_DAYS)
 
 
@@ -38,7 +40,14 @@ class Plain(TextFormat):
     def parse_many(self, lines: Sequence[bytes], now: int) -> list[LogRecord | None]:
         if tells(b"\n".join(lines)):
             return super().parse_many(lines, now)
-        return [self.parse(line, now) if line[:1] in _BEGINNINGS or leads(line) else LogRecord(line) for line in lines]
+        heads = list(map(_head, lines))
+        telling = {head for head in set(heads) if head[:1] in _BEGINNINGS or leads(head)}
+        if not telling:
+            return list(map(LogRecord, lines))
+        return [
+            self.parse(line, now) if head in telling else LogRecord(line)
+            for line, head in zip(lines, heads, strict=True)
+        ]
 
     def parse(self, line: bytes, now: int) -> LogRecord:
         if line:

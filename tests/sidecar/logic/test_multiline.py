@@ -13,7 +13,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from sidecar.logic.multiline import Mode, Multiline
-from sidecar.logic.trace_lines import NO_SIGN, SIGN
+from sidecar.logic.trace_lines import BESIDE_LETTERS, NO_SIGN, SIGN, WORDS
 
 PYTHON = [
     b"2026-11-21 14:53:28,100 INFO start",
@@ -368,3 +368,17 @@ SIGNS = [
 def test_no_line_that_goes_on_begins_with_what_is_passed_over(line: bytes) -> None:
     assert SIGN.match(b"\n" + line)
     assert not any(SIGN.match(b"\n" + byte + line[skip:]) for byte in NO_SIGN for skip in (0, 1))
+
+
+@pytest.mark.parametrize("trace", ALL.values(), ids=ALL)
+def test_a_line_of_a_trace_has_one_of_the_words_or_begins_as_no_word_does(trace: Sequence[bytes]) -> None:
+    """What is asked of a whole block, to spare the search, is true of every line that the search would find."""
+    for line in b"\n".join(trace).split(b"\n"):
+        if SIGN.match(b"\n" + line):
+            assert line[:1] in BESIDE_LETTERS or any(word in b"\n" + line for word in WORDS)
+
+
+@given(st.from_regex(SIGN, fullmatch=True))
+def test_nothing_that_the_search_finds_is_without_such_a_word(found: bytes) -> None:
+    line = found.removeprefix(b"\n").split(b"\n")[0]
+    assert line[:1] in BESIDE_LETTERS or any(word in b"\n" + line for word in WORDS)
