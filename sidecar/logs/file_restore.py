@@ -6,7 +6,7 @@ import os
 from collections.abc import Iterable
 from functools import partial
 
-from ..io.local_files import holds_at, look, siblings
+from ..io.local_files import holds_at, meet, siblings
 from ..logic.tail import FileId, Seen, is_rotated
 from .file_memory import Left, Memory, Remembered
 from .file_table import FileTable
@@ -54,7 +54,7 @@ def _there(memory: Memory, matched: Iterable[str]) -> Found:
         found |= {seen.id: (path, seen) for path, seen in siblings(directory, lambda name: True)}
     for path in matched:
         try:
-            seen = look(path)
+            _, seen = meet(path)
         except OSError:
             continue  # said by whoever tries to read it
         found[seen.id] = (path, seen)
