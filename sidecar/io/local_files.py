@@ -15,7 +15,7 @@ MOST_ENTRIES = 10_000
 
 _KINDS = {
     stat.S_IFDIR: "a directory",
-    stat.S_IFIFO: "a pipe",
+    stat.S_IFIFO: "a pipe (`fifo` reads those)",
     stat.S_IFSOCK: "a socket",
     stat.S_IFCHR: "a terminal or another device",
     stat.S_IFBLK: "a device",

@@ -30,7 +30,8 @@ def restore(table: FileTable, memory: Memory, matched: Iterable[str], now: float
             latest[known.origin] = Left(known.attributes, known.changed)
         found = _find(table, known, there)
         if found is None:
-            table.lose(known.path, known.unread, "a file of logs has vanished while nobody followed it")
+            which = "a file of logs that had this name" if os.path.lexists(known.path) else "a file of logs"
+            table.lose(known.path, known.unread, f"{which} has vanished while nobody followed it")
             continue
         path, seen = os.path.realpath(found[0]), found[1]
         file = FollowedFile(known.uid, path, seen, now=now, generation=known.generation, offset=known.offset)

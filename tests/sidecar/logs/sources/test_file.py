@@ -714,7 +714,11 @@ async def test_what_vanished_unread_is_counted_and_named(tmp_path: Path) -> None
     write(log, "three")
     assert (await again.read())[-1:] == [b"three"]
     assert again.counters.lost_bytes == 4
-    assert {"path": str(log), "lost_bytes": 4}.items() <= again.said[0].items()
+    assert {
+        "event": "a file of logs that had this name has vanished while nobody followed it",
+        "path": str(log),
+        "lost_bytes": 4,
+    }.items() <= again.said[0].items()
 
 
 async def test_an_inode_given_to_another_file_is_not_taken_for_the_old_one(tmp_path: Path) -> None:
@@ -757,10 +761,10 @@ async def test_one_file_that_cannot_be_read_does_not_stop_the_others(tmp_path: P
     assert await follower.read() == [b"one"]
     assert await follower.after(10) == [b"one"]
     assert [(event["path"], event["reason"]) for event in follower.said] == [
-        (str(tmp_path / "pipe.log"), "a pipe, not a regular file"),
+        (str(tmp_path / "pipe.log"), "a pipe (`fifo` reads those), not a regular file"),
     ]
     assert follower.counters.errors == {"not_regular": 1}
-    assert follower.counters.why == f"{tmp_path}/pipe.log: a pipe, not a regular file"
+    assert follower.counters.why == f"{tmp_path}/pipe.log: a pipe (`fifo` reads those), not a regular file"
 
 
 async def test_a_link_of_somebody_else_to_what_is_not_theirs_is_not_followed(tmp_path: Path) -> None:
