@@ -8,13 +8,14 @@ import stat
 from collections.abc import Callable
 
 from ..logic.tail import FileId, Fingerprint, Seen
+from .links import resolve
 
 MOST_ENTRIES = 10_000
 """Names looked at in one directory."""
 
 _KINDS = {
     stat.S_IFDIR: "a directory",
-    stat.S_IFIFO: "a pipe",
+    stat.S_IFIFO: "a pipe (`fifo` reads those)",
     stat.S_IFSOCK: "a socket",
     stat.S_IFCHR: "a terminal or another device",
     stat.S_IFBLK: "a device",
@@ -30,9 +31,18 @@ class NotRegular(OSError):
 
 def look(where: str | int) -> Seen:
     """At a path, past symlinks, or at what is open. Raises `NotRegular` too."""
-    found = os.stat(where)
+    return _seen(os.stat(where), str(where))
+
+
+def meet(path: str) -> tuple[str, Seen]:
+    """A path without links, and what is there. Raises `NotRegular` and `UntrustedLink` too."""
+    real, found = resolve(path)
+    return real, _seen(found, path)
+
+
+def _seen(found: os.stat_result, path: str) -> Seen:
     if not stat.S_ISREG(found.st_mode):
-        raise NotRegular(found.st_mode, str(where))
+        raise NotRegular(found.st_mode, path)
     return Seen(FileId(found.st_dev, found.st_ino), found.st_size, found.st_mtime_ns, found.st_nlink)
 
 
@@ -91,9 +101,13 @@ def siblings(directory: str, wanted: Callable[[str], object]) -> list[tuple[str,
                     break
                 if wanted(entry.name):
                     try:
-                        found.append((entry.path, look(entry.path)))
+                        found.append((entry.path, _meet_entry(entry)))
                     except OSError:
                         continue
     except OSError:
         return []
     return sorted(found, key=lambda one: -one[1].changed)
+
+
+def _meet_entry(entry: os.DirEntry[str]) -> Seen:
+    return meet(entry.path)[1] if entry.is_symlink() else _seen(entry.stat(follow_symlinks=False), entry.path)

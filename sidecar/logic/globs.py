@@ -13,6 +13,7 @@ MOST = 100
 LONGEST = 4096
 
 _MAGIC = re.compile(r"[*?\[]")
+_BRACE = re.compile(r"(?<!\[)[{}]")
 
 
 def parse_patterns(raw: Any) -> tuple[str, ...]:
@@ -39,6 +40,11 @@ def _texts(raw: Any) -> tuple[str, ...]:
         raise Invalid(f"{quoted(raw)} is not a pattern")
     if not 0 < len(found) <= MOST:
         raise Invalid(f"{len(found)} patterns are not 1 to {MOST}")
+    for pattern in found:
+        if _BRACE.search(pattern):
+            raise Invalid(
+                f"{quoted(pattern)} has braces, which are not known: list the patterns, or write [{{] for one"
+            )
     return tuple(found)
 
 

@@ -8,6 +8,7 @@ from dataclasses import dataclass
 
 import structlog
 
+from ..io.links import UntrustedLink
 from ..io.local_files import NotRegular
 from ..model.counters import LogCounters
 
@@ -16,6 +17,8 @@ MOST = 10_000
 MOST_SAID = 10
 EVERY = 600.0
 """In so many seconds at most `MOST_SAID` names are said for each reason, and twice how many more there were."""
+
+_WORDS: dict[type[OSError], str] = {NotRegular: "not_regular", UntrustedLink: "untrusted_link"}
 
 
 @dataclass
@@ -40,7 +43,7 @@ class Complaints:
             return
         if path in self._known or len(self._known) < MOST:
             self._known[path] = reason
-        word = "not_regular" if isinstance(error, NotRegular) else errno.errorcode.get(error.errno or 0, "other")
+        word = _WORDS.get(type(error)) or errno.errorcode.get(error.errno or 0, "other")
         self._counters.errors[word] = self._counters.errors.get(word, 0) + 1
         told = self._reasons.setdefault(reason, _Reason())
         if told.said >= MOST_SAID:

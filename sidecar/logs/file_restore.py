@@ -6,7 +6,7 @@ import os
 from collections.abc import Iterable
 from functools import partial
 
-from ..io.local_files import holds_at, look, siblings
+from ..io.local_files import holds_at, meet, siblings
 from ..logic.tail import FileId, Seen, is_rotated
 from .file_memory import Left, Memory, Remembered
 from .file_table import FileTable
@@ -30,7 +30,8 @@ def restore(table: FileTable, memory: Memory, matched: Iterable[str], now: float
             latest[known.origin] = Left(known.attributes, known.changed)
         found = _find(table, known, there)
         if found is None:
-            table.lose(known.path, known.unread, "a file of logs has vanished while nobody followed it")
+            which = "a file of logs that had this name" if os.path.lexists(known.path) else "a file of logs"
+            table.lose(known.path, known.unread, f"{which} has vanished while nobody followed it")
             continue
         path, seen = os.path.realpath(found[0]), found[1]
         file = FollowedFile(known.uid, path, seen, now=now, generation=known.generation, offset=known.offset)
@@ -54,7 +55,7 @@ def _there(memory: Memory, matched: Iterable[str]) -> Found:
         found |= {seen.id: (path, seen) for path, seen in siblings(directory, lambda name: True)}
     for path in matched:
         try:
-            seen = look(path)
+            _, seen = meet(path)
         except OSError:
             continue  # said by whoever tries to read it
         found[seen.id] = (path, seen)

@@ -12,7 +12,7 @@ from functools import partial
 
 import structlog
 
-from ..io.local_files import NotRegular, holds, holds_at, look, siblings
+from ..io.local_files import NotRegular, holds, holds_at, look, meet, siblings
 from ..logic.tail import Change, FileId, Fingerprint, Seen, change, is_rotated, originals
 from ..model.counters import LogCounters
 from .complaints import Complaints
@@ -100,7 +100,7 @@ class FileTable:
         match change(file.seen, file.known_to, seen):
             case Change.REPLACED:
                 self._lose_name(path, file, now, replaced=True)
-                self._meet(path, seen, now)
+                self.meet(path, now)
             case Change.TRUNCATED:
                 self.truncated(file, seen, now)
             case Change.GROWN:
@@ -120,19 +120,16 @@ class FileTable:
     def meet(self, path: str, now: float) -> bool:
         """A name that the patterns match. False: there is no place for it, nor for any that is older."""
         try:
-            seen = look(path)
+            real, seen = meet(path)
         except FileNotFoundError:
             return True  # gone again, or a symlink to nothing
         except OSError as error:
             self.complaints.say(path, error)
             return True
-        return self._meet(path, seen, now)
-
-    def _meet(self, path: str, seen: Seen, now: float) -> bool:
         if path not in self.names and len(self.names) >= MOST_NAMES and not self._make_place(seen, now):
             return False
-        file = self.files.get(seen.id) or self._new(path, seen, now)
-        file.path = os.path.realpath(path)
+        file = self.files.get(seen.id) or self._new(path, real, seen, now)
+        file.path = real
         file.names.add(path)
         self.names[path] = file
         self._hold_new(file)
@@ -161,12 +158,12 @@ class FileTable:
             )
         self.crowded_out = len(paths)
 
-    def _new(self, path: str, seen: Seen, now: float) -> FollowedFile:
+    def _new(self, path: str, real: str, seen: Seen, now: float) -> FollowedFile:
         known = self.set_aside.pop(seen.id, None)
         if known is not None and not holds_at(known, path, seen, unseen=False):
             known = None
         offset = known.at if known else 0
-        file = FollowedFile(os.urandom(8).hex(), os.path.realpath(path), seen, now=now, offset=offset)
+        file = FollowedFile(os.urandom(8).hex(), real, seen, now=now, offset=offset)
         file.expected, file.doubted = known, known is not None
         file.attributes = self._describe(path)
         directory, name = os.path.split(file.path)

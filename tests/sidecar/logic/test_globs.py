@@ -45,3 +45,16 @@ def test_a_pattern_is_absolute_and_bounded(raw: Any) -> None:
         parse_patterns(raw)
     with pytest.raises(Invalid):
         parse_exclude("relative/path")
+
+
+@pytest.mark.parametrize("raw", ["/var/log/{a,b}.log", "/var/log/{a", ["/a", "b}.log"]])
+def test_braces_are_refused_instead_of_matching_nothing(raw: Any) -> None:
+    for parse in (parse_patterns, parse_exclude):
+        with pytest.raises(
+            Invalid, match=r"has braces, which are not known: list the patterns, or write \[\{\] for one"
+        ):
+            parse(raw)
+
+
+def test_a_brace_in_a_name_is_written_as_a_class() -> None:
+    assert path_matches(*parse_patterns("/var/log/[{]a[}].log"), "/var/log/{a}.log")

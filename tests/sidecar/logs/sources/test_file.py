@@ -11,6 +11,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
+import pytest
 import structlog
 
 from sidecar.io.clock import Clock, SystemClock
@@ -713,7 +714,11 @@ async def test_what_vanished_unread_is_counted_and_named(tmp_path: Path) -> None
     write(log, "three")
     assert (await again.read())[-1:] == [b"three"]
     assert again.counters.lost_bytes == 4
-    assert {"path": str(log), "lost_bytes": 4}.items() <= again.said[0].items()
+    assert {
+        "event": "a file of logs that had this name has vanished while nobody followed it",
+        "path": str(log),
+        "lost_bytes": 4,
+    }.items() <= again.said[0].items()
 
 
 async def test_an_inode_given_to_another_file_is_not_taken_for_the_old_one(tmp_path: Path) -> None:
@@ -756,10 +761,36 @@ async def test_one_file_that_cannot_be_read_does_not_stop_the_others(tmp_path: P
     assert await follower.read() == [b"one"]
     assert await follower.after(10) == [b"one"]
     assert [(event["path"], event["reason"]) for event in follower.said] == [
-        (str(tmp_path / "pipe.log"), "a pipe, not a regular file"),
+        (str(tmp_path / "pipe.log"), "a pipe (`fifo` reads those), not a regular file"),
     ]
     assert follower.counters.errors == {"not_regular": 1}
-    assert follower.counters.why == f"{tmp_path}/pipe.log: a pipe, not a regular file"
+    assert follower.counters.why == f"{tmp_path}/pipe.log: a pipe (`fifo` reads those), not a regular file"
+
+
+async def test_a_link_of_somebody_else_to_what_is_not_theirs_is_not_followed(tmp_path: Path) -> None:
+    if os.geteuid():
+        pytest.skip("only root can give files away")
+    logs, secret = tmp_path / "logs", tmp_path / "shadow"
+    logs.mkdir()
+    write(secret, "secret")
+    for name in ("theirs.log", "app.log.1", "taken.log"):
+        (logs / name).symlink_to(secret)
+        os.lchown(logs / name, 4711, 4711)
+    write(logs / "app.log", "one")
+    follower = Follower(logs / "*.log")
+    assert await follower.read() == [b"one"]
+    reason = "a link of user 4711 to a file of user 0 is not followed"
+    assert [event["reason"] for event in follower.said] == [reason] * 2
+    assert follower.counters.errors == {"untrusted_link": 2}
+    assert follower.counters.why == f"{logs}/taken.log: {reason}, and 1 more"
+    (logs / "app.log").unlink()  # now its rotated ones are looked for, and its name has another file
+    (logs / "app.log").symlink_to(secret)
+    os.lchown(logs / "app.log", 4711, 4711)
+    assert await follower.after(10) == [b"one"]
+    assert follower.counters.errors == {"untrusted_link": 3}
+    assert await follower.crash().after(10) == []
+    os.chown(secret, 4711, 4711)
+    assert await follower.after(1) == [b"one", b"secret"]
 
 
 async def test_a_directory_is_told_where_it_was_named(tmp_path: Path) -> None:
