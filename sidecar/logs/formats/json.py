@@ -123,7 +123,8 @@ class Lifted:
             return None
         layout = layout_of(fields, line)
         self._level = layout.severity or "level"
-        trace = layout.trace or "trace_id"
+        # A traceparent says more than an id, and the whole line is looked at for it.
+        trace = "trace_id" if layout.trace in ("", "traceparent") else layout.trace
         beside = json_names.CONTEXT.get(trace, ("span_id", "trace_flags"))
         self._known = _decoder(layout.time or "time", self._level, trace, *beside)
         return lifted_record(fields, layout, line, now)

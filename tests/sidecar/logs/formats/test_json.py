@@ -275,3 +275,15 @@ def test_lifted_says_of_each_line_what_a_full_look_says(lines: list[dict[str, tu
         found, full = lifted.parse(line, 0), parsed(line)
         full.body, full.attributes = line, {}
         assert found == full
+
+
+def test_an_id_where_a_traceparent_should_be_is_none_in_lifted_lines_too() -> None:
+    line = (
+        b'{"level":"info","time":"2024-01-02T03:04:05Z",'
+        b'"traceparent":"0123456789abcdef0123456789abcdef","span_id":"0123456789abcdef"}'
+    )
+    lifted = format_named("json", Keep.LIFTED)
+    for _ in range(2):
+        record = lifted.parse(line, 0)
+        assert record is not None
+        assert (record.trace_id, record.span_id, record.flags) == (b"", b"", 0)
