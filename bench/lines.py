@@ -42,13 +42,17 @@ class Form(msgspec.Struct, frozen=True):
     attributes: str = "all"
 
 
+_SPREAD = 0x9E3779B97F4A7C15F39CC0605CEDC835
+"""Makes ids of numbers that look like those of programs, digits and letters mixed."""
+
+
 def json_line(n: int) -> str:
     """268 bytes with its line end."""
     stamp = time.strftime("%Y-%m-%dT%H:%M:%S", time.gmtime(1_770_000_000 + n // 1000))
     return (
         f'{{"time":"{stamp}.{n % 1000:03d}Z","level":"{"warn" if n % 50 == 0 else "info"}","msg":"request handled #{n:010d}#",'
         f'"method":"GET","path":"/api/items/{n % 1000:03d}","status":{200 if n % 50 else 404},"duration_ms":{10 + n % 90}.25,'
-        f'"trace_id":"{n * 0x9E3779B97F4A7C15 % (1 << 128):032x}",'
+        f'"trace_id":"{n * _SPREAD % (1 << 128):032x}",'
         f'"span_id":"{n * 0xBF58476D1CE4E5B9 % (1 << 64):016x}","user":"u{n % 5000:05d}",'
         '"pool":"blue-7"}'
     )

@@ -21,6 +21,8 @@ from .needles import holds
 from .redaction_rules import BUILT_IN, EMAIL, FOLD, REDACTED, Rule, Trigger, folded
 
 PRIVATE_KEY = "private_key"
+SHARED = (b"key", b"pass", b"sk ", b"sig")
+"""What several triggers hold: where a block has none of it, they are not asked for one by one."""
 KEY_LINES = 256
 """A private key of more lines than that is not followed further; RSA with 16384 bits has 200."""
 STAR = 256
@@ -123,9 +125,15 @@ class Rules:
     def __init__(self, config: Config) -> None:
         emails = (EMAIL,) if config.emails else ()
         own = tuple(_own(rule) for rule in config.rules)
-        self.rules = tuple(rule for rule in (*BUILT_IN, *emails, *own) if rule.name not in config.disable)
+        rules = (rule for rule in (*BUILT_IN, *emails, *own) if rule.name not in config.disable)
+        self.asked = tuple((rule, tuple((_shared(t.literal), t) for t in rule.triggers)) for rule in rules)
+        """Every rule's triggers, each behind what it shares with others."""
         self.keys = PRIVATE_KEY not in config.disable
         self.key_trigger = b"-----BEGIN ".translate(FOLD)
+
+
+def _shared(literal: bytes) -> bytes:
+    return next((shared for shared in SHARED if shared in literal), b"")
 
 
 class Redactor:
@@ -146,9 +154,10 @@ class Redactor:
         keys = self._key_lines or (self._rules.keys and holds(block, self._rules.key_trigger))
         if keys:
             out = self._without_keys(lines)
-        for rule in self._rules.rules:
-            triggers = [trigger for trigger in rule.triggers if trigger.stands(block, joined)]
-            if not triggers and rule.triggers:
+        there = {b""}.union(shared for shared in SHARED if holds(block, shared))
+        for rule, asked in self._rules.asked:
+            triggers = [trigger for shared, trigger in asked if shared in there and trigger.stands(block, joined)]
+            if not triggers and asked:
                 continue
             if not starts:
                 starts = [0, *accumulate(len(line) + 1 for line in lines)]
