@@ -82,8 +82,9 @@ def test_a_copy_that_nobody_takes_holds_up_nothing_and_loses_whole_lines(keep: E
     assert bytes(rig.out) == text
     lost, came = rig.frames()
     assert lost + len(came) == len(lines)
-    assert BACKLOG // 100 < len(came) < len(lines), "the backlog, and what the socket holds"
-    assert came == lines[: len(came)]
+    assert BACKLOG // 100 - 1 <= len(came) < len(lines), "the backlog, and what the socket holds by then"
+    assert came == sorted(set(came))
+    assert set(came) <= set(lines)
 
 
 def test_pieces_that_wait_are_joined(keep: ExitStack) -> None:
