@@ -103,6 +103,7 @@ async def test_rotations_in_an_outage_with_a_kill_lose_nothing_and_repeat_what_w
     async with RecordingUpstream() as upstream:
         async with sidecar(tmp_path, upstream, settings=settings(app)) as target:
             target.down()
+            await eventually(partial(holds, target, app.log.stat().st_ino))  # what was rotated away before is history
             await app.go_on(40)
             await eventually(lambda: (memory := remembered(target.spool)) and any(memory.settled.values()))
             await app.go_on(40)
@@ -169,6 +170,7 @@ async def test_at_the_cap_files_are_the_buffer_and_what_is_deleted_unread_is_cou
 
 async def fill(app: App, target: Sidecar) -> list[Path]:
     """Write and rotate until the spool is full and reading pauses, and then until some rotated files are remembered as unread."""
+    await eventually(partial(holds, target, app.log.stat().st_ino))  # what was rotated away before is history
     rotated: list[Path] = []
     for _ in range(300):
         app.write(100, 4000)
