@@ -25,10 +25,11 @@ def split(data: bytes, mark: int, longest: int) -> Lines:
     lines = data.split(b"\n")
     lines.pop()
     size = len(lines)
-    marks = list(map(operator.add, accumulate(map(len, lines)), range(mark + 1, mark + 1 + size)))
+    sizes = list(map(len, lines))
+    marks = list(map(operator.add, accumulate(sizes), range(mark + 1, mark + 1 + size)))
     if b"\r" in data:  # a hundred times as fast as a search for both
         lines = [line[:-1] if line.endswith(b"\r") else line for line in lines]
-    if len(data) <= longest:
+    if max(sizes, default=0) <= longest:
         return Lines(lines, marks)
     over = [len(line) - longest for line in lines if len(line) > longest]
     if over:

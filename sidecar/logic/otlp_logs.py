@@ -99,14 +99,25 @@ class Packer:
             size += len(head) + common
             heads.append((_RECORD[size] if size < _SHORT else b"\x12" + encode_varint(size)) + head)
             bodies.append(body)
-        parts += chain.from_iterable(zip(heads, bodies, repeat(self._tail), _digits(marks)))
-        return sum(map(len, heads)) + sum(map(len, bodies)) + len(heads) * common
+        return self._put(heads, bodies, marks, parts)
 
+    def pack_bare(self, bodies: Sequence[bytes], marks: Sequence[int], observed: bytes, parts: list[bytes]) -> int:
+        """As `pack`, of records that say nothing beside their bodies."""
+        sizes = list(map(len, bodies))
+        head = {size: observed + (_BODY[size] if size < _SHORT else _body(size)) for size in set(sizes)}
+        for size in head:
+            head[size] = b"\x12" + varint(len(head[size]) + size + self._common) + head[size]
+        return self._put([head[size] for size in sizes], bodies, marks, parts)
 
-def _digits(marks: Sequence[int]) -> list[bytes]:
-    """The marks in hex."""
-    raw = b"".join([mark.to_bytes(MARK_BYTES, "big") for mark in marks])
-    return hexlify(raw, b" ", -MARK_BYTES).split(b" ")
+    def _put(self, heads: list[bytes], bodies: Sequence[bytes], marks: Sequence[int], parts: list[bytes]) -> int:
+        try:
+            # What is no more than 64 bits long goes at once; some sources' marks are longer.
+            zeros, digits = b"0" * 8, hexlify(struct.pack(f">{len(marks)}Q", *marks), b" ", -8).split(b" ")
+        except struct.error:
+            raw = b"".join([mark.to_bytes(MARK_BYTES, "big") for mark in marks])
+            zeros, digits = b"", hexlify(raw, b" ", -MARK_BYTES).split(b" ")
+        parts += chain.from_iterable(zip(heads, bodies, repeat(self._tail + zeros), digits))
+        return sum(map(len, heads)) + sum(map(len, bodies)) + len(heads) * self._common
 
 
 def _severity(record: LogRecord) -> bytes:

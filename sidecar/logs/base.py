@@ -27,8 +27,14 @@ class Format(Protocol):
         """The record, or None where the line is not of this format. Never raises, whatever the bytes. `now` is unix nanoseconds,
         for formats that leave out the year or the zone."""
 
-    def parse_many(self, lines: Sequence[bytes], now: int) -> list[LogRecord | None]:
-        """As `parse`, one line after the other."""
+    def parse_many(self, lines: Sequence[bytes], now: int) -> list[LogRecord | None] | None:
+        """As `parse`, one line after the other. None where all lines are bare: the record of each is its body and says no
+        more (`spelled_out`)."""
+
+
+def spelled_out(parsed: list[LogRecord | None] | None, lines: Sequence[bytes]) -> list[LogRecord | None]:
+    """What `parse_many` has made of the lines, also of bare ones."""
+    return list(map(LogRecord, lines)) if parsed is None else parsed
 
 
 class Stream(Protocol):

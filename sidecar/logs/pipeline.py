@@ -31,7 +31,7 @@ from ..logic.severity import ERROR
 from ..logic.unwrap import Unwrapper, detect
 from ..model.counters import LogCounters
 from ..model.logs import LogRecord
-from .base import Format
+from .base import Format, spelled_out
 from .delivery import Delivery
 
 MOST_HELD = 16 << 20
@@ -128,8 +128,8 @@ class _Unknown:
     def parse(self, line: bytes, now: int) -> LogRecord | None:
         return None
 
-    def parse_many(self, lines: Sequence[bytes], now: int) -> list[LogRecord | None]:
-        return [None] * len(lines)
+    def parse_many(self, lines: Sequence[bytes], now: int) -> None:
+        return None
 
 
 class _Channel:
@@ -275,25 +275,30 @@ class LogStream:
             lines, marks = [lines[number] for number in said], [marks[number] for number in said]
         # What a container runtime noted as one line may hold line ends.
         several = channel.multiline.several or self._unwrap is not None or bool(channel.times)
-        records = _parse_several(channel.format, lines, now) if several else _parse(channel.format, lines, now)
-        if channel.times:
-            for record, mark in zip(records, marks, strict=True):
-                record.time = record.time or channel.times.get(mark, 0)
-        seen = Counter(map(_severity, records))
-        fatal = b""
-        if max(seen, default=0) >= FATAL:
-            fatal = next(record.body for record in reversed(records) if record.severity >= FATAL)
-        if pipeline.noise is not None:
-            records, marks = _thinned(pipeline.noise, records, marks, at)
+        parsed = None if several else channel.format.parse_many(lines, now)
         parts: list[bytes] = []
-        size = channel.packer.pack(records, marks, observed_at(now), parts)
+        fatal = b""
+        if parsed is None and not several and pipeline.noise is None:
+            seen, items = Counter({0: len(lines)}), len(lines)
+            size = channel.packer.pack_bare(lines, marks, observed_at(now), parts)
+        else:
+            records = _several(channel.format, lines, now) if several else _singles(spelled_out(parsed, lines), lines)
+            if channel.times:
+                for record, mark in zip(records, marks, strict=True):
+                    record.time = record.time or channel.times.get(mark, 0)
+            seen = Counter(map(_severity, records))
+            if max(seen, default=0) >= FATAL:
+                fatal = next(record.body for record in reversed(records) if record.severity >= FATAL)
+            if pipeline.noise is not None:
+                records, marks = _thinned(pipeline.noise, records, marks, at)
+            size, items = channel.packer.pack(records, marks, observed_at(now), parts), len(records)
         pipeline.spoke = self, channel
         counted = pipeline.counters.records
         for severity, count in seen.items():
             counted[severity] = counted.get(severity, 0) + count
         for watch in pipeline.watchers:
             watch(at, watched, seen, fatal)
-        self._put(parts, size, len(records))
+        self._put(parts, size, items)
 
     def tell(self, channel: _Channel, summaries: Sequence[LogRecord]) -> None:
         """Records that no line stands for."""
@@ -318,17 +323,18 @@ class LogStream:
 _severity = operator.attrgetter("severity")
 
 
-def _parse(format_: Format, lines: Sequence[bytes], now: int) -> list[LogRecord]:
-    records = format_.parse_many(lines, now)
-    if all(records):
-        return cast("list[LogRecord]", records)
-    return [record or LogRecord(line) for record, line in zip(records, lines, strict=True)]
+def _singles(parsed: list[LogRecord | None], lines: Sequence[bytes]) -> list[LogRecord]:
+    """A line that is not of the format is taken as it is."""
+    if all(parsed):
+        return cast("list[LogRecord]", parsed)
+    return [record or LogRecord(line) for record, line in zip(parsed, lines, strict=True)]
 
 
-def _parse_several(format_: Format, lines: Sequence[bytes], now: int) -> list[LogRecord]:
+def _several(format_: Format, lines: Sequence[bytes], now: int) -> list[LogRecord]:
     """A record of several lines says in its first what it is. A stack trace whose first line has no severity is an error."""
     split = [line.partition(b"\n") for line in lines]
-    records = _parse(format_, [first for first, _, _ in split], now)
+    firsts = [first for first, _, _ in split]
+    records = _singles(spelled_out(format_.parse_many(firsts, now), firsts), firsts)
     for record, (_, end, rest) in zip(records, split, strict=True):
         if end:
             record.body += end + rest

@@ -5,7 +5,8 @@ then `plain`. The favourite is who has taken `VOTES` lines since the last one th
 mix formats, and may change its format for good, and costs no more than its favourite does while it is of one.
 
 Lines that nobody takes are cheap as well: of a first byte that every format has refused `PATIENCE` times, only one line in
-`SAMPLE` is still offered to them. One that is taken makes the byte interesting again, for long.
+`SAMPLE` is still offered to them, and one in `RARE` after `LONG` of such lines. One that is taken makes the byte interesting
+again, for long.
 """
 
 from __future__ import annotations
@@ -13,11 +14,13 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping, Sequence
 
 from ...model.logs import Keep, LogRecord
-from ..base import Format
+from ..base import Format, spelled_out
 
 VOTES = 8
 PATIENCE = 16
 SAMPLE = 32
+LONG = 5_000
+RARE = 8 * SAMPLE
 TRUST = 10_000
 """Refusals that a first byte is forgiven once a format has taken a line that starts with it."""
 
@@ -45,13 +48,11 @@ class Auto:
             self._miss()
         return self._look(line, now)
 
-    def parse_many(self, lines: Sequence[bytes], now: int) -> list[LogRecord | None]:
+    def parse_many(self, lines: Sequence[bytes], now: int) -> list[LogRecord | None] | None:
         if not lines:
             return []
         first = self._first
-        records: list[LogRecord | None] = [None] * len(lines)
-        if first is not None:
-            records = first.parse_many(lines, now)
+        records = (first and first.parse_many(lines, now)) or [None] * len(lines)
         if all(records):
             self._missed = False
             return records
@@ -76,18 +77,18 @@ class Auto:
     def _look(self, line: bytes, now: int) -> LogRecord | None:
         if self._refused.get(line[:1], 0) >= PATIENCE:
             self._skipped += 1
-            if self._skipped % SAMPLE:
+            if not _is_sample(self._skipped):
                 return self._plain.parse(line, now)
         return self._offer(line, now) or self._plain.parse(line, now)
 
-    def _boring(self, lines: Sequence[bytes], now: int) -> list[LogRecord | None]:
+    def _boring(self, lines: Sequence[bytes], now: int) -> list[LogRecord | None] | None:
         """What the favourite has not taken, and begins as what nobody takes."""
         self._miss()
         records = self._plain.parse_many(lines, now)
         for number in range(SAMPLE - 1 - self._skipped % SAMPLE, len(lines), SAMPLE):
-            if record := self._offer(lines[number], now):
-                self._skipped += number + 1
-                return [*records[:number], record, *self.parse_many(lines[number + 1 :], now)]
+            if _is_sample(self._skipped + number + 1) and (record := self._offer(lines[number], now)):
+                rest = lines[number + 1 :]
+                return [*spelled_out(records, lines)[:number], record, *spelled_out(self.parse_many(rest, now), rest)]
         self._skipped += len(lines)
         return records
 
@@ -97,9 +98,15 @@ class Auto:
                 record = format_.parse(line, now)
                 if record is not None:
                     self._refused[line[:1]] = -TRUST
+                    self._skipped = 0
                     self._votes[name] += 1
                     if self._votes[name] == VOTES:
                         self.favourite, self._first = name, format_
                     return record
         self._refused[line[:1]] = self._refused.get(line[:1], 0) + 1
         return None
+
+
+def _is_sample(number: int) -> bool:
+    """Of the lines that may be skipped, counted from 1."""
+    return not number % (SAMPLE if number <= LONG else RARE)

@@ -150,7 +150,7 @@ def _object(line: bytes) -> dict[str, Any] | None:
     return fields if type(fields) is dict else None
 
 
-def _in_halves(format_: Format, lines: Sequence[bytes], now: int) -> list[LogRecord | None]:
+def _in_halves(format_: Whole | Lifted, lines: Sequence[bytes], now: int) -> list[LogRecord | None]:
     """Lines of which one is no strict JSON."""
     if len(lines) <= SMALL:
         return [format_.parse(line, now) for line in lines]

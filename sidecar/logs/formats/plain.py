@@ -37,13 +37,13 @@ _BEGINNINGS = frozenset(bytes([byte]) for byte in _MONTHS_AND_DAYS)
 
 
 class Plain(TextFormat):
-    def parse_many(self, lines: Sequence[bytes], now: int) -> list[LogRecord | None]:
+    def parse_many(self, lines: Sequence[bytes], now: int) -> list[LogRecord | None] | None:
         if tells(b"\n".join(lines)):
             return super().parse_many(lines, now)
         heads = list(map(_head, lines))
         telling = {head for head in set(heads) if head[:1] in _BEGINNINGS or leads(head)}
         if not telling:
-            return list(map(LogRecord, lines))
+            return None
         return [
             self.parse(line, now) if head in telling else LogRecord(line)
             for line, head in zip(lines, heads, strict=True)

@@ -23,7 +23,7 @@ class TextFormat(ABC):
     @abstractmethod
     def parse(self, line: bytes, now: int) -> LogRecord | None: ...
 
-    def parse_many(self, lines: Sequence[bytes], now: int) -> list[LogRecord | None]:
+    def parse_many(self, lines: Sequence[bytes], now: int) -> list[LogRecord | None] | None:
         return [self.parse(line, now) for line in lines]
 
     def _record(self, line: bytes, message: bytes, time: int, severity: int, word: str = "") -> LogRecord:

@@ -148,3 +148,23 @@ def test_the_mark_of_an_apis_line_fits_until_the_last_nanosecond() -> None:
         "0123456789abcdef00007ffffffffffffffffffe",
         "0123456789abcdef00007fffffffffffffffffff",
     ]
+
+
+@given(
+    st.lists(
+        st.tuples(
+            st.binary(max_size=20) | st.sampled_from([b"x" * n for n in (1000, 1023, 1024, 5000, 20000)]),
+            st.integers(0, (1 << 96) - 1) | st.integers(0, (1 << 64) - 1),
+        ),
+        max_size=8,
+    )
+)
+def test_bare_lines_are_packed_as_records_that_are_their_bodies(lines: list[tuple[bytes, int]]) -> None:
+    packer = Packer(b"0123456789abcdef", {"log.file.name": "app.log"})
+    bodies, marks = [body for body, _ in lines], [mark for _, mark in lines]
+    bare: list[bytes] = []
+    whole: list[bytes] = []
+    size = packer.pack_bare(bodies, marks, observed_at(5_000), bare)
+    assert size == packer.pack([LogRecord(body) for body in bodies], marks, observed_at(5_000), whole)
+    assert b"".join(bare) == b"".join(whole)
+    assert len(b"".join(bare)) == size

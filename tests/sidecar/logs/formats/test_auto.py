@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from sidecar.logs.base import Format
+from sidecar.logs.base import Format, spelled_out
 from sidecar.logs.formats import FORMATS, format_named
 from sidecar.logs.formats.auto import PATIENCE, SAMPLE, VOTES, Auto
 from sidecar.logs.formats.plain import Plain
@@ -165,7 +165,7 @@ def test_the_next_block_is_read_as_its_lines_are(first: list[str], runs: list[tu
     alone, together = Stream().auto, Stream().auto
     for at in range(0, len(lines), size):
         block = lines[at : at + size]
-        assert together.parse_many(block, 0) == [alone.parse(line, 0) for line in block]
+        assert spelled_out(together.parse_many(block, 0), block) == [alone.parse(line, 0) for line in block]
         assert together.favourite == alone.favourite
 
 
@@ -176,7 +176,7 @@ def test_samples_of_a_block_are_the_lines_that_they_are_one_by_one() -> None:
             stream.marked[mark].mark = given_up
         stream.read(*["a"] * PATIENCE, *["b"] * PATIENCE)
     block = [b"a!"] * (SAMPLE + 1) + [b"b!"] * SAMPLE * 2
-    found = streams[0].auto.parse_many(block, 0)
+    found = spelled_out(streams[0].auto.parse_many(block, 0), block)
     assert found == [streams[1].auto.parse(line, 0) for line in block]
     assert [record.severity_text for record in found if record].index("b!") == SAMPLE * 2
 
@@ -203,6 +203,7 @@ def test_auto_reads_a_block_as_it_reads_its_lines(size: int) -> None:
     expected = [shown(alone.parse(line, NOW)) for line in lines]
     found: list[object] = []
     for at in range(0, len(lines), size):
-        found += map(shown, together.parse_many(lines[at : at + size], NOW))
+        block = lines[at : at + size]
+        found += map(shown, spelled_out(together.parse_many(block, NOW), block))
     assert found == expected
     assert together.parse_many([], NOW) == []

@@ -10,6 +10,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from sidecar.logs.base import spelled_out
 from sidecar.logs.formats import FORMATS
 from sidecar.model.logs import Keep, LogRecord
 
@@ -88,10 +89,10 @@ def test_a_block_becomes_what_its_lines_become(name: str) -> None:
     """All samples at once, and each among lines of which nothing is to tell."""
     alone, together = FORMATS[name](Keep.NONE), FORMATS[name](Keep.NONE)
     lines = [*samples(), *PROSE]
-    assert together.parse_many(lines, NOW) == [alone.parse(line, NOW) for line in lines]
+    assert spelled_out(together.parse_many(lines, NOW), lines) == [alone.parse(line, NOW) for line in lines]
     for line in lines:
         block = [b"quiet", line, b"quiet"]
-        assert together.parse_many(block, NOW) == [alone.parse(each, NOW) for each in block]
+        assert spelled_out(together.parse_many(block, NOW), block) == [alone.parse(each, NOW) for each in block]
 
 
 MUTATIONS = st.lists(

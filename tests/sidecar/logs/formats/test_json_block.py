@@ -12,6 +12,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from sidecar.logic.otlp_logs import Packer, observed_at
+from sidecar.logs.base import Format, spelled_out
 from sidecar.logs.formats import format_named
 from sidecar.model.logs import Keep, LogRecord
 
@@ -33,17 +34,19 @@ def packed(records: Sequence[LogRecord | None]) -> list[bytes | None]:
     return made
 
 
+def many(made: Format, lines: Sequence[bytes]) -> list[LogRecord | None]:
+    return spelled_out(made.parse_many(lines, NOW), lines)
+
+
 def read(lines: Sequence[bytes], keep: Keep, size: int) -> list[bytes | None]:
     """By blocks of so many lines."""
     made = format_named("json", keep)
-    return packed(
-        [record for at in range(0, len(lines), size) for record in made.parse_many(lines[at : at + size], NOW)]
-    )
+    return packed([record for at in range(0, len(lines), size) for record in many(made, lines[at : at + size])])
 
 
 def both_ways(lines: Sequence[bytes], keep: Keep) -> tuple[list[bytes | None], list[bytes | None]]:
     alone, together = format_named("json", keep), format_named("json", keep)
-    return packed([alone.parse(line, NOW) for line in lines]), packed(together.parse_many(lines, NOW))
+    return packed([alone.parse(line, NOW) for line in lines]), packed(many(together, lines))
 
 
 NAMES = [
@@ -136,7 +139,7 @@ def test_what_spans_lines_is_no_object_of_a_line(keep: Keep) -> None:
 def test_one_line_that_is_no_json_among_many_leaves_the_others_as_they_are() -> None:
     lines = [b'{"level":"info","msg":"m%d"}' % n for n in range(500)]
     lines[100] = b"panic: it broke"
-    records = format_named("json", Keep.ALL).parse_many(lines, NOW)
+    records = many(format_named("json", Keep.ALL), lines)
     assert [record.body if record else None for record in records] == [
         None if n == 100 else b"m%d" % n for n in range(500)
     ]
@@ -197,5 +200,4 @@ def test_no_depth_raises_for_all(opened: str, closed: str, keep: Keep) -> None:
     limit = sys.getrecursionlimit()
     for depth in [*range(limit - 300, limit + 20, 20), 200_000]:
         line = f'{{"a":{opened * depth}1{closed * depth}}}'.encode()
-        found = made.parse_many([line] * 10, 0)
-        assert len(found) == 10
+        assert len(many(made, [line] * 10)) == 10

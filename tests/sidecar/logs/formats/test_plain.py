@@ -57,3 +57,10 @@ def test_a_block_of_sentences_tells_nothing_and_is_read_as_its_lines_are() -> No
     assert not tells(b"\n".join(lines))
     one, all_ = Plain(), Plain()
     assert all_.parse_many(lines, NOW) == [one.parse(line, NOW) for line in lines]
+
+
+def test_lines_that_say_nothing_are_bare() -> None:
+    plain = Plain()
+    assert plain.parse_many([b"worker 03 handled it", b"and said no more", b""], NOW) is None
+    assert plain.parse_many([b"worker 03 handled it", b"WARN and said more"], NOW) is not None
+    assert plain.parse_many([b"worker 03 handled it", b"2026-02-03 04:05:06 and said when"], NOW) is not None
