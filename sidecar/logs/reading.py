@@ -14,6 +14,7 @@ from dataclasses import replace
 import msgspec
 import structlog
 
+from ..io import memory
 from ..io.checkpoints import Checkpoints
 from ..io.clock import Clock
 from ..io.resolver import Resolver
@@ -133,6 +134,8 @@ class Logs:
         )
 
     async def run(self) -> None:
+        if self.followed:
+            memory.expect_blocks()
         async with asyncio.TaskGroup() as tasks:
             for one in self.followed:
                 tasks.create_task(one.run(), name=f"logs {one.name}")

@@ -18,6 +18,7 @@ from typing import TYPE_CHECKING, cast
 
 import httptools
 
+from ..io import memory
 from ..logic import known_head
 from ..logic.known_head import KnownHead
 from ..logic.loop import via_of
@@ -370,7 +371,7 @@ class Connection(asyncio.Protocol):
         if not isinstance(self._body, BytesIO):
             self._body = BytesIO()
         elif self.held > 1 << 20:
-            self.receiver.large()
+            memory.expect_blocks()
         self._body.write(body)
         if self._request.gzip or self._request.json:
             return

@@ -6,6 +6,7 @@ from io import BytesIO
 from math import inf
 from typing import TYPE_CHECKING
 
+from ..io import memory
 from ..logic import grpc
 from ..logic.http2_stream import Answer, Stream
 from ..logic.otlp_http import OK, Reply, refusal
@@ -102,7 +103,7 @@ class Request(Stream):
         self._wanted = size
         self.gzip = bool(compressed)
         if size > LARGE:
-            self.connection.receiver.large()
+            memory.expect_blocks()
         return True
 
     def on_end(self) -> None:

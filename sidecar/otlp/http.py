@@ -41,8 +41,6 @@ LARGE = 256 << 10
 RELEASE_ABOVE = 1 << 20
 """After a request of this size the allocator is asked for its memory back, `RELEASE_AFTER` seconds later."""
 RELEASE_AFTER = 1.0
-MAPPED = 2 << 20
-"""Blocks that malloc maps one by one: above what the relay sends at once, so that the usual traffic does without."""
 MANY_CONNECTIONS = 100
 SWEEP = 1.0
 
@@ -96,7 +94,7 @@ class Receiver:
         self._splicer = Splicer(attributes or {})
         self._due = 0  # of in_flight: what waits for its answer
         self._connections: set[Peer] = set()
-        self._full = self._mapped = False
+        self._full = False
         self._answers: set[asyncio.Future[Reply]] = set()
         self._timers: dict[Callable[[], None], asyncio.TimerHandle] = {}
         self._worker: ThreadPoolExecutor | None = None
@@ -140,12 +138,6 @@ class Receiver:
             for each in self._connections:
                 each.pause(each.MEMORY)
         return True
-
-    def large(self) -> None:
-        """A body that comes in many pieces has begun."""
-        if not self._mapped:
-            self._mapped = True
-            memory.map_blocks_from(MAPPED)
 
     def freed(self, size: int) -> None:
         self.in_flight -= size
@@ -191,7 +183,7 @@ class Receiver:
 
     async def _handle_large(self, request: Exchange, body: bytes, inflated: int) -> Reply:
         limit = self.config.max_body_bytes
-        self.large()
+        memory.expect_blocks()
         if len(body) + inflated > RELEASE_ABOVE or request.gzip:
             self._later(RELEASE_AFTER, self._release)
         if inflated <= limit and self.in_flight + inflated > self.config.max_in_flight_bytes:
