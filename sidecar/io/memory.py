@@ -1,7 +1,7 @@
 """What becomes of freed memory. glibc gives back the end of its heap after each large request, for the kernel to clear it anew
 for the next one; and of what a very large request used it keeps all, in case that comes again.
 
-Both functions are for any thread, and do nothing where the C library has no such call (musl gives memory back by itself).
+All functions are for any thread, and do nothing where the C library has no such call (musl gives memory back by itself).
 """
 
 from __future__ import annotations
@@ -9,17 +9,22 @@ from __future__ import annotations
 from functools import cache
 
 M_TRIM_THRESHOLD, M_MMAP_THRESHOLD = -1, -3  # malloc.h
-KEPT = 4 << 20
 MAPPED = 2 << 20
 """Above what is sent at once, so that the usual traffic does without mappings."""
+KEPT = 4 << 20
 
 
 @cache
-def expect_blocks() -> bool:
-    """From now on blocks come and go by the second. Up to `KEPT` bytes stay free at the end of the heap, which saves a fifth of
-    what lines of logs cost. Blocks of `MAPPED` bytes and more get a mapping of their own: they grow without a copy, and are gone
-    from our memory when they are freed; without this glibc moves that limit up to 32 MiB after the first such block."""
-    return _call("mallopt", M_MMAP_THRESHOLD, MAPPED) and _call("mallopt", M_TRIM_THRESHOLD, KEPT)
+def map_large_blocks() -> bool:
+    """Blocks of `MAPPED` bytes and more get a mapping of their own from now on: they grow without a copy, and are gone from our
+    memory when they are freed. Without this glibc moves that limit up to 32 MiB after the first such block."""
+    return _call("mallopt", M_MMAP_THRESHOLD, MAPPED)
+
+
+@cache
+def keep_room() -> bool:
+    """For blocks that come and go by the second: up to `KEPT` bytes stay free at the end of the heap from now on."""
+    return map_large_blocks() and _call("mallopt", M_TRIM_THRESHOLD, KEPT)
 
 
 def release() -> bool:

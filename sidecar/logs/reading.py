@@ -135,7 +135,7 @@ class Logs:
 
     async def run(self) -> None:
         if self.followed:
-            memory.expect_blocks()
+            memory.keep_room()
         async with asyncio.TaskGroup() as tasks:
             for one in self.followed:
                 tasks.create_task(one.run(), name=f"logs {one.name}")

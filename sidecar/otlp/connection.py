@@ -371,7 +371,7 @@ class Connection(asyncio.Protocol):
         if not isinstance(self._body, BytesIO):
             self._body = BytesIO()
         elif self.held > 1 << 20:
-            memory.expect_blocks()
+            memory.map_large_blocks()
         self._body.write(body)
         if self._request.gzip or self._request.json:
             return

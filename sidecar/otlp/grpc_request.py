@@ -103,7 +103,7 @@ class Request(Stream):
         self._wanted = size
         self.gzip = bool(compressed)
         if size > LARGE:
-            memory.expect_blocks()
+            memory.map_large_blocks()
         return True
 
     def on_end(self) -> None:

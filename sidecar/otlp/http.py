@@ -183,7 +183,7 @@ class Receiver:
 
     async def _handle_large(self, request: Exchange, body: bytes, inflated: int) -> Reply:
         limit = self.config.max_body_bytes
-        memory.expect_blocks()
+        memory.map_large_blocks()
         if len(body) + inflated > RELEASE_ABOVE or request.gzip:
             self._later(RELEASE_AFTER, self._release)
         if inflated <= limit and self.in_flight + inflated > self.config.max_in_flight_bytes:

@@ -21,7 +21,7 @@ print(full - resident())
 KEPT = """
 import resource
 from sidecar.io import memory
-assert memory.expect_blocks()
+assert memory.keep_room()
 def come_and_go(rounds):
     for _ in range(rounds):
         blocks = [b"x" * 600_000 for _ in range(4)]
