@@ -11,7 +11,7 @@ import time
 from pathlib import Path
 
 from tests.fakes import FakeClock
-from tests.sidecar.logs.sources.test_file import Follower, write
+from tests.sidecar.logs.sources.following import Follower, write
 from tests.sidecar.logs.sources.test_file_scenarios import numbered, rotate
 
 
@@ -114,7 +114,7 @@ import asyncio, json, resource, sys
 from pathlib import Path
 from sidecar.io.clock import SystemClock
 from tests.fakes import RecordingStream
-from tests.sidecar.logs.sources.test_file import Follower
+from tests.sidecar.logs.sources.following import Follower
 
 count = total = 0
 

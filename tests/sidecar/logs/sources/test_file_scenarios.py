@@ -21,7 +21,7 @@ from sidecar.io.checkpoints import Checkpoints
 from sidecar.io.clock import SystemClock
 from sidecar.logs.sources.file import BUSY_LOOK, IDLE_LOOK
 from tests.fakes import until
-from tests.sidecar.logs.sources.test_file import Follower, write
+from tests.sidecar.logs.sources.following import Follower, write
 
 
 def numbered(*numbers: int) -> list[bytes]:
@@ -323,7 +323,7 @@ async def test_a_new_file_is_found_within_a_second_and_a_burst_of_them_at_once(t
 UNPRIVILEGED = """
 import asyncio, os, sys
 from pathlib import Path
-from tests.sidecar.logs.sources.test_file import Follower
+from tests.sidecar.logs.sources.following import Follower
 
 async def main():
     await Follower(Path(sys.executable)).source.poll()  # whatever is imported late may be where only root looks
