@@ -17,7 +17,7 @@ import pytest
 from tests.e2e.processes import eventually, outrider, running
 from tests.fakes import RecordingUpstream
 from tests.ports import free_port
-from tests.sidecar.otlp.test_http import TWO_SPANS, Client, field, large
+from tests.sidecar.otlp.receiving import TWO_SPANS, Client, field, large
 
 MIB = 1 << 20
 NOISE = random.Random(1).randbytes(4 * MIB)

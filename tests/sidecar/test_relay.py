@@ -16,7 +16,7 @@ from sidecar.logic.retry import UpstreamState
 from sidecar.model.signals import Accepted, Batch, Hold, Outcome, PartlyAccepted, Rejected, RetryLater, Signal, Split
 from sidecar.relay import Relay, Upstream
 from tests.fakes import FakeClock, settle, until
-from tests.sidecar.otlp.test_http import SPAN, field, large
+from tests.sidecar.otlp.receiving import SPAN, field, large
 
 
 def one(mark: bytes) -> bytes:

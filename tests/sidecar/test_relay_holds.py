@@ -17,7 +17,7 @@ from sidecar.logic.retry import UpstreamState
 from sidecar.model.signals import Accepted, Batch, Hold, Outcome, RetryLater, Signal
 from sidecar.relay import Relay, Upstream
 from tests.fakes import settle, until
-from tests.sidecar.otlp.test_http import large
+from tests.sidecar.otlp.receiving import large
 from tests.sidecar.test_relay import Always, ScriptedSink, Setup, batch, one
 from tests.sidecar.test_relay_spool import marks, spooling, take
 

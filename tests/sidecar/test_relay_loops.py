@@ -23,7 +23,7 @@ from sidecar.model.signals import Batch, Hold, RetryLater, Signal
 from sidecar.otlp.http import Config, Receiver
 from sidecar.relay import Relay, Upstream, UpstreamView
 from tests.fakes import until
-from tests.sidecar.otlp.test_http import field
+from tests.sidecar.otlp.receiving import field
 from tests.sidecar.test_relay import Always, Setup, batch, one
 from tests.sidecar.test_relay_spool import spooling, take
 

@@ -21,7 +21,7 @@ from sidecar.logic.retry import UpstreamState
 from sidecar.model.signals import Accepted, Batch, Hold, Outcome, PartlyAccepted, Rejected, RetryLater, Signal, Split
 from sidecar.relay import Relay, Upstream, UpstreamView
 from tests.fakes import until
-from tests.sidecar.otlp.test_http import field, large
+from tests.sidecar.otlp.receiving import field, large
 from tests.sidecar.test_relay import Always, ScriptedSink, batch, one
 
 MIB = 1 << 20

@@ -22,7 +22,7 @@ from sidecar.version import VERSION
 from tests.certificates import Authority
 from tests.fakes import GrpcUpstream, resetting, until
 from tests.ports import free_port
-from tests.sidecar.otlp.test_http import SPAN, TWO_SPANS, field
+from tests.sidecar.otlp.receiving import SPAN, TWO_SPANS, field
 
 BATCH = Batch(Signal.TRACES, TWO_SPANS, 2, 1)
 

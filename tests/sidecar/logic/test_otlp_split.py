@@ -13,7 +13,7 @@ from opentelemetry.proto.collector.trace.v1.trace_service_pb2 import ExportTrace
 from sidecar.logic.otlp_split import halve
 from sidecar.logic.otlp_wire import count
 from sidecar.model.signals import Batch, Signal
-from tests.sidecar.otlp.test_http import field
+from tests.sidecar.otlp.receiving import field
 
 shapes = st.lists(st.lists(st.lists(st.integers(0, 5), max_size=4), max_size=3), max_size=3)
 """Resources of scopes of metrics of so many points; spans and records are the number of metrics."""

@@ -43,7 +43,7 @@ from tests.sidecar.logic.http2_client import (
     message,
     setting,
 )
-from tests.sidecar.otlp.test_http import SPAN, TWO_SPANS, Taker, field, large
+from tests.sidecar.otlp.receiving import SPAN, TWO_SPANS, Taker, field, large
 
 CHECK = "/grpc.health.v1.Health/Check"
 MIB = 1 << 20

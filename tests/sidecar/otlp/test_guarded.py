@@ -28,8 +28,8 @@ from sidecar.otlp.http import Config, Receiver
 from tests.certificates import Authority
 from tests.fakes import FakeClock, until
 from tests.sidecar.logic.http2_client import EXPORT
+from tests.sidecar.otlp.receiving import TWO_SPANS, Client, Setup, Taker
 from tests.sidecar.otlp.test_grpc import CHECK
-from tests.sidecar.otlp.test_http import TWO_SPANS, Client, Setup, Taker
 
 ORIGIN = "https://shop.example"
 UNKNOWN = "the token is not known, expected Authorization: Bearer and a token of this port"

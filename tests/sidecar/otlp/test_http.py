@@ -1,115 +1,20 @@
-"""The receiver, over real sockets: statuses and bodies of OTLP/HTTP, and its limits."""
+"""The receiver, over real sockets: statuses and bodies of OTLP/HTTP, and how connections end."""
 
 from __future__ import annotations
 
 import asyncio
 import gzip
-import json
-import random
-import struct
-from collections.abc import AsyncIterator, Awaitable, Callable
-from contextlib import asynccontextmanager
+from collections.abc import Awaitable
 from typing import Any
 
 import pytest
 
-from sidecar.logic.otlp_http import OK, REJECTED, Reply, decode_status, encode_partial_success
+from sidecar.logic.otlp_http import Reply, decode_status, encode_partial_success
 from sidecar.model.counters import ReceiverCounters
 from sidecar.model.signals import Batch, Signal
-from sidecar.otlp.connection import MAX_FRAMING
 from sidecar.otlp.http import Config, Receiver, claims
 from tests.fakes import until
-
-
-def field(number: int, payload: bytes) -> bytes:
-    size, out = len(payload), bytearray([number << 3 | 2])
-    while size > 127:
-        out.append(size & 127 | 128)
-        size >>= 7
-    return bytes(out) + bytes([size]) + payload
-
-
-SPAN = field(2, b"")
-TWO_SPANS = field(1, field(2, SPAN * 2))
-
-
-def large(size: int) -> bytes:
-    """A request with one span of about so many bytes that do not compress."""
-    return field(1, field(2, field(2, random.Random(size).randbytes(size))))
-
-
-class Taker:
-    """What stands behind a receiver: keeps batches and answers OK, or as told, once `open` is set."""
-
-    def __init__(self) -> None:
-        self.batches: list[Batch] = []
-        self.replies: list[Reply] = []
-        self.open = asyncio.Event()
-        self.open.set()
-
-    async def take(self, batch: Batch) -> Reply:
-        self.batches.append(batch)
-        await self.open.wait()
-        return self.replies.pop(0) if self.replies else OK
-
-
-class Client:
-    """A raw connection: what was answered, as (status, headers, body)."""
-
-    def __init__(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-        self.reader, self.writer = reader, writer
-
-    def send(self, data: bytes) -> None:
-        self.writer.write(data)
-
-    def post(self, body: bytes, path: str = "/v1/traces", **headers: str) -> None:
-        given = {"Content-Type": "application/x-protobuf", "Content-Length": str(len(body))}
-        given |= {name.replace("_", "-"): value for name, value in headers.items()}
-        lines = "".join(f"{name}: {value}\r\n" for name, value in given.items() if value)
-        self.send(f"POST {path} HTTP/1.1\r\nHost: x\r\n{lines}\r\n".encode() + body)
-
-    async def answer(self) -> tuple[int, dict[str, str], bytes]:
-        head = (await self.reader.readuntil(b"\r\n\r\n")).decode().split("\r\n")
-        headers = {k.lower(): v for k, _, v in (line.partition(": ") for line in head[1:] if line)}
-        body = await self.reader.readexactly(int(headers.get("content-length", 0)))
-        return int(head[0].split()[1]), headers, body
-
-    async def refusal(self) -> tuple[int, int, str]:
-        """HTTP status, and code and message of the Status; the connection must close after it."""
-        status, headers, body = await self.answer()
-        assert headers["content-type"] == "application/x-protobuf"
-        assert headers["connection"] == "close"
-        assert await self.reader.read() == b""
-        return (status, *decode_status(body))
-
-
-class Setup:
-    def __init__(self, receiver: Receiver, taker: Taker, port: int) -> None:
-        self.receiver, self.taker, self.port = receiver, taker, port
-        self.clients: list[Client] = []
-
-    async def client(self) -> Client:
-        client = Client(*await asyncio.open_connection("127.0.0.1", self.port))
-        self.clients.append(client)
-        return client
-
-
-Start = Callable[..., Any]
-
-
-@asynccontextmanager
-async def receiving(*, attributes: dict[str, str] | None = None, **config: Any) -> AsyncIterator[Setup]:
-    taker = Taker()
-    receiver = Receiver(Config(**config), taker.take, ReceiverCounters(), attributes)
-    server = await asyncio.get_running_loop().create_server(receiver.protocol, "127.0.0.1", 0)
-    setup = Setup(receiver, taker, server.sockets[0].getsockname()[1])
-    try:
-        yield setup
-    finally:
-        for client in setup.clients:
-            client.writer.close()
-        await receiver.close()
-        server.close()
+from tests.sidecar.otlp.receiving import SPAN, TWO_SPANS, Client, field, large, receiving
 
 
 async def test_a_request_is_counted_handed_on_and_answered_with_an_empty_response() -> None:
@@ -315,131 +220,6 @@ async def test_another_method_is_told_which_is_allowed() -> None:
         assert (status, headers["allow"], decode_status(body)) == (405, "POST", (12, "the method is not POST"))
 
 
-JSON_SPANS = b'{"resourceSpans": [{"scopeSpans": [{"spans": [{}, {}]}]}]}'
-
-
-@pytest.mark.parametrize("content_type", ["application/json", "Application/JSON; charset=utf-8"])
-async def test_a_json_request_is_handed_on_in_protobuf_and_answered_in_json(content_type: str) -> None:
-    async with receiving() as setup:
-        client = await setup.client()
-        for body, encoding in ((JSON_SPANS, ""), (gzip.compress(JSON_SPANS), "gzip")):
-            client.post(body, Content_Type=content_type, Content_Encoding=encoding)
-            assert await client.answer() == (200, {"content-type": "application/json", "content-length": "2"}, b"{}")
-        assert setup.taker.batches == [Batch(Signal.TRACES, TWO_SPANS, 2)] * 2
-        assert setup.receiver.counters.items[Signal.TRACES] == 4
-        assert setup.receiver.counters.bytes[Signal.TRACES] == 2 * len(TWO_SPANS)
-        assert setup.receiver.in_flight == 0
-
-
-async def test_json_and_protobuf_share_a_connection() -> None:
-    async with receiving() as setup:
-        client = await setup.client()
-        for _ in range(2):
-            client.post(TWO_SPANS)
-            client.post(JSON_SPANS, Content_Type="application/json")
-        assert [(await client.answer())[2] for _ in range(4)] == [b"", b"{}"] * 2
-        assert setup.taker.batches == [Batch(Signal.TRACES, TWO_SPANS, 2)] * 4
-
-
-@pytest.mark.parametrize(("signal", "name"), list(REJECTED.items()))
-async def test_partial_success_is_told_in_json(signal: Signal, name: str) -> None:
-    point: Any = {"gauge": {"dataPoints": [{}]}}
-    bodies: dict[Signal, Any] = {
-        Signal.TRACES: {"resourceSpans": [{"scopeSpans": [{"spans": [{}]}]}]},
-        Signal.METRICS: {"resourceMetrics": [{"scopeMetrics": [{"metrics": [point]}]}]},
-        Signal.LOGS: {"resourceLogs": [{"scopeLogs": [{"logRecords": [{}]}]}]},
-    }
-    async with receiving() as setup:
-        setup.taker.replies = [Reply(200, encode_partial_success(3, "too old"))]
-        client = await setup.client()
-        client.post(json.dumps(bodies[signal]).encode(), f"/v1/{signal}", Content_Type="application/json")
-        status, headers, body = await client.answer()
-        assert (status, headers["content-type"]) == (200, "application/json")
-        assert json.loads(body) == {"partialSuccess": {name: "3", "errorMessage": "too old"}}
-        assert [(b.signal, b.items) for b in setup.taker.batches] == [(signal, 1)]
-
-
-REFUSED_JSON: list[tuple[str, dict[str, str], bytes, tuple[int, int, str]]] = [
-    (
-        "/v1/traces",
-        {},
-        b'{"resourceSpans": [{"scopeSpans": [{"spans": [{"traceId": "abc"}]}]}]}',
-        (
-            400,
-            3,
-            'the body is not an OTLP request: resourceSpans[0].scopeSpans[0].spans[0].traceId: "abc", expected 32 hex digits',
-        ),
-    ),
-    ("/v1/traces", {}, TWO_SPANS, (400, 3, "the body is not an OTLP request: JSON is malformed: invalid character (byte 1)")),
-    ("/v1/traces", {}, b"", (400, 3, "the body is not an OTLP request: Input data was truncated")),
-    ("/v1/traces", {"Content_Encoding": "gzip"}, b"{}", (400, 3, "the body is not gzip: it does not start as gzip does")),
-    ("/v1/spans", {}, b"{}", (404, 12, "no such path, expected /v1/traces, /v1/metrics or /v1/logs")),
-    ("/v1/traces", {"Content_Length": "20971521"}, b"", (413, 8, "the body has 20971521 bytes, more than 20MiB")),
-]  # fmt: skip
-
-
-@pytest.mark.parametrize(("path", "headers", "body", "expected"), REFUSED_JSON)
-async def test_a_json_request_is_refused_in_json(
-    path: str, headers: dict[str, str], body: bytes, expected: tuple[int, int, str]
-) -> None:
-    async with receiving() as setup:
-        client = await setup.client()
-        client.post(body, path, Content_Type="application/json", **headers)
-        status, answered, reply = await client.answer()
-        assert answered["content-type"] == "application/json"
-        assert (status, json.loads(reply)) == (expected[0], {"code": expected[1], "message": expected[2]})
-        assert setup.receiver.counters.refused == {status: 1}
-        assert setup.taker.batches == []
-        assert setup.receiver.in_flight == 0
-
-
-async def test_json_is_limited_before_and_after_it_is_protobuf() -> None:
-    counts = b",".join([b"0"] * 1000)
-    body = (
-        b'{"resourceMetrics":[{"scopeMetrics":[{"metrics":[{"histogram":{"dataPoints":[{"bucketCounts":[%b]}]}}]}]}]}'
-    )
-    async with receiving(max_body_bytes=4096) as setup:
-        client = await setup.client()
-        client.post(body % counts, "/v1/metrics", Content_Type="application/json")
-        assert json.loads((await client.answer())[2]) == {
-            "code": 8,
-            "message": "the body becomes more than 4096 bytes of protobuf",
-        }
-        bomb = gzip.compress(body % (counts + b" " * 5000))
-        client.post(bomb, "/v1/metrics", Content_Type="application/json", Content_Encoding="gzip")
-        status, _, reply = await client.answer()
-        assert (status, json.loads(reply)["message"][:31]) == (413, "the body inflates to more than ")
-        assert setup.receiver.in_flight == 0
-
-
-@pytest.mark.parametrize("encoding", ["", "gzip"])
-async def test_a_large_json_body_leaves_the_loop_and_arrives_whole(encoding: str) -> None:
-    spans = [{"name": f"span-{n}", "traceState": "x" * 100} for n in range(20_000)]
-    body = json.dumps({"resourceSpans": [{"scopeSpans": [{"spans": spans}]}]}).encode()
-    async with receiving() as setup:
-        client = await setup.client()
-        client.post(
-            gzip.compress(body, 1) if encoding else body, Content_Type="application/json", Content_Encoding=encoding
-        )
-        assert (await client.answer())[2] == b"{}"
-        (batch,) = setup.taker.batches
-        assert (batch.items, b"span-19999" in batch.body) == (20_000, True)
-        assert setup.receiver.in_flight == 0
-
-
-@pytest.mark.parametrize("piece", [1, 7, 1000])
-async def test_json_in_chunks_in_any_cut_is_the_same(piece: int) -> None:
-    async with receiving() as setup:
-        client = await setup.client()
-        client.post(b"", Content_Type="application/json", Content_Length="", Transfer_Encoding="chunked")
-        for at in range(0, len(JSON_SPANS), piece):
-            cut = JSON_SPANS[at : at + piece]
-            client.send(b"%x\r\n%s\r\n" % (len(cut), cut))
-        client.send(b"0\r\n\r\n")
-        assert (await client.answer())[0] == 200
-        assert setup.taker.batches == [Batch(Signal.TRACES, TWO_SPANS, 2)]
-
-
 @pytest.mark.parametrize("first", [b"\x16\x03\x01\x02\x00", b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n", b"hello\r\n\r\n"])
 async def test_what_is_not_http_is_refused(first: bytes) -> None:
     async with receiving() as setup:
@@ -479,75 +259,6 @@ async def test_an_offer_to_upgrade_is_ignored() -> None:
         assert (await client.answer())[0] == 200
 
 
-async def test_a_body_of_undeclared_length_is_refused_once_it_is_too_long() -> None:
-    async with receiving() as setup:
-        client = await setup.client()
-        client.post(b"", Content_Length="", Transfer_Encoding="chunked")
-        piece = field(1, bytes(100_000))
-        try:
-            for _ in range(100):
-                client.send(b"%x\r\n%s\r\n" % (len(piece), piece))
-                await client.writer.drain()
-        except ConnectionError:
-            pass
-        assert (await client.refusal()) == (413, 8, "the body without Content-Length has more than 8MiB")
-        assert setup.receiver.in_flight == 0
-
-
-async def test_chunks_that_say_much_and_hold_little_are_refused() -> None:
-    async with receiving() as setup:
-        client = await setup.client()
-        client.post(b"", Content_Length="", Transfer_Encoding="chunked")
-        client.send(b"1;")
-        try:
-            for _ in range(100):
-                client.send(b"a" * 100_000)
-                await client.writer.drain()
-        except ConnectionError:
-            pass
-        assert (await client.refusal()) == (400, 3, "the body has little in its chunks")
-
-
-async def test_a_chunk_for_each_byte_is_taken() -> None:
-    async with receiving() as setup:
-        client = await setup.client()
-        body = field(1, field(2, b"".join(field(2, field(5, b"%d" % n)) for n in range(40_000))))
-        assert 6 * len(body) > MAX_FRAMING + len(body)
-        client.post(b"", Content_Length="", Transfer_Encoding="chunked")
-        client.send(b"".join(b"1\r\n%c\r\n" % byte for byte in body) + b"0\r\n\r\n")
-        assert (await client.answer())[0] == 200
-        assert [b.body for b in setup.taker.batches] == [body]
-
-
-async def test_garbage_is_refused_before_all_of_it_has_come() -> None:
-    async with receiving() as setup:
-        client = await setup.client()
-        client.post(bytes(1000), Content_Length=str(10 << 20))
-        assert await client.refusal() == (
-            400,
-            3,
-            "the body is not an OTLP request: an impossible field number at byte 0",
-        )
-
-
-@pytest.mark.parametrize(
-    "bomb",
-    [
-        gzip.compress(bytes(50 << 20), 1),
-        gzip.compress(bytes(50 << 20), 1)[:-4] + struct.pack("<I", 100),
-        gzip.compress(bytes(19 << 20), 9),
-    ],
-    ids=["honest", "lying", "within the limit"],
-)
-async def test_gzip_bombs_are_refused(bomb: bytes) -> None:
-    async with receiving() as setup:
-        client = await setup.client()
-        client.post(bomb, Content_Encoding="gzip")
-        status, _, body = await client.answer()
-        assert (status, decode_status(body)[0]) == (413, 8)
-        assert setup.receiver.in_flight == 0
-
-
 async def test_a_request_that_is_cut_short_is_told_so() -> None:
     async with receiving() as setup:
         client = await setup.client()
@@ -582,79 +293,6 @@ async def test_a_client_that_goes_away_leaves_nothing_behind() -> None:
         client.writer.close()
         await until(lambda: setup.receiver.counters.connections == 0)
         assert setup.receiver.in_flight == 0
-
-
-async def test_slow_headers_and_slow_bodies_get_408_and_unused_connections_are_closed(
-    monkeypatch: pytest.MonkeyPatch,
-) -> None:
-    monkeypatch.setattr("sidecar.otlp.http.SWEEP", 0.02)
-    async with receiving(header_timeout=0.2, body_timeout=0.2, idle_timeout=0.2) as setup:
-        head, body, idle, used = [await setup.client() for _ in range(4)]
-        head.send(b"POST /v1/traces HTTP/1.1\r\nX")
-        body.post(TWO_SPANS[:3], Content_Length="10")
-        used.post(TWO_SPANS)
-        assert (await used.answer())[0] == 200
-        for _ in range(3):  # a trickle does not help: the headers as a whole have a time
-            await asyncio.sleep(0.05)
-            head.send(b"T")
-        assert await head.refusal() == (408, 4, "the headers took too long")
-        assert await body.refusal() == (408, 4, "the body took too long")
-        assert await idle.reader.read() == b""
-        assert await used.reader.read() == b""
-
-
-async def test_a_request_that_waits_for_its_answer_has_no_deadline_here(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("sidecar.otlp.http.SWEEP", 0.02)
-    async with receiving(header_timeout=0.1, body_timeout=0.1, idle_timeout=0.1) as setup:
-        setup.taker.open.clear()
-        client = await setup.client()
-        client.post(TWO_SPANS)
-        await asyncio.sleep(0.3)
-        setup.taker.open.set()
-        assert (await client.answer())[0] == 200
-
-
-async def test_one_connection_too_many_is_refused() -> None:
-    async with receiving(max_connections=2) as setup:
-        first, second, third = [await setup.client() for _ in range(3)]
-        assert await third.refusal() == (503, 14, "too many connections")
-        for client in (first, second):
-            client.post(TWO_SPANS)
-            assert (await client.answer())[0] == 200
-
-
-async def test_reading_pauses_while_too_much_waits_for_answers() -> None:
-    body = large(100_000)
-    async with receiving(max_body_bytes=200_000, max_in_flight_bytes=300_000) as setup:
-        setup.taker.open.clear()
-        clients = [await setup.client() for _ in range(10)]
-        for client in clients:
-            client.post(body)
-        await until(lambda: len(setup.taker.batches) == 3)
-        await asyncio.sleep(0.1)
-        assert len(setup.taker.batches) == 3
-        assert setup.receiver.in_flight < 300_000 + 256 * 1024  # one read past the limit
-        setup.taker.open.set()
-        assert [(await client.answer())[0] for client in clients] == [200] * 10
-        assert setup.receiver.in_flight == 0
-
-
-async def test_unfinished_requests_cannot_block_each_other() -> None:
-    body = large(190_000)
-    async with receiving(max_body_bytes=200_000, max_in_flight_bytes=300_000) as setup:
-        greedy = [await setup.client() for _ in range(2)]
-        for client in greedy:
-            client.post(body[:-10], Content_Length=str(len(body)))
-        # The largest is told to come again; the other goes on.
-        done, waiting = await asyncio.wait(
-            [asyncio.create_task(client.answer()) for client in greedy], return_when=asyncio.FIRST_COMPLETED
-        )
-        status, headers, reply = done.pop().result()
-        assert (status, headers["retry-after"]) == (503, "1")
-        assert decode_status(reply) == (14, "too many unfinished requests at once")
-        for client in greedy:
-            client.send(body[-10:])
-        assert (await waiting.pop())[0] == 200
 
 
 async def test_a_bug_behind_the_receiver_is_an_internal_error_and_is_reported() -> None:

@@ -15,7 +15,7 @@ from sidecar.model.signals import Batch
 from sidecar.otlp import connection as module
 from sidecar.otlp.connection import Connection
 from sidecar.otlp.http import Config, Receiver
-from tests.sidecar.otlp.test_http import SPAN, TWO_SPANS, field
+from tests.sidecar.otlp.receiving import SPAN, TWO_SPANS, field
 
 BODIES = [TWO_SPANS, field(1, field(2, SPAN)), field(1, field(2, SPAN * 400)), b"", b"\x0a\x7fcut", b"garbage"]
 USUAL = b"POST /v1/traces HTTP/1.1\r\nHost: x\r\nContent-Type: application/x-protobuf\r\nContent-Length: %s\r\n\r\n"
