@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import re
 from bisect import bisect_right
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from importlib import import_module
 from itertools import accumulate
 from typing import Any
@@ -45,17 +45,18 @@ class OwnRule(msgspec.Struct, frozen=True, kw_only=True):
     glob: str = ""
     regex: str = ""
 
-    def problems(self) -> list[tuple[str, str, str]]:
+    def problems(self) -> Iterator[tuple[str, str, str]]:
         given = [kind for kind in ("literal", "glob", "regex") if getattr(self, kind)]
         if not re.fullmatch(r"[a-z][a-z0-9_]{0,62}", self.name):
-            return [("name", f'"{self.name}" is not a name', "lower case letters, digits and _")]
+            yield "name", f'"{self.name}" is not a name', "lower case letters, digits and _"
         if len(given) != 1:
-            return [("", "one kind of pattern is needed", "one of literal, glob or regex")]
-        if "\n" in self.literal + self.glob:
-            return [(given[0], "a line holds no line end", "a pattern without one")]
-        if self.glob and not self.glob.strip("*"):
-            return [("glob", f'"{self.glob}" would match everything', "some bytes beside the *")]
-        return _regex_problems(self.regex) if self.regex else []
+            yield "", "one kind of pattern is needed", "one of literal, glob or regex"
+        elif "\n" in self.literal + self.glob:
+            yield given[0], "a line holds no line end", "a pattern without one"
+        elif self.glob and not self.glob.strip("*"):
+            yield "glob", f'"{self.glob}" would match everything', "some bytes beside the *"
+        elif self.regex:
+            yield from _regex_problems(self.regex)
 
 
 class Config(msgspec.Struct, frozen=True, kw_only=True):
@@ -69,8 +70,6 @@ class Config(msgspec.Struct, frozen=True, kw_only=True):
         names = [rule.name for rule in BUILT_IN] + [PRIVATE_KEY]
         bad = []
         for number, rule in enumerate(self.rules):
-            for place, what, remedy in rule.problems():
-                bad.append((f"rules.{number}.{place}".rstrip("."), what, remedy))
             if rule.name in names or rule.name == EMAIL.name:
                 bad.append((f"rules.{number}.name", f'"{rule.name}" is taken', "another name"))
             names.append(rule.name)

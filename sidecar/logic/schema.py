@@ -96,7 +96,23 @@ def optional_of(annotation: Any) -> Any:
     return None
 
 
-_FAILED = object()
+class _Unknown(Exception):
+    """What a check needs to know is wrong itself."""
+
+
+class _Failed:
+    """A value that was given and is wrong. More is not known of it."""
+
+    def __bool__(self) -> bool:
+        return True
+
+    def _give_up(self, *_: object) -> Any:
+        raise _Unknown
+
+    __getattr__ = __getitem__ = __iter__ = __len__ = __lt__ = __le__ = __gt__ = __ge__ = _give_up
+
+
+_FAILED = _Failed()
 
 
 class _Walk:
@@ -229,10 +245,10 @@ class _Walk:
             return self.bad(path, f"{quoted(raw)} is not a mapping", f"a mapping with {one_of(list(hints(kind)))}")
         before = len(self.problems)
         fields = hints(kind)
-        for key in raw:
-            if key not in fields:
-                near = difflib.get_close_matches(str(key), list(fields), 1)
-                self.bad(join(path, str(key)), "unknown key", one_of(list(fields)), near[0] if near else None)
+        strange = [key for key in raw if key not in fields]
+        for key in strange:
+            near = difflib.get_close_matches(str(key), list(fields), 1)
+            self.bad(join(path, str(key)), "unknown key", one_of(list(fields)), near[0] if near else None)
         required = {f.name for f in msgspec.structs.fields(kind) if f.required}
         values: dict[str, Any] = {}
         for name, annotation in fields.items():
@@ -242,13 +258,16 @@ class _Walk:
                 values[name] = self.value(annotation, raw[name], join(path, name))
             elif name in required:
                 scalar = scalar_of(annotation)
-                self.bad(join(path, name), "missing", scalar.expected if scalar else "a value")
-        if len(self.problems) > before:
-            return _FAILED
+                values[name] = self.bad(join(path, name), "missing", scalar.expected if scalar else "a value")
         made = kind(**values)
         check: Callable[[], Iterable[tuple[str, str, str]]] | None = getattr(made, "problems", None)
-        for key, problem, expected in check() if check else ():
-            self.bad(join(path, key), problem, expected)
+        try:
+            for key, problem, expected in check() if check else ():
+                if key or not strange:  # what is missing may be what is misspelt
+                    self.bad(join(path, key), problem, expected)
+        except (_Unknown, TypeError):
+            if not any(value is _FAILED for value in values.values()):
+                raise
         return _FAILED if len(self.problems) > before else made
 
 

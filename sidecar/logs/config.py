@@ -29,9 +29,6 @@ HERE = ("file", "stdin", "child")
 """Those whose options stand in the entry itself."""
 
 
-LONGEST_NAME = 255
-
-
 class Level(StrEnum):
     """OpenTelemetry's ranges of severity."""
 
@@ -129,8 +126,6 @@ class Entry(msgspec.Struct, frozen=True, kw_only=True):
         if len(given) != 1:
             yield "", f"{' and '.join(given) or 'nothing'} to read", f"one of {', '.join(KINDS)}"
             return
-        if len(self.name) > LONGEST:
-            yield "name", f"{len(self.name)} characters", f"at most {LONGEST}"
         options = {"exclude": self.exclude != (), "start_at": self.start_at is not StartAt.BEGINNING}
         options["max_line"] = self.max_line != 256 << 10
         for key, is_given in options.items():
@@ -138,12 +133,9 @@ class Entry(msgspec.Struct, frozen=True, kw_only=True):
                 yield key, f"not an option beside {given[0]}", "file" if key == "exclude" else f"{given[0]}.{key}"
             elif is_given and given[0] != "file" and key != "max_line":
                 yield key, f"not an option beside {given[0]}", "file"
-        if len(self.name) > LONGEST_NAME or printable(self.name) != self.name or self.name != self.name.strip():
-            yield (
-                "name",
-                f"{quoted(printable(self.name))} is no name",
-                f"at most {LONGEST_NAME} characters that can be shown",
-            )
+        if len(self.name) > LONGEST or printable(self.name) != self.name or self.name != self.name.strip():
+            expected = f"at most {LONGEST} characters that can be shown"
+            yield "name", f"{quoted(printable(self.name))} is no name", expected
         yield from self._files().problems()
         if self.rate_limit is not None and self.rate_limit < 1:
             yield "rate_limit", f"{self.rate_limit} is out of range", "1 or more lines a second"

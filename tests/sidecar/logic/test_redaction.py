@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import json
+from typing import Any
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
 from sidecar.logic.redaction import KEY_LINES, Config, OwnRule, Redactor, Rules
+from sidecar.logic.schema import load
 
 RULES = Rules(Config())
 # Put together here, so that no scanner of this repository takes them for real ones.
@@ -254,37 +256,38 @@ def test_own_literals_and_globs() -> None:
     assert counts == {"project": 1, "ticket": 1, "rest": 2}
 
 
+def problems(**config: Any) -> list[tuple[str, str, str]]:
+    _, found = load(Config, config, {}, "file")
+    return [(each.path, each.problem, each.expected) for each in found]
+
+
 def test_problems_name_their_place() -> None:
-    config = Config(
-        rules=[
-            OwnRule(name="Bad Name", literal="x"),
-            OwnRule(name="card", literal="x"),
-            OwnRule(name="none"),
-            OwnRule(name="two", literal="x", glob="y"),
-            OwnRule(name="stars", glob="**"),
-            OwnRule(name="line", literal="a\nb"),
-        ],
-        disable=["card", "crad"],
-    )
-    assert [(place, what) for place, what, _ in config.problems()] == [
+    """All at once; what is disabled is compared with the rules once these are right."""
+    rules = [
+        {"name": "Bad Name", "literal": "x", "glob": "y"},
+        {"name": "none"},
+        {"name": "stars", "glob": "**"},
+        {"name": "line", "literal": "a\nb"},
+    ]
+    assert [(place, what) for place, what, _ in problems(rules=rules, disable=["crad"])] == [
         ("rules.0.name", '"Bad Name" is not a name'),
-        ("rules.1.name", '"card" is taken'),
-        ("rules.2", "one kind of pattern is needed"),
-        ("rules.3", "one kind of pattern is needed"),
-        ("rules.4.glob", '"**" would match everything'),
-        ("rules.5.literal", "a line holds no line end"),
+        ("rules.0", "one kind of pattern is needed"),
+        ("rules.1", "one kind of pattern is needed"),
+        ("rules.2.glob", '"**" would match everything'),
+        ("rules.3.literal", "a line holds no line end"),
+    ]
+    taken = [{"name": "card", "literal": "x"}, {"name": "mine", "literal": "y"}]
+    assert [(place, what) for place, what, _ in problems(rules=taken, disable=["card", "crad", "mine"])] == [
+        ("rules.0.name", '"card" is taken'),
         ("disable.1", 'there is no rule "crad"'),
     ]
 
 
 def test_a_regular_expression_without_re2_names_the_remedy(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setitem(__import__("sys").modules, "re2", None)
-    (problem,) = Config(rules=[OwnRule(name="x", regex="a+")]).problems()
-    assert problem == (
-        "rules.0.regex",
-        "the package google-re2 is not installed",
-        "pip install outrider[re2], or a literal or glob",
-    )
+    assert problems(rules=[{"name": "x", "regex": "a+"}]) == [
+        ("rules.0.regex", "the package google-re2 is not installed", "pip install outrider[re2], or a literal or glob")
+    ]
 
 
 def test_regular_expressions_with_re2(capfd: pytest.CaptureFixture[str]) -> None:
@@ -294,8 +297,8 @@ def test_regular_expressions_with_re2(capfd: pytest.CaptureFixture[str]) -> None
         [b"[REDACTED] ord-x \xff [REDACTED]", b"clean"],
         {"order": 1, "hex": 1},
     )
-    bad = Config(rules=[OwnRule(name="a", regex="("), OwnRule(name="b", regex="x*")])
-    (place, what, _), (other, _, _) = bad.problems()
+    bad = problems(rules=[{"name": "a", "regex": "("}, {"name": "b", "regex": "x*"}])
+    (place, what, _), (other, _, _) = bad
     assert (place, what, other) == ("rules.0.regex", '"(" is not RE2 (missing ): ()', "rules.1.regex")
     assert capfd.readouterr().err == ""
 
