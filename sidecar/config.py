@@ -23,7 +23,7 @@ from .io.tls import Config as TlsConfig
 from .io.yaml_file import BadYaml, load_file
 from .logic.http_header import is_value, value_problems
 from .logic.layers import Layer, leaves, merge, otel_environment, own_environment, spelled_out
-from .logic.redaction import Config as Redaction
+from .logic.redaction_config import Config as Redaction
 from .logic.scalars import (
     Address,
     Duration,

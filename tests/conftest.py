@@ -1,5 +1,4 @@
-"""Locally a test without its real parts skips and says which; under `CI=true` a skip is a failure. No test fails because
-the machine is busy, so nor does an example of hypothesis."""
+"""Locally a test without its real parts skips and says which; under `CI=true` a skip is a failure."""
 
 from __future__ import annotations
 
@@ -9,10 +8,6 @@ from collections.abc import Generator
 from typing import Any
 
 import pytest
-from hypothesis import HealthCheck, settings
-
-settings.register_profile("busy", settings.default, deadline=None, suppress_health_check=[HealthCheck.too_slow])
-settings.load_profile("busy")
 
 # A shell's background job ignores what a terminal sends, and so would every program that a test starts.
 for number in (signal.SIGHUP, signal.SIGINT, signal.SIGQUIT):

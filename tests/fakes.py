@@ -277,6 +277,14 @@ class RecordingUpstream:
         self.hold.set()
         await self._runner.cleanup()
 
+    async def left(self) -> None:
+        """When every client has closed its connections and was answered, unless answers are held back."""
+        assert self._runner is not None
+        assert self._runner.server is not None
+        async with asyncio.timeout(20):
+            while self._runner.server.connections and self.hold.is_set():
+                await asyncio.sleep(0.005)
+
     async def _take(self, request: web.Request) -> web.Response:
         body = await request.read()
         headers = {name.lower(): value for name, value in request.headers.items()}

@@ -10,23 +10,19 @@ from __future__ import annotations
 
 import re
 from bisect import bisect_right
-from collections.abc import Iterator, Sequence
-from importlib import import_module
+from collections.abc import Sequence
 from itertools import accumulate
-from typing import Any
-
-import msgspec
 
 from .needles import holds
+from .redaction_config import PRIVATE_KEY, Config, OwnRule, re2
 from .redaction_rules import BUILT_IN, EMAIL, FOLD, REDACTED, Rule, Trigger, folded
 
-PRIVATE_KEY = "private_key"
 SHARED = (b"key", b"pass", b"sk ", b"sig")
 """What several triggers hold: where a block has none of it, they are not asked for one by one."""
 KEY_LINES = 256
 """A private key of more lines than that is not followed further; RSA with 16384 bits has 200."""
 STAR = 256
-"""Bytes that a `*` stands for, at most."""
+"""Bytes that a `*` stands for, at most (as `OwnRule` says)."""
 
 _KEY = re.compile(
     rb"(-----BEGIN [A-Z0-9 ]{0,40}PRIVATE KEY(?: BLOCK)?-----)"
@@ -36,74 +32,9 @@ _KEY_BODY = re.compile(rb"[ \t]*+[A-Za-z0-9+/=]{1,512}+[ \t\r]*+")
 _KEY_OTHER = re.compile(rb"[A-Za-z-]{1,32}+: .{0,128}|[ \t\r]*+")
 
 
-class OwnRule(msgspec.Struct, frozen=True, kw_only=True):
-    """What else is secret: a `literal`, a `glob` (`*` is a run of up to 256 bytes without white space, quotes and backslashes),
-    or a `regex` in RE2 syntax, which needs the `re2` extra and looks at each line."""
-
-    name: str
-    literal: str = ""
-    glob: str = ""
-    regex: str = ""
-
-    def problems(self) -> Iterator[tuple[str, str, str]]:
-        given = [kind for kind in ("literal", "glob", "regex") if getattr(self, kind)]
-        if not re.fullmatch(r"[a-z][a-z0-9_]{0,62}", self.name):
-            yield "name", f'"{self.name}" is not a name', "lower case letters, digits and _"
-        if len(given) != 1:
-            yield "", "one kind of pattern is needed", "one of literal, glob or regex"
-        elif "\n" in self.literal + self.glob:
-            yield given[0], "a line holds no line end", "a pattern without one"
-        elif self.glob and not self.glob.strip("*"):
-            yield "glob", f'"{self.glob}" would match everything', "some bytes beside the *"
-        elif self.regex:
-            yield from _regex_problems(self.regex)
-
-
-class Config(msgspec.Struct, frozen=True, kw_only=True):
-    """What is removed from log lines before anything leaves. `disable` names rules that are not wanted."""
-
-    emails: bool = False
-    rules: list[OwnRule] = []
-    disable: list[str] = []
-
-    def problems(self) -> list[tuple[str, str, str]]:
-        names = [rule.name for rule in BUILT_IN] + [PRIVATE_KEY]
-        bad = []
-        for number, rule in enumerate(self.rules):
-            if rule.name in names or rule.name == EMAIL.name:
-                bad.append((f"rules.{number}.name", f'"{rule.name}" is taken', "another name"))
-            names.append(rule.name)
-        for number, name in enumerate(self.disable):
-            if name not in names:
-                bad.append((f"disable.{number}", f'there is no rule "{name}"', "one of " + ", ".join(names)))
-        return bad
-
-
-def _regex_problems(pattern: str) -> list[tuple[str, str, str]]:
-    try:
-        empty = _re2(pattern).search(b"") is not None
-    except ImportError:
-        return [("regex", "the package google-re2 is not installed", "pip install outrider[re2], or a literal or glob")]
-    except ValueError as error:
-        return [("regex", str(error), "https://github.com/google/re2/wiki/Syntax")]
-    return [("regex", "matches an empty line", "a pattern that needs some bytes")] if empty else []
-
-
-def _re2(pattern: str) -> Any:
-    """Raises ImportError without the package, and ValueError for what is not a pattern: of that RE2 would tell stderr as well."""
-    re2 = import_module("re2")
-    options = re2.Options()
-    options.log_errors = False
-    try:
-        return re2.compile(pattern.encode(), options)
-    except re2.error as error:
-        why = error.args[0].decode(errors="replace") if isinstance(error.args[0], bytes) else str(error)
-        raise ValueError(f'"{pattern}" is not RE2 ({why})') from None
-
-
 def _own(rule: OwnRule) -> Rule:
     if rule.regex:
-        return Rule(rule.name, (), _re2(rule.regex), lambda _: lambda match: REDACTED)
+        return Rule(rule.name, (), re2(rule.regex), lambda _: lambda match: REDACTED)
     pieces = [rule.literal.encode()] if rule.literal else rule.glob.encode().split(b"*")
     longest = max(pieces, key=len).decode()
     return Rule(rule.name, folded(longest), _glob(pieces), lambda _: lambda match: REDACTED)

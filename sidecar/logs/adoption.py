@@ -12,10 +12,10 @@ import msgspec
 
 from ..logic.globs import path_matches
 from .file_memory import Memory, Remembered, recall, remembered_as
-from .sources.file import Config
+from .settings import Files
 
 
-def adopt(config: Config, left: Iterable[Mapping[str, object]]) -> Mapping[str, object]:
+def adopt(config: Files, left: Iterable[Mapping[str, object]]) -> Mapping[str, object]:
     """What `left` remember of the files that `config` means; nothing where that is nothing."""
     found = Memory([])
     for each in left:
@@ -30,12 +30,12 @@ def adopt(config: Config, left: Iterable[Mapping[str, object]]) -> Mapping[str, 
     return remembered_as(found) if found.files else {}
 
 
-def _is_of(config: Config, file: Remembered) -> bool:
+def _is_of(config: Files, file: Remembered) -> bool:
     """By the name under which it was found: a symlink's, or its own."""
     return _is_meant(config, file.origin) or _is_meant(config, file.attributes.get("log.file.path", ""))
 
 
-def _is_meant(config: Config, path: str) -> bool:
+def _is_meant(config: Files, path: str) -> bool:
     return any(path_matches(pattern, path) for pattern in config.file) and not any(
         path_matches(pattern, path) for pattern in config.exclude
     )

@@ -8,9 +8,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Protocol
+from importlib import import_module
+from typing import Any, Protocol
 
 import structlog
 
@@ -18,6 +19,16 @@ from ..io.clock import Clock
 from ..io.resolver import Resolver
 from ..model.counters import LogCounters
 from ..model.logs import LogRecord
+
+
+def later(package: str, module: str, name: str) -> Callable[..., Any]:
+    """What `name` of that module makes of its arguments; imported when it is called first. Who reads no logs, or none of a kind,
+    does without the memory that its code takes."""
+
+    def make(*arguments: Any) -> Any:
+        return getattr(import_module(f"{package}.{module}"), name)(*arguments)
+
+    return make
 
 
 class Format(Protocol):

@@ -18,8 +18,7 @@ from ..logic.schema import Shorthand
 from ..model.counters import LogCounters
 from ..model.logs import Keep, StartAt
 from .formats import AUTO, FORMATS
-from .sources import docker, fifo, kubernetes, pods
-from .sources.file import Config as FileConfig
+from .settings import Docker, Fifo, Files, Kubernetes, Pods, Stdin
 
 KINDS = ("file", "docker", "kubernetes", "pods", "fifo", "stdin", "child")
 """The keys of which an entry has one."""
@@ -68,10 +67,10 @@ class Entry(msgspec.Struct, frozen=True, kw_only=True):
     exclude: ExcludePatterns = ()
     start_at: StartAt = StartAt.BEGINNING
     max_line: Bytes = 256 << 10
-    docker: Annotated[docker.Config, Shorthand("container")] | None = None
-    kubernetes: Annotated[kubernetes.Config, Shorthand("container")] | None = None
-    pods: Annotated[pods.Config, Shorthand("pod")] | None = None
-    fifo: Annotated[fifo.Config, Shorthand("path")] | None = None
+    docker: Annotated[Docker, Shorthand("container")] | None = None
+    kubernetes: Annotated[Kubernetes, Shorthand("container")] | None = None
+    pods: Annotated[Pods, Shorthand("pod")] | None = None
+    fifo: Annotated[Fifo, Shorthand("path")] | None = None
     stdin: bool = False
     child: bool = False
     format: FormatName = AUTO
@@ -107,12 +106,12 @@ class Entry(msgspec.Struct, frozen=True, kw_only=True):
             case "file":
                 return self._files()
             case "stdin":
-                return fifo.StdinConfig(max_line=self.max_line)
+                return Stdin(max_line=self.max_line)
             case kind:
                 return getattr(self, kind)
 
-    def _files(self) -> FileConfig:
-        return FileConfig(file=self.file or (), exclude=self.exclude, start_at=self.start_at, max_line=self.max_line)
+    def _files(self) -> Files:
+        return Files(file=self.file or (), exclude=self.exclude, start_at=self.start_at, max_line=self.max_line)
 
     def noise(self, counters: LogCounters) -> Noise | None:
         """None where nothing is to be thinned out."""

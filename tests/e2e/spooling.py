@@ -8,7 +8,7 @@ import os
 import re
 import subprocess
 from collections.abc import AsyncIterator, Callable, Sequence
-from contextlib import asynccontextmanager
+from contextlib import ExitStack, asynccontextmanager
 from pathlib import Path
 from typing import Any
 
@@ -102,11 +102,17 @@ async def sidecar(
     command = [*before, *outrider("run", "--config", str(config))]
     log.touch()
     began = log.stat().st_size
-    with running(command, log) as process:
+    started = ExitStack()
+    process = started.enter_context(running(command, log))
+    try:
         await eventually(lambda: len(_ports(log, began)) == 2)
         otlp, api = _ports(log, began)
         async with aiohttp.ClientSession() as session:
             yield Sidecar(process, otlp, api, spool, upstream, session)
+    finally:
+        # The upstream answers meanwhile, and all that has come, before a test tells it to answer otherwise.
+        await asyncio.to_thread(started.close)
+        await upstream.left()
 
 
 def _ports(log: Path, since: int) -> list[int]:

@@ -100,5 +100,4 @@ def main(argv: Sequence[str]) -> int:
 
 
 if __name__ == "__main__":
-    hypothesis.settings.register_profile("fuzz", database=None, print_blob=True)
     sys.exit(main(sys.argv[1:]))

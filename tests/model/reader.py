@@ -16,7 +16,8 @@ from sidecar.io.resolver import Resolver
 from sidecar.logs.base import Intake as IntakeSeam
 from sidecar.logs.base import SourceContext
 from sidecar.logs.file_memory import Remembered, recall
-from sidecar.logs.sources.file import Config, FileSource
+from sidecar.logs.settings import Files
+from sidecar.logs.sources.file import FileSource
 from sidecar.model.counters import LogCounters
 from tests.fakes import FakeClock
 from tests.model.files import Identity
@@ -63,7 +64,7 @@ def source_of(pattern: Path, intake: IntakeSeam, clock: FakeClock, remembered: d
         remembered=remembered,
         log=structlog.wrap_logger(None, processors=[drop]),
     )
-    return FileSource(Config(file=(str(pattern), str(pattern.with_name("link.log")))), context)
+    return FileSource(Files(file=(str(pattern), str(pattern.with_name("link.log")))), context)
 
 
 def opened(pid: int | str, root: Path) -> dict[int, Identity]:

@@ -9,44 +9,31 @@ from __future__ import annotations
 from collections.abc import Callable
 
 from ...model.logs import Keep
-from ..base import Format
-from . import (
-    access,
-    apache,
-    auto,
-    go,
-    json,
-    klog,
-    logback,
-    logfmt,
-    nginx,
-    plain,
-    python,
-    redis,
-    ruby,
-    rust,
-    syslog,
-)
+from ..base import Format, later
 
 FORMATS: dict[str, Callable[[Keep], Format]] = {
-    "json": json.json_format,
-    "klog": klog.Klog,
-    "redis": redis.Redis,
-    "nginx": nginx.Nginx,
-    "apache": apache.Apache,
-    "access": access.Access,
-    "rust": rust.Rust,
-    "python": python.Python,
-    "ruby": ruby.Ruby,
-    "logback": logback.Logback,
-    "syslog": syslog.Syslog,
-    "go": go.Go,
-    "logfmt": logfmt.Logfmt,
-    "plain": plain.Plain,
+    "json": later(__name__, "json", "json_format"),
+    "klog": later(__name__, "klog", "Klog"),
+    "redis": later(__name__, "redis", "Redis"),
+    "nginx": later(__name__, "nginx", "Nginx"),
+    "apache": later(__name__, "apache", "Apache"),
+    "access": later(__name__, "access", "Access"),
+    "rust": later(__name__, "rust", "Rust"),
+    "python": later(__name__, "python", "Python"),
+    "ruby": later(__name__, "ruby", "Ruby"),
+    "logback": later(__name__, "logback", "Logback"),
+    "syslog": later(__name__, "syslog", "Syslog"),
+    "go": later(__name__, "go", "Go"),
+    "logfmt": later(__name__, "logfmt", "Logfmt"),
+    "plain": later(__name__, "plain", "Plain"),
 }
 AUTO = "auto"
 
 
 def format_named(name: str, keep: Keep) -> Format:
     """A new one, for one stream: formats remember what they have seen. `name` is one of `FORMATS` or `auto`."""
-    return auto.Auto(FORMATS, keep) if name == AUTO else FORMATS[name](keep)
+    if name != AUTO:
+        return FORMATS[name](keep)
+    from .auto import Auto
+
+    return Auto(FORMATS, keep)

@@ -5,16 +5,15 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Any
 
-from ..base import Source, SourceContext
-from . import docker, fifo, file, kubernetes, pods
+from ..base import Source, SourceContext, later
 
 SOURCES: dict[str, Callable[[Any, SourceContext], Source]] = {
-    "file": file.FileSource,
-    "docker": docker.DockerSource,
-    "kubernetes": kubernetes.KubernetesSource,
-    "pods": pods.PodsSource,
-    "fifo": fifo.FifoSource,
-    "stdin": fifo.StdinSource,
+    "file": later(__name__, "file", "FileSource"),
+    "docker": later(__name__, "docker", "DockerSource"),
+    "kubernetes": later(__name__, "kubernetes", "KubernetesSource"),
+    "pods": later(__name__, "pods", "PodsSource"),
+    "fifo": later(__name__, "fifo", "FifoSource"),
+    "stdin": later(__name__, "fifo", "StdinSource"),
 }
 """By the key of an entry, each made of the settings of its kind. A `child` is read through its launcher."""
 WRAPPED = frozenset({"file", "pods"})

@@ -13,19 +13,17 @@ from __future__ import annotations
 
 import asyncio
 import os
-import re
 import socket
-from collections.abc import Iterable, Mapping
+from collections.abc import Mapping
 
 import msgspec
 
 from ...io.docker_api import Container, DockerApi, Listed, Refused
-from ...logic.scalars import Bytes
 from ...model.logs import StartAt
 from ..base import SourceContext
 from ..followed_container import LONGEST, FollowedContainer, Memory
+from ..settings import Docker
 
-KIND = "docker"
 PERIOD = 1.0
 """Seconds between looks."""
 
@@ -34,28 +32,9 @@ MOST = 64
 CLOSER = 10
 """At each of so many looks every container is asked for."""
 
-_NAME = re.compile(r"[\w.-]+|[^\s=]+=\S*")
-
-
-class Config(msgspec.Struct, frozen=True, kw_only=True):
-    """`container` is a name, an id, or a label `key=value` that any number of containers may have. `socket` is by default that of
-    `DOCKER_HOST`, /var/run/docker.sock or /run/podman/podman.sock. `start_at: end` leaves out what the containers that are
-    there at the very first start have written until then."""
-
-    container: str
-    socket: str | None = None
-    start_at: StartAt = StartAt.BEGINNING
-    max_line: Bytes = 256 << 10
-
-    def problems(self) -> Iterable[tuple[str, str, str]]:
-        if not _NAME.fullmatch(self.container):
-            yield "container", f'"{self.container}" is none', "a name, an id, or a label as key=value"
-        if self.socket is not None and (not self.socket.startswith("/") or "\0" in self.socket):
-            yield "socket", f'"{self.socket}" is not an absolute path', "a path such as /var/run/docker.sock"
-
 
 class DockerSource:
-    def __init__(self, config: Config, context: SourceContext, environ: Mapping[str, str] = os.environ) -> None:
+    def __init__(self, config: Docker, context: SourceContext, environ: Mapping[str, str] = os.environ) -> None:
         self._config = config
         self._context = context
         self._api = DockerApi(config.socket, environ)

@@ -14,15 +14,13 @@ from __future__ import annotations
 import asyncio
 import os
 import stat
-from collections.abc import Iterable, Mapping
-
-import msgspec
+from collections.abc import Mapping
 
 from ...io.readable import readable
-from ...logic.scalars import Bytes
 from ..api_stream import uid_of
 from ..base import SourceContext
 from ..pipe_lines import PipeLines
+from ..settings import Fifo, Stdin
 
 BLOCK = 64 << 10
 LOOK = 0.2
@@ -31,19 +29,8 @@ WAIT = 1.0
 """Seconds between looks for one that is not there."""
 
 
-class Config(msgspec.Struct, frozen=True, kw_only=True):
-    """`path` is that of a pipe, which somebody else makes."""
-
-    path: str
-    max_line: Bytes = 256 << 10
-
-    def problems(self) -> Iterable[tuple[str, str, str]]:
-        if not self.path.startswith("/"):
-            yield "path", f'"{self.path}" is not an absolute path', "a path such as /var/run/app/log"
-
-
 class FifoSource:
-    def __init__(self, config: Config, context: SourceContext) -> None:
+    def __init__(self, config: Fifo, context: SourceContext) -> None:
         self._path = config.path
         self._context = context
         uid = uid_of(config.path, str(context.clock.now()))
@@ -121,14 +108,10 @@ class FifoSource:
             self._context.log.warning("the pipe cannot be read", source=self._context.name, path=self._path, why=why)
 
 
-class StdinConfig(msgspec.Struct, frozen=True, kw_only=True):
-    max_line: Bytes = 256 << 10
-
-
 class StdinSource:
     """Also of a terminal, a file, or /dev/null. `run` returns at the end of the input."""
 
-    def __init__(self, config: StdinConfig, context: SourceContext, handle: int = 0) -> None:
+    def __init__(self, config: Stdin, context: SourceContext, handle: int = 0) -> None:
         self._handle = handle
         self._context = context
         mode = os.fstat(handle).st_mode

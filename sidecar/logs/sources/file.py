@@ -19,38 +19,21 @@ from collections.abc import Mapping
 import msgspec
 
 from ...io.find_files import find, newest_first
-from ...logic.globs import ExcludePatterns, FilePatterns, path_matches
+from ...logic.globs import path_matches
 from ...logic.lines import Lines
-from ...logic.scalars import Bytes, show_bytes
 from ...model.logs import StartAt
 from ..base import SourceContext
 from ..file_memory import Memory, recall, remember
 from ..file_restore import restore
 from ..file_table import BUSY, LINGER, MOST_NAMES, QUIET, Describe, FileTable
 from ..followed_file import FollowedFile, Rewritten
+from ..settings import Files
 
 BUSY_LOOK = 0.2
 IDLE_LOOK = 0.8
 """Seconds between two looks; new files are found at this pace, too."""
 MOST_LINES = 2000
 """Fed at once: they may be as short as nothing."""
-SHORTEST, LONGEST = 64, 1 << 20
-
-
-class Config(msgspec.Struct, frozen=True, kw_only=True):
-    """Files that are followed. `start_at: end` passes over what they hold at the first start; files found later are read from
-    their beginning."""
-
-    file: FilePatterns
-    exclude: ExcludePatterns = ()
-    start_at: StartAt = StartAt.BEGINNING
-    max_line: Bytes = 256 << 10
-
-    def problems(self) -> list[tuple[str, str, str]]:
-        if not SHORTEST <= self.max_line <= LONGEST:
-            expected = f"{show_bytes(SHORTEST)} to {show_bytes(LONGEST)}"
-            return [("max_line", f"{show_bytes(self.max_line)} is out of range", expected)]
-        return []
 
 
 def describe(path: str) -> dict[str, str]:
@@ -73,7 +56,7 @@ class FileSource:
     `describe` says what stands on each record of a path's stream.
     """
 
-    def __init__(self, config: Config, context: SourceContext, describe: Describe = describe) -> None:
+    def __init__(self, config: Files, context: SourceContext, describe: Describe = describe) -> None:
         self.config = config
         self._context = context
         self._counters = context.counters

@@ -12,21 +12,17 @@ only (10 MiB by default): what was rotated away while nobody read is gone, and n
 from __future__ import annotations
 
 import os
-import re
-from collections.abc import Iterable, Mapping
+from collections.abc import Mapping
 from pathlib import Path
-
-import msgspec
 
 from ...io.kubernetes_api import ACCOUNT, KubernetesApi, Refused
 from ...logic.carry import Carry
-from ...logic.scalars import Bytes
 from ...logic.stamped_lines import since
 from ...model.logs import ORDINAL_BITS, StartAt
 from ..api_stream import STAMP, ApiStream, pour, read_mark, show_mark, uid_of
 from ..base import SourceContext
+from ..settings import Kubernetes
 
-KIND = "kubernetes"
 PERIOD = 1.0
 """Seconds until it is asked again after an answer has ended."""
 LONGEST = 10.0
@@ -35,32 +31,14 @@ LONGEST = 10.0
 SILENCE = 300.0
 """Seconds without a line, after which it is asked again."""
 
-_NAME = re.compile(r"[a-z0-9]([-.a-z0-9]*[a-z0-9])?")
 _WORDS = {400: "waiting", 401: "unauthorized", 403: "forbidden", 404: "not_found"}
 _ROLE = '{apiGroups: [""], resources: [pods/log], verbs: [get]}'
-
-
-class Config(msgspec.Struct, frozen=True, kw_only=True):
-    """`container` may be left out where the Pod has only one (which may be the case beside a native sidecar). `pod` is by default
-    this one, by `POD_NAME` or `HOSTNAME`; `namespace` is the service account's. `start_at: end` leaves out what was written
-    before the very first start."""
-
-    container: str | None = None
-    pod: str | None = None
-    namespace: str | None = None
-    start_at: StartAt = StartAt.BEGINNING
-    max_line: Bytes = 256 << 10
-
-    def problems(self) -> Iterable[tuple[str, str, str]]:
-        for key, value in (("container", self.container), ("pod", self.pod), ("namespace", self.namespace)):
-            if value is not None and not _NAME.fullmatch(value):
-                yield key, f'"{value}" is no name in Kubernetes', "small letters, digits, dashes and dots"
 
 
 class KubernetesSource:
     def __init__(
         self,
-        config: Config,
+        config: Kubernetes,
         context: SourceContext,
         environ: Mapping[str, str] = os.environ,
         account: Path = ACCOUNT,

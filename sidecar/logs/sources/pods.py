@@ -12,44 +12,13 @@ from __future__ import annotations
 
 import os
 import re
-from collections.abc import Iterable, Mapping
+from collections.abc import Mapping
 
-import msgspec
-
-from ...logic.scalars import Bytes
-from ...model.logs import StartAt
 from ..base import SourceContext
+from ..settings import Pods
 from . import file
 
-KIND = "pods"
-
-_NAME = re.compile(r"[-.a-z0-9*?]+")
 _PATH = re.compile(r"/(?P<namespace>[^/_]+)_(?P<pod>[^/_]+)_(?P<uid>[^/_]+)/(?P<container>[^/]+)/[^/]+$")
-
-
-class Config(msgspec.Struct, frozen=True, kw_only=True):
-    """Names may hold `*` and `?`; by default all are meant. `path` is where the node's /var/log/pods is mounted."""
-
-    namespace: str = "*"
-    pod: str = "*"
-    container: str = "*"
-    path: str = "/var/log/pods"
-    start_at: StartAt = StartAt.BEGINNING
-    max_line: Bytes = 256 << 10
-
-    def problems(self) -> Iterable[tuple[str, str, str]]:
-        for key, value in (("namespace", self.namespace), ("pod", self.pod), ("container", self.container)):
-            if not _NAME.fullmatch(value):
-                yield key, f'"{value}" is no name in Kubernetes', "small letters, digits, dashes and dots, and * and ?"
-        if not self.path.startswith("/"):
-            yield "path", f'"{self.path}" is not an absolute path', "a directory such as /var/log/pods"
-        yield from self.files().problems()
-
-    def files(self) -> file.Config:
-        stem = f"{self.path.rstrip('/')}/{self.namespace}_{self.pod}_*/{self.container}/[0-9]*.log"
-        return file.Config(
-            file=(stem, f"{stem}.[0-9]*"), exclude=("*.gz", "*.tmp"), start_at=self.start_at, max_line=self.max_line
-        )
 
 
 def describe(path: str) -> dict[str, str]:
@@ -67,7 +36,7 @@ def describe(path: str) -> dict[str, str]:
 
 
 class PodsSource:
-    def __init__(self, config: Config, context: SourceContext) -> None:
+    def __init__(self, config: Pods, context: SourceContext) -> None:
         self._files = file.FileSource(config.files(), context, describe)
 
     async def run(self) -> None:

@@ -9,7 +9,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from sidecar.logic.redaction import KEY_LINES, Config, OwnRule, Redactor, Rules
+from sidecar.logic.redaction import KEY_LINES, Redactor, Rules
+from sidecar.logic.redaction_config import Config, OwnRule
 from sidecar.logic.schema import load
 
 RULES = Rules(Config())
@@ -241,7 +242,7 @@ def test_own_literals_and_globs() -> None:
             OwnRule(name="rest", glob="cust_*"),
         ]
     )
-    assert config.problems() == []
+    assert list(config.problems()) == []
     out, counts = redact(
         b"on Blue (Moon), not blue (moon)",
         b"see ACME-12-x-end, ACME-1 2-x-end",
@@ -292,7 +293,7 @@ def test_a_regular_expression_without_re2_names_the_remedy(monkeypatch: pytest.M
 
 def test_regular_expressions_with_re2(capfd: pytest.CaptureFixture[str]) -> None:
     config = Config(rules=[OwnRule(name="order", regex=r"ord-\d+\b"), OwnRule(name="hex", regex="(?i)0x[0-9a-f]+$")])
-    assert config.problems() == []
+    assert list(config.problems()) == []
     assert redact(b"ord-12 ord-x \xff 0xFF", b"clean", rules=Rules(config)) == (
         [b"[REDACTED] ord-x \xff [REDACTED]", b"clean"],
         {"order": 1, "hex": 1},

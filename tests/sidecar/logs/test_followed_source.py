@@ -11,7 +11,8 @@ import structlog
 
 from sidecar.logic.multiline import Mode
 from sidecar.logic.otlp_logs import Frame
-from sidecar.logic.redaction import Config, Rules
+from sidecar.logic.redaction import Rules
+from sidecar.logic.redaction_config import Config
 from sidecar.logs.base import Source
 from sidecar.logs.delivery import Delivery
 from sidecar.logs.followed_source import SHOWN, FollowedSource

@@ -13,8 +13,8 @@ from sidecar.logic.multiline import Mode
 from sidecar.logic.noise import Noise
 from sidecar.logic.otlp_http import OK, Reply
 from sidecar.logic.otlp_logs import Frame
-from sidecar.logic.redaction import Config as Redaction
 from sidecar.logic.redaction import Rules
+from sidecar.logic.redaction_config import Config as Redaction
 from sidecar.logs.delivery import FULL, MOST, Delivery
 from sidecar.logs.formats import format_named
 from sidecar.logs.pipeline import REST, SLICE, LogStream, Pipeline

@@ -16,7 +16,8 @@ from sidecar.io.clock import SystemClock
 from sidecar.io.resolver import Resolver
 from sidecar.logic.multiline import Mode
 from sidecar.logic.otlp_http import OK, Reply
-from sidecar.logic.redaction import Config, Rules
+from sidecar.logic.redaction import Rules
+from sidecar.logic.redaction_config import Config
 from sidecar.logs.config import Entry
 from sidecar.logs.reading import Logs
 from sidecar.model.logs import StartAt

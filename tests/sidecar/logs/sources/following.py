@@ -12,7 +12,8 @@ import structlog
 from sidecar.io.clock import Clock
 from sidecar.io.resolver import Resolver
 from sidecar.logs.base import SourceContext
-from sidecar.logs.sources.file import Config, FileSource
+from sidecar.logs.settings import Files
+from sidecar.logs.sources.file import FileSource
 from sidecar.model.counters import LogCounters
 from tests.fakes import FakeClock, RecordingIntake, RecordingStream
 
@@ -38,7 +39,7 @@ class Follower:
             None, processors=[self._hear], wrapper_class=structlog.make_filtering_bound_logger(0)
         )
         self.source = FileSource(
-            Config(file=tuple(map(str, patterns)), **settings),
+            Files(file=tuple(map(str, patterns)), **settings),
             SourceContext("app", self.intake, self.clock, Resolver(), self.counters, remembered or {}, log),
         )
 

@@ -17,9 +17,8 @@ from typing import Protocol
 import pytest
 
 from sidecar.logs.base import Source, SourceContext
-from sidecar.logs.sources.docker import Config as DockerConfig
+from sidecar.logs.settings import Docker, Kubernetes
 from sidecar.logs.sources.docker import DockerSource
-from sidecar.logs.sources.kubernetes import Config as KubernetesConfig
 from sidecar.logs.sources.kubernetes import KubernetesSource
 from tests.certificates import Authority
 from tests.fakes import (
@@ -201,7 +200,7 @@ async def test_an_engine(tmp_path: Path, seed: int) -> None:
     rng = random.Random(seed)
     async with FakeDocker(tmp_path / "engine.sock") as docker:
         docker.containers.append(FakeContainer("web"))
-        config = DockerConfig(container="web", socket=str(docker.socket))
+        config = Docker(container="web", socket=str(docker.socket))
         run = Run(lambda context: DockerSource(config, context, {}), rng, ["stdout", "stderr"])
         await play(Engine(docker, docker.containers[0]), run, rng)
 
@@ -225,5 +224,5 @@ async def test_an_api_server(tmp_path: Path, issuer: tuple[Authority, ssl.SSLCon
             "KUBERNETES_SERVICE_PORT": str(server.port),
             "POD_NAME": "web-0",
         }
-        run = Run(lambda context: KubernetesSource(KubernetesConfig(), context, environ, tmp_path), rng, [""])
+        run = Run(lambda context: KubernetesSource(Kubernetes(), context, environ, tmp_path), rng, [""])
         await play(Cluster(server, app), run, rng)

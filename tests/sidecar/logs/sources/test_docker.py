@@ -12,7 +12,8 @@ from struct import pack
 import pytest
 from structlog.testing import capture_logs
 
-from sidecar.logs.sources.docker import Config, DockerSource
+from sidecar.logs.settings import Docker
+from sidecar.logs.sources.docker import DockerSource
 from sidecar.model.logs import ORDINAL_BITS, StartAt
 from tests.fakes import FakeClock, FakeContainer, FakeDocker, RecordingIntake, settle, source_context, until
 from tests.sidecar.logs.sources.support import after, running
@@ -33,11 +34,11 @@ class Bench:
 
     @asynccontextmanager
     async def running(
-        self, config: Config | None = None, remembered: Mapping[str, object] | None = None
+        self, config: Docker | None = None, remembered: Mapping[str, object] | None = None
     ) -> AsyncIterator[None]:
         context = source_context(self.intake, self.clock, remembered)
         self.counters = context.counters
-        self.source = DockerSource(config or Config(container="web", socket=str(self.engine.socket)), context, {})
+        self.source = DockerSource(config or Docker(container="web", socket=str(self.engine.socket)), context, {})
         async with running(self.source):
             yield
 
@@ -106,7 +107,7 @@ async def test_lines_longer_than_the_cap_are_cut_and_counted(bench: Bench) -> No
     web(bench).write("y" * 1000, T + 2)
     web(bench).write("y\n", T + 3)
     web(bench).write("next\n", T + 4)
-    async with bench.running(Config(container="web", socket=str(bench.engine.socket), max_line=1000)):
+    async with bench.running(Docker(container="web", socket=str(bench.engine.socket), max_line=1000)):
         await until(lambda: len(bench.intake.lines) == 3)
         assert [len(line) for line in bench.intake.lines] == [1000, 1000, 4]
         assert bench.counters.cut_lines == 2
@@ -244,7 +245,7 @@ async def test_a_container_that_was_removed_while_nobody_read_is_forgotten(bench
 async def test_start_at_end_leaves_out_what_was_written_before_the_first_start(bench: Bench) -> None:
     now = int(bench.clock.now()) * SECOND
     web(bench).write("old\n", now - SECOND)
-    config = Config(container="web", socket=str(bench.engine.socket), start_at=StartAt.END)
+    config = Docker(container="web", socket=str(bench.engine.socket), start_at=StartAt.END)
     async with bench.running(config):
         await until(lambda: bench.engine.following)
         web(bench).write("new\n", now + SECOND)
@@ -262,7 +263,7 @@ async def test_a_label_names_any_number_of_containers(bench: Bench) -> None:
     bench.engine.containers += [other, FakeContainer("database", 3)]
     for container in bench.engine.containers:
         container.write(f"{container.name}\n", T)
-    async with bench.running(Config(container="app=shop", socket=str(bench.engine.socket))):
+    async with bench.running(Docker(container="app=shop", socket=str(bench.engine.socket))):
         await until(lambda: len(bench.intake.lines) == 2)
         assert sorted(bench.intake.lines) == [b"web", b"worker"]
         assert bench.counters.streams == 2
@@ -288,7 +289,7 @@ async def test_of_very_many_containers_some_are_read_and_that_is_said(
         container.labels["app"] = "shop"
         container.write(f"{container.name}\n", T)
     with capture_logs() as said:
-        async with bench.running(Config(container="app=shop", socket=str(bench.engine.socket))):
+        async with bench.running(Docker(container="app=shop", socket=str(bench.engine.socket))):
             await until(lambda: len(bench.intake.lines) == 2)
             await bench.clock.advance(3)
     assert [(each["event"], each["found"], each["read"]) for each in said] == [("too many containers", 3, 2)]
@@ -442,24 +443,24 @@ async def test_what_was_remembered_by_somebody_else_is_not_used(bench: Bench) ->
 @pytest.mark.parametrize(
     ("config", "key"),
     [
-        (Config(container=""), "container"),
-        (Config(container="two words"), "container"),
-        (Config(container="web", socket="docker.sock"), "socket"),
+        (Docker(container=""), "container"),
+        (Docker(container="two words"), "container"),
+        (Docker(container="web", socket="docker.sock"), "socket"),
     ],
 )
-def test_settings_that_cannot_work_are_named(config: Config, key: str) -> None:
+def test_settings_that_cannot_work_are_named(config: Docker, key: str) -> None:
     assert [problem[0] for problem in config.problems()] == [key]
 
 
 def test_a_name_an_id_and_a_label_are_containers() -> None:
     for container in ("web", "shop_web.1-x", "0a1b2c3d4e5f", "com.docker.compose.service=web"):
-        assert list(Config(container=container).problems()) == []
+        assert list(Docker(container=container).problems()) == []
 
 
 async def test_docker_host_names_the_socket(bench: Bench) -> None:
     web(bench).write("one\n", T)
     environ = {"DOCKER_HOST": f"unix://{bench.engine.socket}"}
-    source = DockerSource(Config(container="web"), source_context(bench.intake, bench.clock), environ)
+    source = DockerSource(Docker(container="web"), source_context(bench.intake, bench.clock), environ)
     task = asyncio.create_task(source.run())
     await until(lambda: bench.intake.lines == [b"one"])
     task.cancel()

@@ -11,7 +11,8 @@ from pathlib import Path
 import pytest
 from structlog.testing import capture_logs
 
-from sidecar.logs.sources.fifo import Config, FifoSource, StdinConfig, StdinSource
+from sidecar.logs.settings import Fifo, Stdin
+from sidecar.logs.sources.fifo import FifoSource, StdinSource
 from tests.fakes import FakeClock, RecordingIntake, source_context, until
 from tests.sidecar.logs.sources.support import running
 
@@ -26,7 +27,7 @@ class Bench:
 
     @asynccontextmanager
     async def running(self, **settings: int) -> AsyncIterator[None]:
-        async with running(FifoSource(Config(path=str(self.path), **settings), self.context)):
+        async with running(FifoSource(Fifo(path=str(self.path), **settings), self.context)):
             yield
 
     async def after(self, condition: Callable[[], object]) -> None:
@@ -170,7 +171,7 @@ async def test_a_writer_waits_a_second_at_most_and_what_is_lost_is_counted(
 async def test_standard_input_is_read_to_its_end(tmp_path: Path) -> None:
     read, write = os.pipe()
     intake = RecordingIntake()
-    source = StdinSource(StdinConfig(), source_context(intake), read)
+    source = StdinSource(Stdin(), source_context(intake), read)
     task = asyncio.create_task(source.run())
     os.write(write, b"one\ntw")
     await until(lambda: intake.lines == [b"one"])
@@ -187,7 +188,7 @@ async def test_standard_input_may_be_a_file(tmp_path: Path, content: bytes) -> N
     (tmp_path / "file").write_bytes(content)
     intake = RecordingIntake()
     handle = os.open(tmp_path / "file", os.O_RDONLY)
-    await StdinSource(StdinConfig(), source_context(intake), handle).run()
+    await StdinSource(Stdin(), source_context(intake), handle).run()
     os.close(handle)
     assert intake.lines == content.split(b"\n")[:-1]
 
@@ -195,11 +196,11 @@ async def test_standard_input_may_be_a_file(tmp_path: Path, content: bytes) -> N
 async def test_standard_input_may_be_nothing() -> None:
     intake = RecordingIntake()
     handle = os.open(os.devnull, os.O_RDONLY)
-    await StdinSource(StdinConfig(), source_context(intake), handle).run()
+    await StdinSource(Stdin(), source_context(intake), handle).run()
     os.close(handle)
     assert intake.lines == []
 
 
 def test_a_relative_path_is_named() -> None:
-    assert [problem[0] for problem in Config(path="log").problems()] == ["path"]
-    assert list(Config(path="/var/run/app/log").problems()) == []
+    assert [problem[0] for problem in Fifo(path="log").problems()] == ["path"]
+    assert list(Fifo(path="/var/run/app/log").problems()) == []

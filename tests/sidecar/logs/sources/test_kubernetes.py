@@ -13,7 +13,8 @@ from pathlib import Path
 import pytest
 from structlog.testing import capture_logs
 
-from sidecar.logs.sources.kubernetes import Config, KubernetesSource
+from sidecar.logs.settings import Kubernetes
+from sidecar.logs.sources.kubernetes import KubernetesSource
 from sidecar.model.logs import ORDINAL_BITS, StartAt
 from tests.certificates import Authority
 from tests.fakes import FakeClock, FakeKubelet, FakeKubernetes, RecordingIntake, source_context, until
@@ -51,11 +52,11 @@ class Bench:
 
     @asynccontextmanager
     async def running(
-        self, config: Config | None = None, remembered: Mapping[str, object] | None = None
+        self, config: Kubernetes | None = None, remembered: Mapping[str, object] | None = None
     ) -> AsyncIterator[None]:
         context = source_context(self.intake, self.clock, remembered)
         self.counters = context.counters
-        self.source = KubernetesSource(config or Config(), context, self.environ, self.account)
+        self.source = KubernetesSource(config or Kubernetes(), context, self.environ, self.account)
         async with running(self.source):
             yield
 
@@ -75,7 +76,7 @@ async def bench(tmp_path: Path, issuer: Authority, tls: ssl.SSLContext) -> Async
 async def test_lines_come_with_their_times_from_the_own_pod(bench: Bench) -> None:
     bench.app.write("one", T + 1)
     bench.app.write("two", T + 1)
-    async with bench.running(Config(container="app")):
+    async with bench.running(Kubernetes(container="app")):
         await until(lambda: len(bench.intake.lines) == 2)
         bench.app.write("three", T + 2)
         await until(lambda: len(bench.intake.lines) == 3)
@@ -211,7 +212,7 @@ async def test_after_a_restart_it_goes_on_behind_what_is_settled(bench: Bench) -
 async def test_start_at_end_leaves_out_what_was_written_before_the_first_start(bench: Bench) -> None:
     now = int(bench.clock.now()) * SECOND
     bench.app.write("old", now - SECOND)
-    async with bench.running(Config(start_at=StartAt.END)):
+    async with bench.running(Kubernetes(start_at=StartAt.END)):
         await until(lambda: bench.server.following)
         bench.app.write("new", now + SECOND)
         await until(lambda: bench.intake.lines == [b"new"])
@@ -231,7 +232,7 @@ async def test_the_kubelet_s_own_words_are_no_lines(bench: Bench) -> None:
 async def test_lines_longer_than_the_cap_are_cut_and_counted(bench: Bench) -> None:
     bench.app.write("x" * 300_000, T)
     bench.app.write("next", T + 1)
-    async with bench.running(Config(max_line=1000)):
+    async with bench.running(Kubernetes(max_line=1000)):
         await until(lambda: len(bench.intake.lines) == 2)
         assert [len(line) for line in bench.intake.lines] == [1000, 4]
         assert (bench.counters.cut_lines, bench.counters.cut_bytes) == (1, 299_000)
@@ -249,7 +250,7 @@ async def test_a_server_of_another_authority_is_not_spoken_to(bench: Bench, tmp_
 async def test_outside_of_a_pod_it_says_so(bench: Bench) -> None:
     bench.environ.clear()
     with capture_logs() as said:
-        async with bench.running(Config(pod="web-0")):
+        async with bench.running(Kubernetes(pod="web-0")):
             await until(lambda: said)
     assert said[0]["why"] == "KUBERNETES_SERVICE_HOST is not set: the sidecar does not run in a Pod"
 
@@ -274,6 +275,6 @@ async def test_an_api_server_that_is_away_is_waited_for(bench: Bench) -> None:
 
 
 def test_settings_that_cannot_work_are_named() -> None:
-    config = Config(container="App", pod="a b", namespace="../x")
+    config = Kubernetes(container="App", pod="a b", namespace="../x")
     assert [problem[0] for problem in config.problems()] == ["container", "pod", "namespace"]
-    assert list(Config(container="app", pod="web-0.1", namespace="shop").problems()) == []
+    assert list(Kubernetes(container="app", pod="web-0.1", namespace="shop").problems()) == []

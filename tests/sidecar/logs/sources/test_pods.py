@@ -11,7 +11,8 @@ from typing import Any
 import pytest
 
 from sidecar.logic.unwrap import Unwrapper
-from sidecar.logs.sources.pods import Config, PodsSource
+from sidecar.logs.settings import Pods
+from sidecar.logs.sources.pods import PodsSource
 from sidecar.model.counters import LogCounters
 from tests.fakes import FakeClock, RecordingIntake, source_context
 from tests.sidecar.logs.sources.support import after, running
@@ -35,7 +36,7 @@ class Node:
         self, remembered: Mapping[str, object] | None = None, **settings: Any
     ) -> AsyncIterator[PodsSource]:
         context = source_context(self.intake, self.clock, remembered)
-        source = PodsSource(Config(path=str(self.root), **settings), context)
+        source = PodsSource(Pods(path=str(self.root), **settings), context)
         async with running(source):
             yield source
 
@@ -147,6 +148,6 @@ async def test_symlinks_to_docker_s_own_files_are_followed(node: Node, tmp_path:
 
 
 def test_settings_that_cannot_work_are_named() -> None:
-    config = Config(namespace="a_b", pod="", container="x/y", path="pods")
+    config = Pods(namespace="a_b", pod="", container="x/y", path="pods")
     assert {problem[0] for problem in config.problems()} >= {"namespace", "pod", "container", "path"}
-    assert list(Config().problems()) == []
+    assert list(Pods().problems()) == []
