@@ -23,8 +23,10 @@ from typing import Any
 
 import msgspec
 
+from tests.ports import free_port
+
 from . import traffic
-from .process import cpu_seconds, free_port, memory, peak, start, until_200
+from .process import cpu_seconds, memory, peak, start, until_200
 from .programs import must
 from .run import SUBJECT_CORE
 from .subjects import ROOT

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import http.client
 import os
-import socket
 import subprocess
 import time
 from collections.abc import Sequence
@@ -31,12 +30,6 @@ def start(command: Sequence[str], cwd: Path | None = None, log: Path | None = No
         environ["PYTHONPATH"] = str(cwd)
     with open(log or os.devnull, "ab") as output:
         return subprocess.Popen(command, env=environ, cwd=cwd, stdout=output, stderr=output)
-
-
-def free_port() -> int:
-    with socket.socket() as free:
-        free.bind(("127.0.0.1", 0))
-        return int(free.getsockname()[1])
 
 
 def stop(process: subprocess.Popen[bytes]) -> None:

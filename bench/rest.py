@@ -16,7 +16,9 @@ import time
 import urllib.request
 from pathlib import Path
 
-from .process import Memory, cpu_seconds, free_port, memory, start, stop, until_200
+from tests.ports import free_port
+
+from .process import Memory, cpu_seconds, memory, start, stop, until_200
 from .programs import must
 
 STARTS = 7

@@ -16,9 +16,11 @@ from pathlib import Path
 
 import msgspec
 
+from tests.ports import free_port
+
 from . import traffic
 from .cells import Cell
-from .process import Memory, cpu_seconds, free_port, memory, peak, start, until_200
+from .process import Memory, cpu_seconds, memory, peak, start, until_200
 from .subjects import Ports, Subject
 from .traffic import Sent, Sink
 

@@ -14,8 +14,9 @@ from typing import Any
 
 import msgspec
 
+from tests.ports import free_port
+
 from .cells import Cell
-from .process import free_port
 from .programs import must
 from .traffic import Sink
 

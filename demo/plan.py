@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import socket
 from collections.abc import Callable
 
@@ -17,6 +18,8 @@ WANTED = {
 }
 COLLECTOR_PORT = 4320
 COLLECTOR_GRPC_PORT = 4321
+OTHERS = range(28_000, 32_000)
+"""Below those that kernels give to clients, and for port 0: they are still free when a service comes to take them."""
 
 
 class Instance(msgspec.Struct, frozen=True, kw_only=True):
@@ -79,16 +82,22 @@ def plan(port: Callable[[int], int]) -> Plan:
 
 
 class FreePorts:
-    """The port wanted while nobody listens on it, else one that the kernel gives; no port twice."""
+    """The port wanted while nobody listens on it, else one of `OTHERS`; no port twice."""
 
     def __init__(self, *, any_port: bool = False) -> None:
         self.any_port = any_port
         self.taken: set[int] = set()
+        first = os.getpid() * 20 % len(OTHERS)  # demos that start at the same time
+        self._others = iter([*OTHERS[first:], *OTHERS[:first]])
 
     def __call__(self, wanted: int) -> int:
+        """Raises `OSError` when none is free."""
         chosen = None if self.any_port or wanted in self.taken else bound(wanted)
         while chosen is None or chosen in self.taken:
-            chosen = bound(0)
+            other = next(self._others, None)
+            if other is None:
+                raise OSError(f"no port from {OTHERS[0]} to {OTHERS[-1]} is free")
+            chosen = bound(other)
         self.taken.add(chosen)
         return chosen
 

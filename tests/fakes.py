@@ -31,6 +31,7 @@ from sidecar.io.resolver import Resolver
 from sidecar.logs.base import SourceContext
 from sidecar.model.counters import LogCounters
 from sidecar.model.health import Result, State
+from tests.ports import free_port
 
 
 class FakeClock:
@@ -324,7 +325,7 @@ class GrpcUpstream:
         self,
         *options: tuple[str, int],
         credentials: grpc.ServerCredentials | None = None,
-        port: int = 0,
+        port: int | None = None,
     ) -> None:
         self.requests: list[tuple[str, dict[str, str], bytes]] = []
         """Method, metadata and message of every request, also of those that were refused."""
@@ -333,7 +334,7 @@ class GrpcUpstream:
         self.answer: Callable[[bytes, grpc.ServicerContext], bytes] = lambda body, context: b""
         self.hold = threading.Event()
         self.hold.set()
-        self.port = port
+        self.port = port or free_port()
         self._options = [("grpc.so_reuseport", 0), *options]
         self._credentials = credentials
 

@@ -10,7 +10,8 @@ import yaml
 
 from demo import commands, files
 from demo.introduction import introduction
-from demo.plan import FreePorts, bound, plan
+from demo.plan import FreePorts, plan
+from tests.ports import free_port
 
 PLAN = plan(lambda wanted: wanted)
 LOG = Path("/demo/logs/x.log")
@@ -26,8 +27,7 @@ def test_a_taken_port_is_replaced_and_none_is_given_twice() -> None:
         chosen = [ports(taken), ports(taken)]
     assert taken not in chosen
     assert len(set(chosen)) == 2
-    free = bound(0)
-    assert free is not None
+    free = free_port()
     assert ports(free) == free
 
 

@@ -224,7 +224,13 @@ def test_the_sidecar_ends_with_its_launcher() -> None:
 
 
 def test_as_process_1_it_reaps_what_others_leave_and_exits_as_shells_do() -> None:
-    script = "for n in 1 2 3; do sh -c 'sleep 0 & exit' ; done; sleep 0.3; cat /proc/[0-9]*/stat | grep -c ' Z '; kill -TERM $$"
+    """Whoever is left behind ends after the shell that has started it, and is gone in the end."""
+    script = (
+        "for n in 1 2 3; do sh -c 'sleep 0 & exit' ; done; "
+        "for n in $(seq 200); do "
+        "sleep 0.2; left=$(cat /proc/[0-9]*/stat | grep -c ' Z '); [ $left = 0 ] && break; "
+        "done; echo $left; kill -TERM $$"
+    )
     command = [require("unshare"), "--pid", "--fork", "--mount-proc"]
     if os.getuid():
         command[1:1] = ["--user", "--map-root-user"]
