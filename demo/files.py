@@ -110,11 +110,12 @@ def copy_dashboards(directory: Path) -> list[Path]:
     return [Path(shutil.copy(file, target)) for file in found]
 
 
-def write_script(path: Path, command: Command) -> None:
-    """A shell script that runs `command` in the foreground, as the demo did."""
+def write_script(path: Path, command: Command, log: Path) -> None:
+    """A shell script that runs `command` as the demo did, in the foreground; its output goes on in `log`."""
     env = " ".join(f"{key}={shlex.quote(value)}" for key, value in command.env.items())
-    here = shlex.quote(str(Path.cwd()))
-    path.write_text(f"#!/bin/sh\ncd {here} && exec env {env} {shlex.join(command.argv)}\n")
+    here, to = shlex.quote(str(Path.cwd())), shlex.quote(str(log))
+    run = f"cd {here} && exec env {env} {shlex.join(command.argv)} >> {to} 2>&1"
+    path.write_text(f"#!/bin/sh\necho 'runs until Ctrl-C'\n{run}\n")
 
 
 def dump(path: Path, tree: dict[str, Any]) -> None:

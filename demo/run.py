@@ -121,8 +121,8 @@ async def start(plan: Plan, directory: Path, children: Children, rate: float) ->
     await children.start("collector", "collector", commands.collector(plan, directory / "collector.db"))
     for instance in plan.instances:
         command = commands.service(plan, instance, directory / "shop.db")
-        await children.start(instance.name, "service", command)
-        files.write_script(directory / f"start-{instance.name}.sh", command)
+        child = await children.start(instance.name, "service", command)
+        files.write_script(directory / f"start-{instance.name}.sh", command, child.log)
     await listening(children, {"collector": plan.collector_port, **{i.name: i.port for i in plan.instances}})
     for instance in plan.instances:
         command = commands.sidecar(files.sidecar_config_file(directory, instance))

@@ -15,8 +15,8 @@ from .traffic import Rates
 SIGNS = {State.PASS: "●", State.WARN: "▲", State.FAIL: "✖", State.UNKNOWN: "?"}
 COLOURS = {State.PASS: "32", State.WARN: "33", State.FAIL: "31;1", State.UNKNOWN: "35"}
 HEAD = ("SERVICE", "INSTANCE", "STATUS", "SINCE", "WHY")
-# As wide as what these columns will hold some time, so that nothing jumps when it does.
-LEAST = ("", "", "? unknown", "00:00:00 (59m 59s)", "")
+ROOM_FOR_AGES = 100
+"""Columns. On fewer the age is left out: the reason would be cut to a few words."""
 
 
 class Row(msgspec.Struct, frozen=True, kw_only=True):
@@ -32,11 +32,14 @@ class Row(msgspec.Struct, frozen=True, kw_only=True):
 def table(rows: Iterable[Row], now: float, *, width: int = 100, colour: bool = False) -> list[str]:
     """Head and one line per row, by service; the service is named once. Lines are cut to `width`."""
     ordered = sorted(rows, key=lambda row: (row.service, row.instance))
+    when = since if width >= ROOM_FOR_AGES else began
     cells = [
-        (row.service, row.instance, f"{SIGNS[row.status]} {row.status}", since(row.since, now), row.why)
+        (row.service, row.instance, f"{SIGNS[row.status]} {row.status}", when(row.since, now), row.why)
         for row in ordered
     ]
-    widths = [max(len(line[column]) for line in [LEAST, HEAD, *cells]) for column in range(len(HEAD))]
+    # As wide as what these columns will hold some time, so that nothing jumps when it does.
+    least = ("", "", "? unknown", when(now - 59 * 60 - 59, now), "")
+    widths = [max(len(line[column]) for line in [least, HEAD, *cells]) for column in range(len(HEAD))]
     lines = [paint(laid(HEAD, widths, width), "1", colour)]
     last = ""
     for row, cell in zip(ordered, cells, strict=True):
@@ -63,6 +66,11 @@ def since(at: float, now: float) -> str:
     if at <= 0:
         return ""
     return f"{clock(at)} ({ago(now - at)})"
+
+
+def began(at: float, _: float) -> str:
+    """`08:31:15`, local time; empty for 0."""
+    return clock(at) if at > 0 else ""
 
 
 def clock(at: float) -> str:

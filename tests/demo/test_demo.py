@@ -80,7 +80,7 @@ async def test_the_demo_runs_tells_which_service_is_down_and_leaves_nothing_behi
     with running("--dir", str(tmp_path)) as demo:
         said = told(demo, "Ctrl-C")
         children = psutil.Process(demo.pid).children(recursive=True)
-        collector = found(r"collector +(\S+)  pid", said)
+        collector = found(r"collector +(\S+)", said)
         fleet = f"{collector}/v1/services"
 
         up = {"fastjson-api": "pass", "cache-server": "pass"}
@@ -115,7 +115,7 @@ async def test_the_demo_runs_tells_which_service_is_down_and_leaves_nothing_behi
     assert ") exited with" not in changes + rest
     assert rest.endswith("stopping...\nstopped\n")
     assert [child for child in children if child.is_running()] == []
-    for port in re.findall(r"127\.0\.0\.1:(\d+)", said):
+    for port in re.findall(r":(\d+)", said):
         assert bound(int(port)) == int(port)
 
 

@@ -105,14 +105,15 @@ def test_a_script_starts_a_service_again_as_the_demo_did(tmp_path: Path, monkeyp
     monkeypatch.chdir(tmp_path)
     monkeypatch.setattr(commands, "PYTHON", "/usr/bin/python3")
     script = tmp_path / "start.sh"
-    files.write_script(script, commands.service(PLAN, PLAN.cache, Path("shop.db")))
+    files.write_script(script, commands.service(PLAN, PLAN.cache, Path("shop.db")), tmp_path / "logs/x.log")
     assert script.read_text() == (
         "#!/bin/sh\n"
+        "echo 'runs until Ctrl-C'\n"
         f"cd {tmp_path} && exec env OTEL_SERVICE_NAME=cache-server "
         "OTEL_RESOURCE_ATTRIBUTES=service.instance.id=cache-server-1 "
         "OTEL_EXPORTER_OTLP_ENDPOINT=http://127.0.0.1:4337 OTEL_EXPORTER_OTLP_PROTOCOL=grpc "
         "OTEL_BSP_SCHEDULE_DELAY=1000 OTEL_METRIC_EXPORT_INTERVAL=5000 "
-        "/usr/bin/python3 -m demo.cache_server --host 127.0.0.1 --port 6400\n"
+        f"/usr/bin/python3 -m demo.cache_server --host 127.0.0.1 --port 6400 >> {tmp_path}/logs/x.log 2>&1\n"
     )
 
 
@@ -120,29 +121,38 @@ def test_the_introduction_says_what_to_ask_and_what_to_break() -> None:
     assert introduction(PLAN, Path("/demo"), PIDS) == GREETING.splitlines()
 
 
+def test_the_introduction_fits_a_terminal_of_80_columns_whatever_the_ports() -> None:
+    any_ports = plan(lambda wanted: wanted % 100 + 60_000)
+    lines = introduction(any_ports, Path("/tmp/outrider-demo-abcd1234"), dict.fromkeys(PIDS, 4_194_303))
+    assert max(map(len, lines)) <= 80
+
+
 GREETING = """
-  fastjson-api-1  http://127.0.0.1:8080  pid 101      sidecar http://127.0.0.1:4319, OTLP :4317 and :4318
-  fastjson-api-2  http://127.0.0.1:8081  pid 102      sidecar http://127.0.0.1:4329, OTLP :4327 and :4328
-  cache-server-1  http://127.0.0.1:6400  pid 103      sidecar http://127.0.0.1:4339, OTLP :4337 and :4338
-  collector       http://127.0.0.1:4320  pid 104      OTLP :4321 and :4320
+  NAME            URL                    PID  SIDECAR  OTLP (gRPC, HTTP)
+  fastjson-api-1  http://127.0.0.1:8080  101  :4319    :4317 and :4318
+  fastjson-api-2  http://127.0.0.1:8081  102  :4329    :4327 and :4328
+  cache-server-1  http://127.0.0.1:6400  103  :4339    :4337 and :4338
+  collector       http://127.0.0.1:4320  104           :4321 and :4320
+
+Dashboards, and files:
+  /demo/prometheus.yml   scrape config for Prometheus
+  /demo/GRAFANA.md       the steps in your Grafana
+  /demo/logs             what each process said
 
 Ask, in another terminal:
   curl -s http://127.0.0.1:4320/v1/health                the fleet, for people
-  curl -s http://127.0.0.1:4320/v1/services              who is well, since when and why, for programs
-  curl -s 'http://127.0.0.1:4320/v1/traces?error=true'   traces with an error in them
-  curl -s http://127.0.0.1:4319/status                   all that one sidecar knows, of its service's logs too
-  curl -s http://127.0.0.1:4319/metrics                  its metrics and its neighbour's process
+  curl -s http://127.0.0.1:4320/v1/services              the same, for programs
+  curl -s 'http://127.0.0.1:4320/v1/traces?error=true'   traces with errors
+  curl -s http://127.0.0.1:4319/health                   one sidecar's verdict
+  curl -s http://127.0.0.1:4319/status                   all that it knows
+  curl -s http://127.0.0.1:4319/metrics                  its metrics
   curl -si http://127.0.0.1:8080/items/1                 the API itself
 
 Break it, and watch:
-  kill -9 103                        the cache fails; the API still serves, degraded
-  kill -STOP 102                     a replica hangs (-CONT wakes it)
-  sh /demo/start-cache-server-1.sh   brings the cache back
-
-Dashboards, and files:
-  /demo/prometheus.yml   scrape config for your Prometheus
-  /demo/GRAFANA.md       the steps in your Grafana
-  /demo/logs             what each process said
+  kill -9 103      the cache fails; the API still serves, degraded
+  kill -STOP 102   a replica hangs (-CONT wakes it)
+Bring the cache back, in a terminal of its own:
+  sh /demo/start-cache-server-1.sh
 
 Ctrl-C stops everything that was started here.
 

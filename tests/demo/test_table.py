@@ -51,8 +51,15 @@ def test_the_table_names_each_service_once_with_its_instances_in_order() -> None
 
 def test_a_line_is_cut_to_the_width_of_the_terminal() -> None:
     lines = table.table(ROWS, NOW, width=60)
-    assert lines[1] == "cache-server  cache-server-1  ✖ fail     22:13:55 (1m 5s)  …"
+    assert lines[1] == "cache-server  cache-server-1  ✖ fail     22:13:55  live: co…"
     assert max(map(len, lines)) == 60
+
+
+def test_a_narrow_terminal_shows_the_reason_rather_than_the_age() -> None:
+    assert table.table(ROWS, NOW, width=80)[1:3] == [
+        "cache-server  cache-server-1  ✖ fail     22:13:55  live: connection refused",
+        "fastjson-api  fastjson-api-1  ● pass     21:12:55",
+    ]
 
 
 def test_colour_adds_nothing_but_escapes() -> None:
