@@ -42,6 +42,9 @@ def main(argv: Sequence[str] | None = None) -> int:
 
 def _command(args: list[str]) -> int:
     match args[:1]:
+        case []:
+            parser().print_help(sys.stderr)
+            return EXIT_USAGE
         case ["run"] if "--" in args:
             from .launcher.command import main as launch
 
@@ -99,7 +102,10 @@ def parser() -> argparse.ArgumentParser:
     configured(command("check", _check, "look at the service once; exit 0 pass, 1 warn, 2 fail, 3 unknown"))
     configured(command("config", _config, "show the effective configuration and where each value comes from"))
     configured(command("validate", _validate, "check the configuration; exit 78 when it is bad"))
-    _spool(commands.add_parser("spool", help="look into the queue on disk: ls, verify, export, purge"))
+    about = "look into the queue on disk: ls, verify, export, purge"
+    _spool(
+        commands.add_parser("spool", help=about, description="Look into the queue on disk, which waits for upstreams.")
+    )
     for name, text in (
         ("healthcheck", "ask a running sidecar whether it lives (for a container's HEALTHCHECK)"),
         ("collector", "run the fleet's health aggregation API"),
@@ -314,8 +320,9 @@ def _validate(options: argparse.Namespace) -> int:
         return _bad(error)
     for warning in loaded.warnings:
         print(f"warning: {warning}", file=sys.stderr)
-    checks, exports = len(loaded.config.probes), len(loaded.config.export)
-    print(f"ok: {checks} check{'s' * (checks != 1)}, {exports} upstream{'s' * (exports != 1)}")
+    config = loaded.config
+    counts = {"check": len(config.probes), "upstream": len(config.export), "log source": len(config.logs)}
+    print("ok:", ", ".join(f"{count} {what}{'s' * (count != 1)}" for what, count in counts.items()))
     return 0
 
 

@@ -13,6 +13,7 @@ from typing import Annotated, Any
 from urllib.parse import urlsplit
 
 import msgspec
+from msgspec.structs import fields
 
 from .export.otlp_grpc import Config as OtlpGrpcConfig
 from .export.otlp_http import Config as OtlpHttpConfig
@@ -401,10 +402,13 @@ def _rows(kind: Any, value: Any, path: str, places: Mapping[str, str]) -> Iterab
     if isinstance(value, msgspec.Struct) and scalar is None:
         if isinstance(value, CheckConfig):
             yield f"{path}.kind", kind_of(value), _origin(path, places)
+        defaults = {field.name: field.default for field in fields(value)}
         for name, annotation in hints(type(value)).items():
-            below = getattr(value, name)
+            at, below = join(path, name), getattr(value, name)
             if (below is not None or scalar_of(annotation) is not None) and below not in ((), {}, []):
-                yield from _rows(annotation, below, join(path, name), places)
+                # Beside what is written in a list or a check stands what was left out of it.
+                is_given = below != defaults[name] or any(f"{place}.".startswith(f"{at}.") for place in places)
+                yield from _rows(annotation, below, at, places if is_given else {})
     elif isinstance(value, dict) and scalar is None:
         for name, below in value.items():
             yield from _rows(kind.__args__[1], below, join(path, name), places)

@@ -9,6 +9,7 @@ from __future__ import annotations
 import argparse
 import sys
 import time
+from collections.abc import Sequence
 from datetime import UTC, datetime
 from pathlib import Path
 from zlib import crc32
@@ -51,13 +52,18 @@ def ls(options: argparse.Namespace) -> int:
     rows = db.execute(
         "SELECT upstream, signal, count(*), sum(size), min(written) FROM batch GROUP BY 1, 2 ORDER BY 1, 2"
     )
-    for upstream, signal, number, size, oldest in rows:
-        print(f"{upstream}  {signal}  {_number(number, 'request')}  {_size(size)}  oldest {_time(oldest)}")
+    waiting = [
+        (upstream, signal, _number(number, "request"), _size(size), f"oldest {_time(oldest)}")
+        for upstream, signal, number, size, oldest in rows
+    ]
     aside = db.execute("SELECT id, upstream, signal, items, size, reason, moved FROM quarantine ORDER BY id")
-    for number, upstream, signal, items, size, reason, moved in aside:
-        what = f"{_number(items, 'item')}  {_size(size)}"
-        print(f"quarantined {number}  {upstream}  {signal}  {what}  {_time(moved)}  {reason}")
+    quarantined = [
+        (f"quarantined {number}", upstream, signal, _number(items, "item"), _size(size), _time(moved), reason)
+        for number, upstream, signal, items, size, reason, moved in aside
+    ]
     db.close()
+    for line in [*_aligned(waiting), *_aligned(quarantined)] or ["nothing waits"]:
+        print(line)
     return 0
 
 
@@ -109,6 +115,11 @@ def purge(options: argparse.Namespace) -> int:
     finally:
         file.close()
     return 0
+
+
+def _aligned(rows: Sequence[tuple[str, ...]]) -> list[str]:
+    widths = [max(map(len, column)) for column in zip(*rows, strict=True)]
+    return ["  ".join(map(str.ljust, row, widths)).rstrip() for row in rows]
 
 
 def _number(number: int, what: str) -> str:

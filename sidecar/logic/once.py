@@ -23,7 +23,7 @@ def once_text(checks: Sequence[Check], verdict: Verdict, process: ProcessSample)
     if not checks:
         lines = ["no checks: give --target URL, or probes in a file"]
     lines += ["", _process(process)]
-    lines += [f"  not measured: {missing}" for missing in process.missing]
+    lines += [f"  not measured: {missing}" for missing in process.missing if process.found]
     lines += ["", f"verdict: {_word(verdict.status)}"]
     return "\n".join(line.rstrip() for line in lines) + "\n"
 
@@ -34,7 +34,8 @@ def _word(state: State) -> str:
 
 def _process(sample: ProcessSample) -> str:
     if not sample.found:
-        return f"process: not found ({sample.why})"
+        unseen = sample.unseen
+        return f"process: not found ({f'{unseen.reason}; {unseen.remedy}' if unseen else sample.why})"
     values = {metric.name: metric.points[0].value for metric in sample.metrics if len(metric.points) == 1}
     facts = [f"pid {sample.pid}", sample.state]
     if sample.pids > 1:

@@ -64,7 +64,7 @@ def _regex_problems(pattern: str) -> list[tuple[str, str, str]]:
     except ImportError:
         return [("regex", "the package google-re2 is not installed", "pip install outrider[re2], or a literal or glob")]
     except ValueError as error:
-        return [("regex", str(error), "https://github.com/google/re2/wiki/Syntax")]
+        return [("regex", str(error), "what https://github.com/google/re2/wiki/Syntax describes")]
     return [("regex", "matches an empty line", "a pattern that needs some bytes")] if empty else []
 
 
@@ -78,4 +78,4 @@ def re2(pattern: str) -> Any:
         return re2.compile(pattern.encode(), options)
     except re2.error as error:
         why = error.args[0].decode(errors="replace") if isinstance(error.args[0], bytes) else str(error)
-        raise ValueError(f'"{pattern}" is not RE2 ({why})') from None
+        raise ValueError(f'"{pattern}" is not RE2: {why}') from None

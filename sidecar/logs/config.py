@@ -123,15 +123,19 @@ class Entry(msgspec.Struct, frozen=True, kw_only=True):
     def problems(self) -> Iterable[tuple[str, str, str]]:
         given = [key for key in KINDS if getattr(self, key)]
         if len(given) != 1:
-            yield "", f"{' and '.join(given) or 'nothing'} to read", f"one of {', '.join(KINDS)}"
+            yield "", f"{' and '.join(given)} in one" if given else "nothing to read", f"one of {', '.join(KINDS)}"
             return
         options = {"exclude": self.exclude != (), "start_at": self.start_at is not StartAt.BEGINNING}
         options["max_line"] = self.max_line != 256 << 10
         for key, is_given in options.items():
             if is_given and given[0] not in HERE:
-                yield key, f"not an option beside {given[0]}", "file" if key == "exclude" else f"{given[0]}.{key}"
+                yield (
+                    key,
+                    f"not an option beside {given[0]}",
+                    "it beside file" if key == "exclude" else f"{given[0]}.{key}",
+                )
             elif is_given and given[0] != "file" and key != "max_line":
-                yield key, f"not an option beside {given[0]}", "file"
+                yield key, f"not an option beside {given[0]}", "it beside file"
         if len(self.name) > LONGEST or printable(self.name) != self.name or self.name != self.name.strip():
             expected = f"at most {LONGEST} characters that can be shown"
             yield "name", f"{quoted(printable(self.name))} is no name", expected

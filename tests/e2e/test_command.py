@@ -98,7 +98,7 @@ def test_a_bad_configuration_is_told_whole_and_exits_78(tmp_path: Path) -> None:
 def test_validate_and_config_agree(tmp_path: Path) -> None:
     file = tmp_path / "outrider.yaml"
     file.write_text("target: {url: 'http://127.0.0.1:1'}\n")
-    assert run("validate", "--config", str(file)).stdout == "ok: 1 check, 0 upstreams\n"
+    assert run("validate", "--config", str(file)).stdout == "ok: 1 check, 0 upstreams, 0 log sources\n"
     shown = run("config", "--config", str(file), environ={"OUTRIDER_DRAIN": "1s", "OUTRIDER_NONE": "x"})
     rows = {line.split(": ")[0]: " ".join(line.split()) for line in shown.stdout.splitlines()}
     assert rows["target.url"] == f"target.url: http://127.0.0.1:1 # {file}"
@@ -241,4 +241,7 @@ def test_version_and_help() -> None:
     assert run("--version").stdout == "outrider 0.1.0\n"
     assert "healthcheck" in run("--help").stdout
     assert run("nonsense").returncode == 64
+    alone = run()
+    assert (alone.returncode, alone.stderr.split("\n")[0]) == (64, "usage: outrider [-h] [--version] COMMAND ...")
+    assert "healthcheck" in alone.stderr, "all commands are named"
     assert run("check", "--targt", "x").returncode == 64, "2 would be the verdict fail"

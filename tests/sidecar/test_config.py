@@ -56,6 +56,16 @@ def rows(loaded: Loaded) -> dict[str, tuple[str, str]]:
     return {path: (value, place) for path, value, place in show(loaded)}
 
 
+def test_what_is_left_out_of_a_check_or_of_an_entry_of_a_list_is_shown_as_a_default() -> None:
+    text = "probes: {x: {kind: tcp, address: '127.0.0.1:1', period: 10s}}\nexport: [{otlp_http: {endpoint: 'http://u:1'}}]\n"
+    shown = rows(loaded(text))
+    assert shown["probes.x.kind"] == ("tcp", "outrider.yaml")
+    assert shown["probes.x.period"] == ("10s", "outrider.yaml")
+    assert shown["probes.x.timeout"] == ("1s", "default")
+    assert shown["export.0.otlp_http.endpoint"] == ("http://u:1", "outrider.yaml")
+    assert shown["export.0.otlp_http.timeout"] == ("10s", "default")
+
+
 def test_flags_win_over_environment_over_file_over_detected_over_default() -> None:
     text = "target: {url: 'http://file:1'}\ndrain: 1s\nservice: {name: from-file}\n"
     environ = {"OUTRIDER_TARGET_URL": "http://env:2", "OUTRIDER_DRAIN": "2s"}

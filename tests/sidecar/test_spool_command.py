@@ -33,7 +33,7 @@ def test_ls_verify_and_export_work_beside_a_running_sidecar_and_purge_does_not(t
         0,
         (
             "gw:1  traces  1 request  1.0 KiB  oldest 1970-01-01T00:01:00Z\n"
-            "old  traces  1 request  1.0 KiB  oldest 1970-01-01T00:02:00Z\n"
+            "old   traces  1 request  1.0 KiB  oldest 1970-01-01T00:02:00Z\n"
             "quarantined 3  gw:1  logs  1 item  1.0 KiB  1970-01-02T00:00:00Z  HTTP 400: no\n"
         ),
     )
@@ -45,7 +45,7 @@ def test_ls_verify_and_export_work_beside_a_running_sidecar_and_purge_does_not(t
     file.close()
     assert spool("purge", "--path", str(path), "--upstream", "old") == (0, "1 row deleted\n")
     assert spool("purge", "--path", str(path)) == (0, "2 rows deleted\n")
-    assert spool("ls", "--path", str(path)) == (0, "")
+    assert spool("ls", "--path", str(path)) == (0, "nothing waits\n")
 
 
 def test_purge_for_an_upstream_that_is_not_there_names_those_that_are(tmp_path: Path) -> None:

@@ -40,6 +40,15 @@ def test_a_table_the_process_and_the_verdict() -> None:
     )
 
 
+def test_a_process_that_cannot_be_seen_is_told_once_with_the_remedy() -> None:
+    unseen = Missing("process", "no process is named nginx: only our own are seen", "share the process namespace")
+    absent = ProcessSample(found=False, why="no process is named nginx", missing=(unseen,))
+    assert (
+        "\nprocess: not found (no process is named nginx: only our own are seen; share the process namespace)\n\n"
+        in (once_text([], rollup([]), absent))
+    )
+
+
 def test_nothing_to_look_at_says_what_to_give() -> None:
     absent = ProcessSample(found=False, why="no target is configured")
     assert once_text([], rollup([]), absent) == (

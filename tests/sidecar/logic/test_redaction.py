@@ -300,7 +300,7 @@ def test_regular_expressions_with_re2(capfd: pytest.CaptureFixture[str]) -> None
     )
     bad = problems(rules=[{"name": "a", "regex": "("}, {"name": "b", "regex": "x*"}])
     (place, what, _), (other, _, _) = bad
-    assert (place, what, other) == ("rules.0.regex", '"(" is not RE2 (missing ): ()', "rules.1.regex")
+    assert (place, what, other) == ("rules.0.regex", '"(" is not RE2: missing ): (', "rules.1.regex")
     assert capfd.readouterr().err == ""
 
 
