@@ -55,14 +55,22 @@ async def introduce(daemon: Daemon, surface: Closing, launcher: Launcher, enviro
     }
     pid = await launcher.started(Ready(daemon.config.drain, again, changed))
     if not pid:
+        daemon.announce = lambda: None  # the launcher has said why, and nothing else is of interest
         return
     daemon.beside(pid)
     if sys.stderr.isatty():
         period = show_duration(daemon.config.metrics.interval)
-        daemon.announce = lambda: print(found_text(daemon.status(), period, changed, why), end="", file=sys.stderr)
+        daemon.announce = lambda: print(
+            found_text(daemon.status(), period, changed, why, is_over=_is_over(daemon)), end="", file=sys.stderr
+        )
     else:
         told = " ".join(sorted(name for name, value in changed.items() if value is not None))
         daemon.log.info("command runs", pid=pid, **({"not_told": why} if why else {"told": told}))
+
+
+def _is_over(daemon: Daemon) -> bool:
+    """The command that we have looked for, and not what the configuration names."""
+    return daemon.config.target.process is None and not daemon.process.found and daemon.process.unseen is None
 
 
 async def hint(daemon: Daemon, proc: Proc) -> None:

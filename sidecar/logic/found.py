@@ -10,12 +10,14 @@ from .printable import printable
 _PROTOCOLS = {"otlp grpc": "gRPC", "otlp http": "HTTP"}
 
 
-def found_text(status: Status, period: str, told: Mapping[str, str | None], not_told: str) -> str:
+def found_text(
+    status: Status, period: str, told: Mapping[str, str | None], not_told: str, *, is_over: bool = False
+) -> str:
     """`period` is that of the process's metrics. `told` is what was changed in the command's environment, or `not_told` why
-    nothing was."""
+    nothing was. `is_over` where the command has ended before anybody looked."""
     service = status.resource.get("service.name", "")
     rows = [
-        ("process", _process(status)),
+        ("process", "has ended already" if is_over else _process(status)),
         ("health", _health(status)),
         ("metrics", f"of the process and its children, every {period}" if status.process.found else "none"),
         *(
@@ -25,7 +27,7 @@ def found_text(status: Status, period: str, told: Mapping[str, str | None], not_
         ("logs", _logs(status)),
         ("otlp", _otlp(status, told, not_told)),
         ("sent to", _upstreams(status)),
-        *(("status", f"/status at {one.address}") for one in status.listeners if one.name == "api"),
+        *(("status", f"{one.address}/status") for one in status.listeners if one.name == "api"),
         *(("warning", warning) for warning in status.warnings),
     ]
     lines = [f"outrider {status.version} beside {service}", *(f"  {what:<8} {text}" for what, text in rows)]

@@ -81,6 +81,7 @@ def test_what_cannot_be_run_ends_as_in_a_shell(tmp_path: Path) -> None:
         done = run(command)
         assert done.returncode == code
         assert why in done.stderr
+        assert b"outrider runs" not in done.stderr, "nothing but why"
     nothing = run()
     assert (nothing.returncode, nothing.stderr) == (64, b"outrider: no command after --\n")
 
@@ -303,7 +304,7 @@ def test_at_a_terminal_ctrl_c_arrives_once_and_a_person_is_told_what_was_found()
             seen += os.read(terminal, 4096)
         except OSError:  # the terminal's last user has gone
             break
-        if not typed and b"ready" in seen and b"/status at" in seen:
+        if not typed and b"ready" in seen and b"/status" in seen:
             typed = True
             os.write(terminal, b"\x03")
     os.close(terminal)
@@ -311,7 +312,7 @@ def test_at_a_terminal_ctrl_c_arrives_once_and_a_person_is_told_what_was_found()
     lines = seen.decode().replace("\r", "").replace("^C", "").splitlines()
     assert "once" in lines
     start = next(number for number, line in enumerate(lines) if line.startswith("outrider "))
-    port = lines[start + 7].rpartition(":")[2]
+    port = lines[start + 7].rpartition(":")[2].removesuffix("/status")
     told = [line for line in lines[start : start + 8] if "pid" not in line]
     assert told == [
         f"outrider 0.1.0 beside {Path(PYTHON).name}",
@@ -320,7 +321,7 @@ def test_at_a_terminal_ctrl_c_arrives_once_and_a_person_is_told_what_was_found()
         "  logs     stdout and stderr of the command",
         "  otlp     closed: no upstream",
         "  sent to  nowhere: set OUTRIDER_COLLECTOR_URL or OTEL_EXPORTER_OTLP_ENDPOINT",
-        f"  status   /status at 127.0.0.1:{port}",
+        f"  status   127.0.0.1:{port}/status",
     ], lines
 
 

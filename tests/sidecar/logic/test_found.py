@@ -35,3 +35,9 @@ async def test_what_is_missing_is_told_with_what_helps() -> None:
     assert "  health   not checked: give --target http://127.0.0.1:PORT, or probes in a file" in told
     assert "  otlp     closed: no upstream" in told
     assert told[-1] == "  sent to  nowhere: set OUTRIDER_COLLECTOR_URL or OTEL_EXPORTER_OTLP_ENDPOINT"
+
+
+async def test_a_command_that_was_over_at_once_is_not_called_one_that_was_not_found() -> None:
+    daemon = build(load({}, {"HOSTNAME": "h"}, None), clock=SystemClock(), rng=random.Random(1))
+    told = found_text(daemon.status(), "15s", {}, "no upstream", is_over=True).splitlines()
+    assert told[1] == "  process  has ended already"
