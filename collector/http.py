@@ -75,7 +75,7 @@ def _serve(api: Api, route: Route) -> Handler:
         answer = await route.handler(api, request, query)
         if isinstance(answer, Gate):
             return _gate(answer, request.headers.get("Accept", "*/*"), request.headers.get("User-Agent", ""))
-        return Reply(body=msgspec.json.encode(answer), content_type="application/json", headers=headers)
+        return Reply(body=_line(answer), content_type="application/json", headers=headers)
 
     return serve
 
@@ -87,7 +87,7 @@ def _gate(gate: Gate, accept: str, user_agent: str) -> Reply:
         return Reply(text=gate.text, status=status, headers=headers)
     plain = "application/json" in accept and "health+json" not in accept
     content_type = "application/json" if plain else "application/health+json"
-    return Reply(body=msgspec.json.encode(gate.document), content_type=content_type, status=status, headers=headers)
+    return Reply(body=_line(gate.document), content_type=content_type, status=status, headers=headers)
 
 
 def parse_query(given: Any, kind: type[msgspec.Struct]) -> msgspec.Struct:
@@ -155,9 +155,12 @@ def _problems(log: FilteringBoundLogger) -> Middleware:
 
 def problem(status: int, detail: str, headers: dict[str, str] | None = None) -> Reply:
     body = Problem(title=HTTPStatus(status).phrase, status=status, detail=detail)
-    return Reply(
-        body=msgspec.json.encode(body), status=status, content_type="application/problem+json", headers=headers
-    )
+    return Reply(body=_line(body), status=status, content_type="application/problem+json", headers=headers)
+
+
+def _line(document: object) -> bytes:
+    """JSON that ends like a line: a shell's prompt comes behind it."""
+    return msgspec.json.encode(document) + b"\n"
 
 
 async def _misdirected(_: web.Request) -> web.StreamResponse:

@@ -18,7 +18,7 @@ from .io.listener import Listener
 from .io.server_tls import ServerTls
 from .logic.health_json import CONTENT_TYPE, health_json, rfc3339, wants_text
 from .logic.http_message import Request, Response, problem
-from .logic.rollup import is_open
+from .logic.rollup import badness, is_open, weight
 from .logic.scalars import Address, show_duration
 from .metrics.exposition import Exposition
 from .model.health import CheckReport, State, Verdict
@@ -58,14 +58,16 @@ def health_text(verdict: Verdict, state: State, checks: Sequence[CheckReport], r
     width = max((len(check.name) for check in checks), default=0)
     lines += [
         f"  {check.state.value:<7}  {check.name:<{width}}  {_ago(now - check.since):>5}  {check.output}{_beside(check, now)}"
-        for check in sorted(checks, key=lambda check: (check.state is State.PASS, check.name))
+        for check in sorted(checks, key=lambda check: (-badness(weight(check)), check.name))
     ]
     return "\n".join(lines) + "\n"
 
 
 def _beside(check: CheckReport, now: float) -> str:
-    """What the state alone would hide: flags, failures that are not enough yet, and how long the last success is ago."""
+    """What the state alone would hide: flags, severity, failures not enough yet, and how long the last success is ago."""
     notes = [flag.value for flag in check.flags]
+    if weight(check) is not check.state:
+        notes.append(f"counts as {weight(check)}")
     if check.failing and check.state is not State.FAIL:
         notes.append(f"failed {check.failing} of {check.failure_threshold} times in a row")
     if check.failing and check.last_success is not None:
@@ -102,7 +104,8 @@ def application(source: Source, bearer: Bearer | None = None) -> dict[str, Handl
         return Response(status, msgspec.json.encode(document), CONTENT_TYPE, FRESH)
 
     async def status(_: Request) -> Response:
-        return Response(200, msgspec.json.format(msgspec.json.encode(source.status()), indent=2), JSON, FRESH)
+        text = msgspec.json.format(msgspec.json.encode(source.status()), indent=2)
+        return Response(200, text + b"\n", JSON, FRESH)
 
     async def metrics(request: Request) -> Response:
         body, content_type = exposition.render(request.headers.get("accept", ""))
@@ -132,7 +135,10 @@ def idle_application(problems: Sequence[str]) -> dict[str, Handler]:
         return Response(503, _text(["the configuration is bad; telemetry is off", *problems]))
 
     async def status(_: Request) -> Response:
-        return Response(200, msgspec.json.encode({"version": VERSION, "idle": True, "problems": problems}), JSON)
+        text = msgspec.json.format(
+            msgspec.json.encode({"version": VERSION, "idle": True, "problems": problems}), indent=2
+        )
+        return Response(200, text + b"\n", JSON)
 
     return {"/livez": _livez, "/status": status, "/readyz": why, "/health": why, "/metrics": why}
 

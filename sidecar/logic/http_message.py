@@ -29,7 +29,7 @@ class Response(NamedTuple):
 def problem(status: int, detail: str, headers: Mapping[str, str] | None = None) -> Response:
     """An error as RFC 9457 says."""
     body = {"type": "about:blank", "title": HTTPStatus(status).phrase, "status": status, "detail": detail}
-    return Response(status, msgspec.json.encode(body), "application/problem+json", headers or {})
+    return Response(status, msgspec.json.encode(body) + b"\n", "application/problem+json", headers or {})
 
 
 def encode(response: Response, now: float, *, bodiless: bool = False, is_last: bool = False) -> bytes:

@@ -45,7 +45,7 @@ async def in_pieces(port: int, *pieces: bytes) -> bytes:
 async def test_a_first_line_in_pieces_is_understood() -> None:
     async with collector() as (running, _):
         get = (b"G", b"ET /liv", b"ez HTTP/1.1\r", b"\nHost: x\r\n", b"Connection: close\r\n\r\n")
-        assert (await in_pieces(running.port, *get)).endswith(b'{"status":"ok"}')
+        assert (await in_pieces(running.port, *get)).endswith(b'{"status":"ok"}\n')
         body = otlp_request("api", {"trace": 1, "span": 1})
         head = b"Host: x\r\nConnection: close\r\nContent-Type: application/x-protobuf\r\nContent-Length: %d\r\n\r\n"
         post = (b"P", b"OST /v1/tra", b"ces HTTP/1.1\r\n", head % len(body), body[:10], body[10:])

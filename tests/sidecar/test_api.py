@@ -16,7 +16,7 @@ from sidecar.io.clock import SystemClock
 from sidecar.logic import status
 from sidecar.logic.rollup import rollup
 from sidecar.logic.scalars import Address, Secret
-from sidecar.model.health import CheckReport, Role, State, Verdict
+from sidecar.model.health import CheckReport, Role, Severity, State, Verdict
 from sidecar.model.process import ProcessSample
 from sidecar.model.resource import Resource
 from sidecar.model.signals import Metric, Point
@@ -160,10 +160,40 @@ def test_failures_that_are_not_enough_yet_are_not_hidden() -> None:
     )
 
 
+def test_the_worst_check_stands_first_and_what_only_warns_says_so() -> None:
+    def report(name: str, state: State, severity: Severity = Severity.FAIL) -> CheckReport:
+        return CheckReport(
+            name=name,
+            kind="tcp",
+            state=state,
+            severity=severity,
+            since=40.0,
+            output="seen",
+            period=10,
+            timeout=1,
+            success_threshold=1,
+            failure_threshold=3,
+        )
+
+    checks = [
+        report("cache", State.FAIL, Severity.WARN),
+        report("live", State.PASS),
+        report("queue", State.UNKNOWN),
+        report("ready", State.FAIL),
+    ]
+    text = health_text(rollup(checks, None, 40.0), State.FAIL, checks, Resource(RESOURCE), 100.0)
+    assert text.splitlines()[1:] == [
+        "  fail     ready     1m  seen",
+        "  unknown  queue     1m  seen",
+        "  fail     cache     1m  seen [counts as warn]",
+        "  pass     live      1m  seen",
+    ]
+
+
 async def test_an_unknown_parameter_is_refused_with_what_is_known(surface: tuple[ScriptedSidecar, str]) -> None:
     _, url = surface
     code, kind, body = await get(f"{url}/health?probe=readyness")
-    assert (code, kind) == (400, "application/problem+json")
+    assert (code, kind, body[-2:]) == (400, "application/problem+json", "}\n"), "a shell's prompt comes behind it"
     assert json.loads(body)["detail"] == (
         "unknown probe 'readyness', expected probe=live, probe=ready or probe=started"
     )

@@ -273,7 +273,7 @@ async def test_a_refusal_reaches_a_client_that_goes_on_sending() -> None:
         reader, writer = await served.open()
         writer.write(b"POST /a HTTP/1.1\r\nContent-Length: 9999999\r\n\r\n")
         answer = b""
-        while not answer.endswith(b"}"):
+        while not answer.endswith(b"}\n"):
             answer += await reader.read(1000)
         for _ in range(20):
             writer.write(bytes(1000))
