@@ -1,4 +1,4 @@
-"""Rows of panels that any service with a sidecar has, whatever it does: health, logs, process, sidecar."""
+"""Rows of panels that any service with a sidecar has, whatever it does: health, process, sidecar."""
 
 from __future__ import annotations
 
@@ -47,72 +47,21 @@ def health() -> list[Builder[Panel]]:
         timeline(
             "Checks",
             "Every check after its thresholds.",
-            {"{{instance}} / {{check}}": latest("outrider_check_status", "instance, check")},
+            {"{{instance}} {{check}}": latest("outrider_check_status", "instance, check")},
         ),
         lines(
             "Check duration",
             "How long the last run of each check took; at its timeout a check counts as failed.",
             "s",
-            {"{{instance}} / {{check}}": latest("outrider_check_duration_seconds", "instance, check")},
+            {"{{instance}} {{check}}": latest("outrider_check_duration_seconds", "instance, check")},
             width=12,
         ),
         lines(
             "Check results",
             "Runs by their raw result, before thresholds.",
             "cps",
-            {"{{check}}: {{result}}": rate("outrider_check_runs_total", "check, result")},
+            {"{{check}} {{result}}": rate("outrider_check_runs_total", "check, result")},
             width=12,
-        ),
-    ]
-
-
-def logs() -> list[Builder[Panel]]:
-    return [
-        lines(
-            "Records by severity",
-            "What the service writes to its logs, per second.",
-            "cps",
-            {"{{severity}}": rate("outrider_logs_records_total", "severity")},
-        ),
-        lines(
-            "Errors",
-            "Records of severity ERROR and FATAL per second.",
-            "cps",
-            {
-                "{{instance}} {{source}}": or_zero(
-                    rate("outrider_logs_records_total", "instance, source", 'severity=~"error|fatal"')
-                )
-            },
-        ),
-        lines(
-            "Volume",
-            "Bytes of log lines read per second.",
-            "binBps",
-            {"{{instance}} {{source}}": rate("outrider_logs_bytes_total", "instance, source")},
-        ),
-        lines(
-            "Behind",
-            "How long the oldest line that is written and not yet delivered has waited.",
-            "s",
-            {"{{instance}} {{source}}": latest("outrider_logs_lag_time_seconds", "instance, source")},
-        ),
-        lines(
-            "Not delivered",
-            "Lines dropped as configured, and bytes that vanished before they could be read.",
-            "short",
-            {
-                "{{source}}: {{reason}}": or_zero(increase("outrider_logs_dropped_total", "instance, source, reason")),
-                "{{source}}: bytes lost": increase("outrider_logs_lost_bytes_total", "instance, source"),
-            },
-        ),
-        lines(
-            "Rotations",
-            "Files that were replaced, and files that were emptied in place: lines written shortly before that may be lost.",
-            "short",
-            {
-                "{{source}}: replaced": increase("outrider_logs_rotations_total", "instance, source"),
-                "{{source}}: emptied": increase("outrider_logs_truncations_total", "instance, source"),
-            },
         ),
     ]
 
@@ -192,7 +141,7 @@ def sidecar() -> list[Builder[Panel]]:
             "Items by what the upstream made of them.",
             "cps",
             {
-                "{{upstream}} {{signal}} {{outcome}}": or_zero(
+                "{{instance}} {{upstream}} {{signal}} {{outcome}}": or_zero(
                     rate("outrider_relay_items_total", "instance, upstream, signal, outcome")
                 )
             },
@@ -208,8 +157,8 @@ def sidecar() -> list[Builder[Panel]]:
             "Held: it refuses us until somebody acts, or does not have the signal. Full: its place in the spool is, and senders "
             "are told to wait.",
             {
-                "{{instance}} / {{upstream}}": latest("outrider_relay_upstream_state", "instance, upstream"),
-                "{{instance}} / {{upstream}} / {{signal}}": (
+                "{{instance}} {{upstream}}": latest("outrider_relay_upstream_state", "instance, upstream"),
+                "{{instance}} {{upstream}} {{signal}}": (
                     f"2 * {latest('outrider_relay_held', 'instance, upstream, signal')}"
                 ),
             },
@@ -219,20 +168,20 @@ def sidecar() -> list[Builder[Panel]]:
             "Telemetry waiting",
             "Taken from the service and waiting for an upstream, in the spool and in memory.",
             "bytes",
-            {"{{instance}} / {{upstream}}": latest("outrider_relay_queue_bytes", "instance, upstream")},
+            {"{{instance}} {{upstream}}": latest("outrider_relay_queue_bytes", "instance, upstream")},
         ),
         lines(
             "Oldest telemetry waiting",
             "How long what waits longest for an upstream has waited.",
             "s",
-            {"{{instance}} / {{upstream}}": latest("outrider_relay_queue_age_seconds", "instance, upstream")},
+            {"{{instance}} {{upstream}}": latest("outrider_relay_queue_age_seconds", "instance, upstream")},
         ),
         lines(
             "Telemetry lost",
             "Items that will not reach an upstream, by reason.",
             "cps",
             {
-                "{{upstream}} {{outcome}}": or_zero(
+                "{{instance}} {{upstream}} {{outcome}}": or_zero(
                     rate("outrider_relay_items_total", "instance, upstream, outcome", 'outcome!~"accepted|refused"')
                 )
             },
@@ -240,53 +189,61 @@ def sidecar() -> list[Builder[Panel]]:
         lines(
             "Requests set aside",
             "Requests that the sidecar keeps to be looked at (outrider spool ls), by reason.",
-            "cps",
+            "reqps",
             {
-                "{{upstream}} {{reason}}": or_zero(
+                "{{instance}} {{upstream}} {{reason}}": or_zero(
                     rate("outrider_spool_quarantined_total", "instance, upstream, reason")
                 )
             },
+            width=6,
         ),
         lines(
             "Disk errors of the spool",
             "While there are any, nothing is written and telemetry is forwarded in memory only.",
             "cps",
             {"{{instance}} {{reason}}": or_zero(rate("outrider_spool_errors_total", "instance, reason"))},
+            width=6,
         ),
         lines(
             "Bytes in flight",
             "Accepted from the service and not yet settled upstream. At its limit the sidecar stops reading.",
             "bytes",
             {"{{instance}}": latest("outrider_relay_in_flight_bytes", "instance")},
+            width=6,
         ),
         lines(
             "Heartbeats",
             "Reports to the collector per second, by outcome.",
             "cps",
             {"{{instance}} {{outcome}}": or_zero(rate("outrider_heartbeats_total", "instance, outcome"))},
+            width=6,
         ),
         lines(
             "Event loop lag",
             "How late the sidecar's own timers run. Above some 100 ms its verdicts lose their worth.",
             "s",
             {"{{instance}}": latest("outrider_loop_lag_seconds", "instance")},
+            width=6,
         ),
         lines(
             "Sidecar CPU",
             "Share of one core that the sidecar itself takes.",
             "percentunit",
             {"{{instance}}": rate("outrider_cpu_seconds_total", "instance")},
+            width=6,
         ),
         lines(
             "Sidecar memory",
             "Resident memory of the sidecar itself.",
             "bytes",
             {"{{instance}}": latest("outrider_resident_memory_bytes", "instance")},
+            width=6,
         ),
         lines(
             "Sidecar file descriptors",
             "Open file descriptors of the sidecar itself.",
             "short",
             {"{{instance}}": latest("outrider_open_file_descriptors", "instance")},
+            width=6,
         ),
     ]

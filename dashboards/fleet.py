@@ -56,34 +56,42 @@ def fleet() -> Dashboard:
                 timeline(
                     "Verdict by instance",
                     "The overall verdict of each sidecar about its service, thresholds applied.",
-                    {"{{job}} / {{instance}}": latest("outrider_health_status", "job, instance", 'gate="overall"')},
+                    {"{{job}} {{instance}}": latest("outrider_health_status", "job, instance", 'gate="overall"')},
                     links=True,
                 ),
                 timeline(
                     "Checks",
                     "Every check of every instance: the lane that turns first is usually the cause.",
                     {
-                        "{{instance}} / {{check}}": latest("outrider_check_status", "job, instance, check"),
+                        "{{job}} {{instance}} {{check}}": latest("outrider_check_status", "job, instance, check"),
                     },
                 ),
                 timeline(
                     "Watched processes",
                     "Whether the sidecar finds the process that it watches.",
-                    {"{{job}} / {{instance}}": latest("outrider_target_up", "job, instance")},
+                    {"{{job}} {{instance}}": latest("outrider_target_up", "job, instance")},
                     words=YES_NO,
                 ),
                 lines(
                     "Check transitions",
                     "How often checks change state. A steady rate is flapping.",
                     "cps",
-                    {"{{instance}} / {{check}}": rate("outrider_check_transitions_total", "job, instance, check")},
+                    {
+                        "{{job}} {{instance}} {{check}}": rate(
+                            "outrider_check_transitions_total", "job, instance, check"
+                        )
+                    },
                     width=12,
                 ),
                 lines(
                     "Check duration",
                     "How long the last run of each check took; at its timeout a check counts as failed.",
                     "s",
-                    {"{{instance}} / {{check}}": latest("outrider_check_duration_seconds", "job, instance, check")},
+                    {
+                        "{{job}} {{instance}} {{check}}": latest(
+                            "outrider_check_duration_seconds", "job, instance, check"
+                        )
+                    },
                     width=12,
                 ),
             ],
@@ -92,7 +100,7 @@ def fleet() -> Dashboard:
                     "Requests",
                     "HTTP requests served per second.",
                     "reqps",
-                    {"{{job}} / {{instance}}": rate(f"{REQUESTS}_count", "job, instance")},
+                    {"{{job}} {{instance}}": rate(f"{REQUESTS}_count", "job, instance")},
                     links=True,
                 ),
                 lines(
@@ -100,7 +108,7 @@ def fleet() -> Dashboard:
                     "Share of HTTP requests answered with a 5xx status.",
                     "percentunit",
                     {
-                        "{{job}} / {{instance}}": ratio(
+                        "{{job}} {{instance}}": ratio(
                             rate(f"{REQUESTS}_count", "job, instance", 'http_response_status_code=~"5.."'),
                             rate(f"{REQUESTS}_count", "job, instance"),
                         )
@@ -109,9 +117,9 @@ def fleet() -> Dashboard:
                 ),
                 lines(
                     "Latency, 95th percentile",
-                    "95 of 100 HTTP requests were faster than this.",
+                    "95 of 100 HTTP requests were faster.",
                     "s",
-                    {"{{job}} / {{instance}}": quantile(0.95, REQUESTS, "job, instance")},
+                    {"{{job}} {{instance}}": quantile(0.95, REQUESTS, "job, instance")},
                     links=True,
                 ),
             ],
@@ -120,21 +128,21 @@ def fleet() -> Dashboard:
                     "CPU",
                     "Cores in use by the watched process and its children.",
                     "none",
-                    {"{{job}} / {{instance}}": rate("process_cpu_time_seconds_total", "job, instance")},
+                    {"{{job}} {{instance}}": rate("process_cpu_time_seconds_total", "job, instance")},
                     links=True,
                 ),
                 lines(
                     "Memory",
                     "Resident memory of the watched process and its children.",
                     "bytes",
-                    {"{{job}} / {{instance}}": latest("process_memory_usage_bytes", "job, instance")},
+                    {"{{job}} {{instance}}": latest("process_memory_usage_bytes", "job, instance")},
                     links=True,
                 ),
                 lines(
                     "Open file descriptors",
                     "File descriptors of the watched process and its children.",
                     "short",
-                    {"{{job}} / {{instance}}": latest("process_unix_file_descriptor_count", "job, instance")},
+                    {"{{job}} {{instance}}": latest("process_unix_file_descriptor_count", "job, instance")},
                     links=True,
                 ),
             ],
@@ -144,7 +152,7 @@ def fleet() -> Dashboard:
                     "Spans, points and records that will not reach an upstream: rejected, too large, evicted, corrupt, dropped.",
                     "cps",
                     {
-                        "{{instance}}": or_zero(
+                        "{{job}} {{instance}}": or_zero(
                             rate("outrider_relay_items_total", "job, instance", 'outcome!~"accepted|refused"')
                         )
                     },
@@ -153,13 +161,13 @@ def fleet() -> Dashboard:
                     "Event loop lag",
                     "How late a sidecar's own timers run. Above some 100 ms its verdicts lose their worth.",
                     "s",
-                    {"{{instance}}": latest("outrider_loop_lag_seconds", "job, instance")},
+                    {"{{job}} {{instance}}": latest("outrider_loop_lag_seconds", "job, instance")},
                 ),
                 lines(
                     "Sidecar memory",
                     "Resident memory of the sidecars themselves.",
                     "bytes",
-                    {"{{instance}}": latest("outrider_resident_memory_bytes", "job, instance")},
+                    {"{{job}} {{instance}}": latest("outrider_resident_memory_bytes", "job, instance")},
                 ),
             ],
         },

@@ -5,8 +5,9 @@ from __future__ import annotations
 from grafana_foundation_sdk.cog.builder import Builder
 from grafana_foundation_sdk.models.dashboard import Dashboard, Panel
 
-from .attached import health, logs, process, sidecar
+from .attached import health, process, sidecar
 from .frame import build
+from .logs import logs
 from .panels import lines
 from .promql import latest, or_zero, quantile, rate, ratio
 
@@ -62,7 +63,7 @@ def _requests() -> list[Builder[Panel]]:
             "Latency",
             "This share of the HTTP requests was faster.",
             "s",
-            {f"{q:.0%} {{{{instance}}}}": quantile(q, REQUESTS, "instance") for q in QUANTILES},
+            {f"{{{{instance}}}} {q:.0%}": quantile(q, REQUESTS, "instance") for q in QUANTILES},
         ),
         lines(
             "Latency by route, 95th percentile",
@@ -86,11 +87,11 @@ def _cache() -> list[Builder[Panel]]:
             "Share of look-ups that the cache answered: as its clients see it and as it counts itself.",
             "percentunit",
             {
-                "client {{instance}}": ratio(
+                "{{instance}} as client": ratio(
                     rate("cache_client_requests_total", "instance", 'result="hit"'),
                     rate("cache_client_requests_total", "instance", 'result=~"hit|miss"'),
                 ),
-                "server {{instance}}": ratio(
+                "{{instance}} as server": ratio(
                     rate("cache_requests_total", "instance", 'operation="get"', 'result="hit"'),
                     rate("cache_requests_total", "instance", 'operation="get"'),
                 ),
@@ -101,7 +102,7 @@ def _cache() -> list[Builder[Panel]]:
             "Operations",
             "Requests that the cache server answered per second.",
             "reqps",
-            {"{{operation}}: {{result}}": rate("cache_requests_total", "operation, result")},
+            {"{{operation}} {{result}}": rate("cache_requests_total", "operation, result")},
         ),
         lines(
             "Client errors",
@@ -139,7 +140,7 @@ def _cache() -> list[Builder[Panel]]:
             "Evictions",
             "Entries dropped per second, because they were too old (ttl) or the cache was full (lru).",
             "cps",
-            {"{{reason}}": or_zero(rate("cache_evictions_total", "instance, reason"))},
+            {"{{instance}} {{reason}}": or_zero(rate("cache_evictions_total", "instance, reason"))},
             width=6,
         ),
     ]

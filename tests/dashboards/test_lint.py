@@ -109,6 +109,8 @@ def test_panels_have_a_number_and_a_place_of_their_own(board: dict[str, Any]) ->
         cells = {(at["x"] + x, at["y"] + y) for x in range(at["w"]) for y in range(at["h"])}
         assert not cells & taken, panel["title"]
         taken |= cells
+    last = max(y for _, y in taken)
+    assert len(taken) == 24 * (last + 1), "no gaps: each line is filled to its end"
 
 
 @every_panel
@@ -122,6 +124,19 @@ def test_a_panel_says_what_it_shows_and_in_which_unit(panel: dict[str, Any]) -> 
     for target in panel["targets"]:
         assert target["datasource"] == DATASOURCE
         assert target["legendFormat"]
+
+
+@every_panel
+def test_a_legend_names_every_label_that_tells_lines_apart(panel: dict[str, Any]) -> None:
+    for target in panel["targets"]:
+        for labels in re.findall(r"by \(([^)]*)\)", target["expr"].split(" or on ")[0]):
+            shown = re.findall(r"{{(\w+)}}", target["legendFormat"]) or ["instance"]
+            assert set(labels.split(", ")) - {"le"} <= set(shown), target["expr"]
+
+
+@every_panel
+def test_a_sum_over_the_whole_range_is_a_number_and_no_line(panel: dict[str, Any]) -> None:
+    assert panel["type"] == "stat" or not any("$__range]" in target["expr"] for target in panel["targets"])
 
 
 @every_panel
