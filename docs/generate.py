@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import argparse
 import os
+import re
 import sys
 import typing
 from collections.abc import Iterator
@@ -97,7 +98,7 @@ def _is_struct(kind: Any) -> bool:
 def _takes(kind: Any) -> str:
     scalar = scalar_of(kind)
     if scalar is not None:
-        return scalar.expected
+        return re.sub(r"\w+://[^\s,]+", r"`\g<0>`", scalar.expected)
     origin, args = typing.get_origin(kind) or kind, typing.get_args(kind)
     if origin is dict:
         return f"a mapping to {_takes(args[1])}"
@@ -121,11 +122,14 @@ def _default(field: msgspec.structs.FieldInfo, kind: Any) -> str:
 
 
 def _table(rows: typing.Iterable[Row]) -> list[str]:
+    """A key and its variable share a cell: side by side they leave no room for the rest."""
     rows = list(rows)
-    has_variables = any(row[3] for row in rows)
-    head = ["key", "takes", "default", *(["environment"] if has_variables else [])]
-    lines = ["| " + " | ".join(head) + " |", "|" + "---|" * len(head)]
-    return lines + ["| " + " | ".join(row[: len(head)]) + " |" for row in rows]
+    head = "key, environment" if any(row[3] for row in rows) else "key"
+    lines = [f"| {head} | takes | default |", "|---|---|---|"]
+    return lines + [
+        f"| {'<br>'.join(filter(None, (key, variable)))} | {takes} | {default} |"
+        for key, takes, default, variable in rows
+    ]
 
 
 def _first(kind: type) -> str:
@@ -172,12 +176,12 @@ def metrics() -> str:
 
 
 def _metric_table(declared: typing.Iterable[Declared]) -> Iterator[str]:
-    yield "| OpenTelemetry | Prometheus | kind | unit | attributes | |"
-    yield "|---|---|---|---|---|---|"
+    yield "| metric | kind, unit | attributes | meaning |"
+    yield "|---|---|---|---|"
     for d in declared:
-        attributes = ", ".join(f"`{name}`" for name in d.attributes)
+        attributes = "<br>".join(f"`{name}`" for name in d.attributes)
         prometheus = prometheus_name(d.name, d.unit, d.kind)
-        yield f"| `{d.name}` | `{prometheus}` | {d.kind} | {d.unit} | {attributes} | {d.description} |"
+        yield f"| `{d.name}`<br>`{prometheus}` | {d.kind}<br>{d.unit} | {attributes} | {d.description} |"
 
 
 PAGES = {"configuration.md": configuration, "cli.md": command_line, "metrics.md": metrics}

@@ -328,9 +328,10 @@ def _validate(options: argparse.Namespace) -> int:
 
 HEALTHCHECK_USAGE = """usage: outrider healthcheck [URL]
 
-Ask a running sidecar (or collector) whether it lives; exit 0 when it answers 2xx, else 1.
-URL is http://host:port/path, or https; by default /livez at OUTRIDER_API_LISTEN, or at 127.0.0.1:4319, by TLS where
-OUTRIDER_API_TLS_CERT is set. The certificate is not verified: nothing but "are you there?" is said.
+Ask a running sidecar (or collector) whether it lives; exit 0 when it answers
+2xx, else 1. URL is http://host:port/path, or https; by default /livez at
+OUTRIDER_API_LISTEN, or at 127.0.0.1:4319, by TLS where OUTRIDER_API_TLS_CERT is
+set. The certificate is not verified: nothing but "are you there?" is said.
 """
 
 
