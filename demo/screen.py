@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import shutil
+import textwrap
 from collections.abc import Mapping
 from typing import TextIO
 
@@ -24,7 +25,11 @@ class Screen:
         return shutil.get_terminal_size().columns
 
     def say(self, text: str = "") -> None:
-        self._show(text + "\n", self._block)
+        """On a TTY what is longer than a line goes on below, indented, from the next word."""
+        lines = text.split("\n")
+        if self.live:
+            lines = [piece for line in lines for piece in _wrapped(line, self.width)]
+        self._show("".join(f"{line}\n" for line in lines), self._block)
 
     def draw(self, block: list[str]) -> None:
         if self.live and block != self._block:
@@ -44,3 +49,9 @@ class Screen:
         self.out.write(up + erase + log + "".join(line + "\n" for line in block))
         self.out.flush()
         self._block, self._height = block, len(block)
+
+
+def _wrapped(line: str, width: int) -> list[str]:
+    if len(line) <= width:
+        return [line]
+    return textwrap.wrap(line, width, subsequent_indent=" " * 10, break_long_words=False, break_on_hyphens=False)

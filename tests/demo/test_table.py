@@ -126,6 +126,13 @@ def test_on_a_tty_the_block_is_redrawn_in_place_below_a_log_that_scrolls() -> No
     assert out.shown() == ["first", "second", "four", ""]
 
 
+def test_on_a_tty_a_long_line_goes_on_from_the_next_word(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("COLUMNS", "40")
+    out = Terminal()
+    Screen(out, {}).say("18:10:23  cache-server-1  ✖ fail  live: connection refused")
+    assert out.shown() == ["18:10:23  cache-server-1  ✖ fail  live:", "          connection refused", ""]
+
+
 def test_at_the_end_the_last_table_stays_above_the_farewell() -> None:
     out = Terminal()
     screen = Screen(out, {})
