@@ -68,7 +68,7 @@ def parser() -> argparse.ArgumentParser:
 
     top = argparse.ArgumentParser(
         prog="outrider",
-        description="An observability sidecar: is the service beside it healthy, since when and why.",
+        description="An observability sidecar: is the service beside it well, since when and why?",
     )
     top.add_argument("--version", action="version", version=f"outrider {VERSION}")
     commands = top.add_subparsers(title="commands", metavar="COMMAND", required=True)
@@ -89,7 +89,7 @@ def parser() -> argparse.ArgumentParser:
         made.add_argument("--collector", metavar="URL", help="the collector that takes heartbeats and telemetry")
         return made
 
-    run = configured(command("run", _run, "run the sidecar until SIGTERM, or a command with a sidecar beside it"))
+    run = configured(command("run", _run, "run the sidecar until SIGTERM, or a command with one beside it"))
     run.usage = "outrider run [OPTION ...] [-- COMMAND [ARGUMENT ...]]"
     run.epilog = "With a command its output is passed on and read as logs, and its exit code is kept."
     run.add_argument("--launched", help=argparse.SUPPRESS)
@@ -99,15 +99,15 @@ def parser() -> argparse.ArgumentParser:
         default="exit",
         help="exit: code 78; idle: stay alive without telemetry and show why",
     )
-    configured(command("check", _check, "look at the service once; exit 0 pass, 1 warn, 2 fail, 3 unknown"))
-    configured(command("config", _config, "show the effective configuration and where each value comes from"))
+    configured(command("check", _check, "look once: exit 0 pass, 1 warn, 2 fail, 3 unknown"))
+    configured(command("config", _config, "show the configuration in force and where each value comes from"))
     configured(command("validate", _validate, "check the configuration; exit 78 when it is bad"))
     about = "look into the queue on disk: ls, verify, export, purge"
     _spool(
         commands.add_parser("spool", help=about, description="Look into the queue on disk, which waits for upstreams.")
     )
     for name, text in (
-        ("healthcheck", "ask a running sidecar whether it lives (for a container's HEALTHCHECK)"),
+        ("healthcheck", "ask a running sidecar whether it lives, for a HEALTHCHECK"),
         ("collector", "run the fleet's health aggregation API"),
         ("demo", "run two services, sidecars and a collector here, until Ctrl-C"),
     ):
