@@ -6,8 +6,8 @@ PIP := env -u PYTHONDONTWRITEBYTECODE $(BIN)/python -m pip --disable-pip-version
 
 .PHONY: demo test check fmt fuzz bench reference lock clean
 
-demo: .venv/demo ## two services, sidecars and a collector, until Ctrl-C
-	@$(BIN)/outrider demo
+demo: .venv/demo ## two services, sidecars and a collector, until Ctrl-C; DEMO are its options
+	@$(BIN)/outrider demo $(DEMO)
 
 # Four at once also on two cores: those that start programs wait most of the time. In the order of their folders,
 # in which these come first, and not by how many tests a file has.
