@@ -40,7 +40,8 @@ from collections.abc import Sequence
 
 from .io.clock import Clock
 from .io.spool import Spool
-from .lane import CUTS, Lane
+from .lane.lane import Lane
+from .lane.sending import CUTS
 from .logic.loop import comes_back, via_with
 from .logic.otlp_http import OK, Reply, refusal
 from .model.signals import Batch
@@ -78,7 +79,7 @@ class Relay:
     @property
     def in_flight(self) -> int:
         """Bytes taken and not yet settled, over all upstreams."""
-        return sum([lane.bytes for lane in self._lanes])
+        return sum([lane.ledger.bytes for lane in self._lanes])
 
     def status(self) -> list[UpstreamView]:
         return [lane.view() for lane in self._lanes]
@@ -164,11 +165,11 @@ class Relay:
             if lane.crowds(batch):
                 why = f"no more {batch.signal} are kept for {lane.upstream.name}, which does not take them"
             else:
-                room = spool.reserve(lane.upstream.name, size, lane.claimed)
-                if room is lane.full:
-                    lane.full = not room
-                    lane.mark()
-                why = "the spool is full" if lane.full else ""
+                room = spool.reserve(lane.upstream.name, size, lane.ledger.claimed)
+                if room is lane.standing.full:
+                    lane.standing.full = not room
+                    lane.standing.mark()
+                why = "the spool is full" if lane.standing.full else ""
             if why:
                 lane.refuse(batch)
                 for given in required[:n]:
@@ -197,9 +198,8 @@ class Relay:
         503."""
         until = self._clock.monotonic() + timeout
         for lane in self._lanes:
-            lane.draining = True
-            lane.pump()
-        while any(lane.bytes and lane.moving for lane in self._lanes):
+            lane.drain()
+        while any(lane.ledger.bytes and lane.moving for lane in self._lanes):
             if self._clock.monotonic() >= until:
                 break
             await self._clock.sleep(0.01)

@@ -13,7 +13,8 @@ from pathlib import Path
 
 import pytest
 
-from sidecar.lane import BACKLOG, LARGEST
+from sidecar.lane.backlog import BACKLOG
+from sidecar.lane.flights import LARGEST
 from tests.e2e.spooling import CAP, Sidecar, point, sidecar, traces
 from tests.fakes import RecordingUpstream
 

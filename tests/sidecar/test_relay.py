@@ -8,9 +8,9 @@ from collections.abc import Callable
 
 import pytest
 
-from sidecar import lane
 from sidecar import relay as module
 from sidecar.io.clock import SystemClock
+from sidecar.lane import departures, lane, sending
 from sidecar.logic.otlp_http import OK, Reply, decode_status, encode_partial_success, refusal
 from sidecar.logic.retry import UpstreamState
 from sidecar.model.signals import Accepted, Batch, Hold, Outcome, PartlyAccepted, Rejected, RetryLater, Signal, Split
@@ -61,7 +61,7 @@ class ScriptedSink:
 @pytest.fixture(autouse=True)
 def _unhurried(monkeypatch: pytest.MonkeyPatch) -> None:
     """What waits behind a flight leaves when that lands, and not because a busy machine has let the moment pass."""
-    monkeypatch.setattr(lane, "LINGER", 0.5)
+    monkeypatch.setattr(departures, "LINGER", 0.5)
 
 
 class Setup:
@@ -284,6 +284,7 @@ async def test_an_upstream_that_never_answers_is_given_up_within_the_producers_t
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     monkeypatch.setattr(lane, "PATIENCE", 0.05)
+    monkeypatch.setattr(sending, "PATIENCE", 0.05)
     setup = Setup(True)
     setup.sink.open.clear()
     assert await setup.relay.take(batch(b"a")) == refusal(503, "no answer within 0.05 s", 2)

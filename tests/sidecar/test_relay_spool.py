@@ -12,10 +12,10 @@ from typing import Any
 import pytest
 import uvloop
 
-from sidecar import lane
 from sidecar.io.clock import SystemClock
 from sidecar.io.spool import Config, OnFull, Spool
 from sidecar.io.spool_file import NAME, look
+from sidecar.lane import backlog
 from sidecar.logic.otlp_http import OK, Reply
 from sidecar.logic.retry import UpstreamState
 from sidecar.model.signals import Accepted, Batch, Hold, Outcome, PartlyAccepted, Rejected, RetryLater, Signal, Split
@@ -189,7 +189,7 @@ async def test_metrics_arrive_in_the_order_in_which_they_came_through_an_outage(
 async def test_traces_pass_the_backlog_which_does_not_exceed_its_rate(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(lane, "BACKLOG", 2 << 20)
+    monkeypatch.setattr(backlog, "BACKLOG", 2 << 20)
     async with spooling(tmp_path, True) as setup:
         setup.sink.judge = lambda b: RetryLater(0.05, "down")
         for n in range(10):
