@@ -39,8 +39,10 @@ class Departures:
 
     def pump(self) -> None:
         """Start what may start now."""
-        queue, in_air = self._queue, self._flights.in_air
-        while queue.bytes and len(in_air) < FLIGHTS and self._standing.admits(len(in_air)) and (ready := self.ready()):
+        queue, standing, in_air = self._queue, self._standing, self._flights.in_air
+        while queue.bytes and len(in_air) < FLIGHTS:
+            if not (standing.well or standing.admits(len(in_air))) or not (ready := self.ready()):
+                break
             if queue.bytes < FULL and not self.draining:
                 wait = LINGER if in_air else self._gathering.wait(sum(map(len, ready)))
                 if wait:
