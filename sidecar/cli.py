@@ -171,15 +171,15 @@ async def _serve(loaded: Loaded, launcher: Launcher | None) -> int:
     import asyncio
     import signal
 
-    from .daemon import Daemon, build
+    from .daemon.daemon import Daemon, build
     from .logs.sources.child import Copy
 
     async def surface(daemon: Daemon) -> Surface:
         from .api import application, open_surface
         from .io.http_server import Limits
 
-        limits = Limits(connections=daemon.connections.api)
-        guard = daemon.guards["api"]
+        limits = Limits(connections=daemon.parts.connections.api)
+        guard = daemon.parts.guards["api"]
         routes = application(daemon, guard.bearer)
         made = await open_surface(routes, loaded.config.api.listen, daemon.clock, limits, guard.tls)
         if launcher is not None:
@@ -277,7 +277,7 @@ async def _look_once(loaded: Loaded) -> tuple[Verdict, str]:
     """One look at everything, without schedule and thresholds, as a table for a person."""
     import random
 
-    from .daemon import monitor_of
+    from .daemon.checks import monitor_of
     from .io.clock import SystemClock
     from .io.resolver import Resolver
     from .logic.once import once_text
@@ -287,7 +287,7 @@ async def _look_once(loaded: Loaded) -> tuple[Verdict, str]:
 
     config, clock = loaded.config, SystemClock()
     process = ProcessMetrics(config.target.process, config.target.url).sample(clock.now())
-    monitor = monitor_of(config, clock, random.Random(), Resolver(), lambda: process, [], lambda watch: None)
+    monitor = monitor_of(config, clock, random.Random(), Resolver(), lambda: process, lambda watch: None)
     results, reports = await monitor.once(), monitor.checks()
     checks, _ = verdict_of(results, reports, clock.now())
     # Logs are read by a sidecar that runs: one look knows nothing of them, which is nobody's fault.

@@ -12,7 +12,7 @@ import sys
 from collections.abc import Mapping
 
 from .config import Loaded
-from .daemon import Closing, Daemon
+from .daemon.daemon import Closing, Daemon
 from .io.launcher import Launcher
 from .io.listener import Listener, is_free
 from .io.proc import Proc
@@ -44,10 +44,10 @@ def elsewhere(loaded: Loaded) -> dict[str, str]:
 async def introduce(daemon: Daemon, surface: Closing, launcher: Launcher, environ: Mapping[str, str]) -> None:
     """We listen: let the command start, and learn which process it is."""
     changed, why = dict[str, str | None](), "no upstream"
-    if daemon.upstreams:
+    if daemon.parts.upstreams:
         http, grpc = _endpoint(daemon, "otlp http"), _endpoint(daemon, "otlp grpc")
         changed, why = changes(environ, http, grpc, daemon.config.service.name)
-    listeners = {**daemon.listeners, "api": surface.listener}
+    listeners = {**daemon.parts.listeners, "api": surface.listener}
     again = {
         f"{name.replace(' ', '.')}.listen": str(_bound(listener))
         for name, listener in listeners.items()
@@ -96,7 +96,7 @@ async def until_gone(daemon: Daemon, launcher: Launcher, serving: asyncio.Task[i
     for number in (signal.SIGTERM, signal.SIGINT):
         loop.add_signal_handler(number, daemon.log.info, "stays until the command has ended and all is delivered")
     await launcher.gone()
-    if (child := daemon.logs.child) is not None:
+    if (child := daemon.parts.logs.child) is not None:
         try:
             await asyncio.wait_for(child.ended.wait(), READ_OUT)
         except TimeoutError:
@@ -108,7 +108,7 @@ async def until_gone(daemon: Daemon, launcher: Launcher, serving: asyncio.Task[i
 
 def _endpoint(daemon: Daemon, name: str) -> str | None:
     """Where a program can send to without further settings: no TLS, no token."""
-    listener, guard = daemon.listeners.get(name), daemon.guards[name]
+    listener, guard = daemon.parts.listeners.get(name), daemon.parts.guards[name]
     if listener is None or not listener.up or guard.tls is not None or guard.bearer is not None:
         return None
     bound = _bound(listener)

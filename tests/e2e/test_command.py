@@ -15,7 +15,7 @@ from pathlib import Path
 
 import pytest
 
-from sidecar.daemon import QUIET
+from sidecar.daemon.daemon import QUIET
 from tests.e2e.processes import ROOT, eventually, get, outrider, running
 from tests.ports import free_port
 
@@ -216,7 +216,7 @@ def test_sigterm_ends_soon_after_the_service_has_gone(tmp_path: Path) -> None:
 def test_the_sidecar_never_imports_what_costs_too_much(server: int, tmp_path: Path) -> None:
     """Also not while it checks by HTTP, forwards, beats and is asked: aiohttp is for TLS upstreams and proxies alone."""
     program = (
-        "import sys, sidecar.daemon, sidecar.api, sidecar.config; "
+        "import sys, sidecar.daemon.daemon, sidecar.api, sidecar.config; "
         "print(sorted({m.split('.')[0] for m in sys.modules} & {'grpc', 'google', 'pydantic', 'rich', 'aiohttp', "
         "'prometheus_client', 'sqlite3', 'opentelemetry'}))"
     )

@@ -70,7 +70,7 @@ def test_what_is_not_there_is_said(tmp_path: Path) -> None:
 
 def test_without_a_spool_sqlite_is_not_imported() -> None:
     code = (
-        "import sys, sidecar.cli, sidecar.daemon, sidecar.api; sidecar.cli.parser();"
+        "import sys, sidecar.cli, sidecar.daemon.daemon, sidecar.api; sidecar.cli.parser();"
         "print([m for m in sys.modules if m in ('sqlite3', '_sqlite3', 'sidecar.io.spool_file')])"
     )
     done = subprocess.run([sys.executable, "-c", code], cwd=ROOT, capture_output=True, text=True)

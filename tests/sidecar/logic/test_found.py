@@ -5,7 +5,7 @@ from __future__ import annotations
 import random
 
 from sidecar.config import load
-from sidecar.daemon import build
+from sidecar.daemon.daemon import build
 from sidecar.io.clock import SystemClock
 from sidecar.logic.found import found_text
 

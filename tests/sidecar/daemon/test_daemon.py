@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import errno
 import io
 import json
 import random
@@ -19,18 +18,12 @@ import structlog
 
 from sidecar.api import Surface, application, open_surface
 from sidecar.config import Loaded, load
-from sidecar.daemon import Daemon, build, resource_of, upstreams_of
+from sidecar.daemon.daemon import Daemon, build
 from sidecar.io.clock import SystemClock
-from sidecar.io.descriptors import connections
 from sidecar.io.log import configure
-from sidecar.io.resolver import Resolver
 from sidecar.logs.sources import file
-from sidecar.model.process import ProcessSample
 from sidecar.model.signals import Signal
 from tests.fakes import RecordingUpstream
-
-NOT_FOUND = ProcessSample(found=False, why="none")
-NGINX = ProcessSample(found=True, why="found", name="nginx", pid=1)
 
 
 class Hurried(SystemClock):
@@ -76,47 +69,6 @@ async def until(condition: Callable[[], object]) -> None:
     async with asyncio.timeout(20):
         while not condition():
             await asyncio.sleep(0.02)
-
-
-@pytest.mark.parametrize(
-    ("environ", "process", "name"),
-    [
-        ({"OTEL_SERVICE_NAME": "api"}, NGINX, "api"),
-        ({"OUTRIDER_TARGET_URL": "http://127.0.0.1:80"}, NGINX, "nginx"),
-        ({"OUTRIDER_TARGET_URL": "http://shop:80"}, NOT_FOUND, "shop"),
-        ({"OUTRIDER_TARGET_URL": "http://127.0.0.1:80"}, NOT_FOUND, "unknown_service"),
-        ({}, NOT_FOUND, "unknown_service"),
-    ],
-)
-def test_the_service_is_named_by_who_knows_best(environ: dict[str, str], process: ProcessSample, name: str) -> None:
-    assert resource_of(settings(environ).config, process).service == name
-
-
-@pytest.mark.parametrize(
-    ("url", "instance"),
-    [
-        ("http://127.0.0.1:8080/x", "pod-1:8080"),
-        ("tcp://[::1]:6379", "pod-1:6379"),
-        ("http://localhost", "pod-1"),
-        ("http://shop:8080", "pod-1"),
-    ],
-)
-def test_services_on_one_host_are_instances_of_their_own(url: str, instance: str) -> None:
-    config = settings({"OUTRIDER_TARGET_URL": url}).config
-    assert resource_of(config, NOT_FOUND).instance == instance
-    told = {"OUTRIDER_TARGET_URL": url, "OUTRIDER_SERVICE_INSTANCE": "mine"}
-    assert resource_of(settings(told).config, NOT_FOUND).instance == "mine"
-
-
-def test_every_attribute_of_the_environment_is_in_the_resource_and_none_is_empty() -> None:
-    environ = {"OTEL_RESOURCE_ATTRIBUTES": "service.version=1,deployment.environment.name=dev,k8s.pod.name=a"}
-    assert resource_of(settings(environ).config, NGINX).attributes == {
-        "k8s.pod.name": "a",
-        "service.name": "nginx",
-        "service.version": "1",
-        "service.instance.id": "pod-1",
-        "deployment.environment.name": "dev",
-    }
 
 
 async def test_what_the_sidecar_measures_goes_out_the_same_way() -> None:
@@ -166,27 +118,10 @@ async def test_an_upstreams_rates_and_losses_are_in_status_and_its_state_in_the_
             ]
 
 
-async def test_status_says_where_an_upstream_is_and_in_which_protocol_without_its_credentials(tmp_path: Path) -> None:
-    file = tmp_path / "outrider.yaml"
-    file.write_text(
-        "export:\n"
-        "  - otlp_http: {endpoint: 'http://me:pass@127.0.0.1:9/in?api_key=secret'}\n"
-        "  - otlp_grpc: {endpoint: 'http://token@127.0.0.1:9'}\n"
-    )
-    loaded = load({}, {"HOSTNAME": "pod-1", "OUTRIDER_API_LISTEN": "127.0.0.1:0"}, str(file))
-    made = upstreams_of(loaded.config, Resolver())
-    assert [(up.name, up.endpoint, up.protocol) for up in made] == [
-        ("127.0.0.1:9", "http://127.0.0.1:9/in?api_key=***", "http/protobuf"),
-        ("127.0.0.1:9#2", "http://127.0.0.1:9", "grpc"),
-    ]
-    for upstream in made:
-        await upstream.sink.close()
-
-
 async def test_without_an_upstream_otlp_stays_closed_and_that_is_said_once() -> None:
     async with running(settings()) as (daemon, events):
         await until(lambda: events.named("otlp closed"))
-        assert daemon.listeners == {}
+        assert daemon.parts.listeners == {}
         assert daemon.status().relay == ()
     assert len(events.named("otlp closed")) == 1
     assert events.named("no checks")[0]["remedy"] == "give --target URL, or probes in a file"
@@ -198,12 +133,12 @@ async def test_both_protocols_have_their_listener_and_one_receiver() -> None:
             await until(lambda: len(events.named("otlp open")) == 2)
             listeners = [(listener.name, listener.up) for listener in daemon.status().listeners]
             assert listeners == [("otlp grpc", True), ("otlp http", True), ("api", True)]
-            port = daemon.listeners["otlp grpc"].ports[0]
+            port = daemon.parts.listeners["otlp grpc"].ports[0]
             async with grpc.aio.insecure_channel(f"127.0.0.1:{port}") as channel:
                 export = channel.unary_unary("/opentelemetry.proto.collector.trace.v1.TraceService/Export")
                 assert await export(b"\n\x04\x12\x02\x12\x00") == b""
             assert len(upstream.spans) == 1
-            assert daemon.received.items[Signal.TRACES] == 1
+            assert daemon.parts.received.items[Signal.TRACES] == 1
         assert [event["protocol"] for event in events.named("otlp open")] == ["grpc", "http"]
 
 
@@ -245,32 +180,6 @@ async def test_a_task_that_breaks_ends_the_sidecar_loudly() -> None:
         await daemon.run(broken)
 
 
-class Refusing(Events):
-    """A daemon's log, and a system that refuses a task of it a few times."""
-
-    async def work(self) -> None:
-        self.refused += 1
-        raise OSError(errno.EMFILE, "Too many open files")
-
-    refused = 0
-
-
-async def test_what_the_system_refuses_ends_no_task_and_is_said_once() -> None:
-    events = Refusing()
-    daemon = build(settings(), events.log, Hurried(), random.Random(1))
-    task = asyncio.create_task(daemon._enduring("process", events.work))
-    await until(lambda: events.refused > 3)
-    assert not task.done()
-    task.cancel()
-    assert [line["why"] for line in events.named("refused by the system")] == ["[Errno 24] Too many open files"]
-
-
-async def test_connections_are_as_many_as_descriptors_allow() -> None:
-    log, loaded = Events().log, settings({"OUTRIDER_OTLP_MAX_CONNECTIONS": "100"})
-    few, many = (Daemon(loaded, Hurried(), random.Random(1), log, connections(n)) for n in (64, 1024))
-    assert (few.receiver.config.max_connections, many.receiver.config.max_connections) == (24, 100)
-
-
 async def test_last_words_in_a_file_that_is_looked_at_rarely_arrive(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -281,7 +190,7 @@ async def test_last_words_in_a_file_that_is_looked_at_rarely_arrive(
         environ = {"OTEL_EXPORTER_OTLP_ENDPOINT": upstream.url, "OUTRIDER_LOGS": str(log), "OUTRIDER_DRAIN": "20s"}
         daemon = build(settings(environ), Events().log, SystemClock(), random.Random(1))
         running = asyncio.create_task(daemon.run(surface))
-        await until(lambda: upstream.records and daemon.logs.delivery.is_idle)
+        await until(lambda: upstream.records and daemon.parts.logs.delivery.is_idle)
         with log.open("a") as more:
             more.write('{"msg":"last words"}\n')
         daemon.stop(patient=False)

@@ -1,0 +1,64 @@
+"""The process beside us: looked at now and then, and what changes about it is said once."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Callable
+
+import structlog
+
+from ..config import Config, kind_of
+from ..io.clock import Clock
+from ..metrics.process import Config as ProcessConfig
+from ..metrics.process import ProcessMetrics
+from ..model.process import ProcessSample
+
+SAMPLING = 5.0
+"""Seconds between looks; less where an export or a check of kind process asks for less."""
+
+Logger = structlog.typing.FilteringBoundLogger
+
+
+class Neighbour:
+    """`process` is how it was seen last, `await watch()` looks again and again."""
+
+    def __init__(self, config: Config, clock: Clock, log: Logger) -> None:
+        self._config = config
+        self._clock = clock
+        self._log = log
+        self._processes = ProcessMetrics(config.target.process, config.target.url)
+        self.process = self._processes.sample(clock.now())
+
+    def is_now(self, pid: int) -> None:
+        """Unless the configuration says which it is."""
+        if self._config.target.process is None:
+            self._processes = ProcessMetrics(ProcessConfig(pid=pid), None)
+        self.process = self._processes.sample(self._clock.now())
+
+    @property
+    def runs(self) -> bool:
+        """Looked at for this."""
+        return self._processes.sample(self._clock.now()).found
+
+    async def watch(self, restarted: Callable[[], None]) -> None:
+        """Until cancelled; `restarted` is called when it has started anew. The search of a large /proc is slow, so it leaves the
+        loop."""
+        kinds = [check.period for check in self._config.probes.values() if kind_of(check) == "process"]
+        pause = min([SAMPLING, self._config.metrics.interval, *kinds])
+        while True:
+            processes, now = self._processes, self._clock.now()
+            seen = await asyncio.to_thread(processes.sample, now)
+            if processes is self._processes:  # else `is_now` has told of another, and looked itself
+                before, self.process = self.process, seen
+                if seen.restarts > before.restarts:
+                    self._log.warning("the service has started anew", pid=seen.pid, restarts=seen.restarts)
+                    restarted()
+                self._say(before, seen)
+            await self._clock.sleep(pause)
+
+    def _say(self, before: ProcessSample, after: ProcessSample) -> None:
+        if after.found != before.found:
+            log = self._log.info if after.found else self._log.warning
+            log("process found" if after.found else "process gone", pid=after.pid or before.pid, why=after.why)
+        for missing in set(after.missing) - set(before.missing):
+            self._log.warning("cannot be measured", field=missing.field, reason=missing.reason, remedy=missing.remedy)
