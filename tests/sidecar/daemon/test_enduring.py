@@ -6,7 +6,7 @@ import asyncio
 import errno
 
 from sidecar.daemon.enduring import enduring
-from tests.sidecar.daemon.test_daemon import Events, Hurried, until
+from tests.sidecar.daemon.running import Events, Hurried, until
 
 
 class Refusing(Events):

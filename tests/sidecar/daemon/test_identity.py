@@ -6,7 +6,7 @@ import pytest
 
 from sidecar.daemon.identity import named_by, resource_of
 from sidecar.model.process import ProcessSample
-from tests.sidecar.daemon.test_daemon import settings
+from tests.sidecar.daemon.running import settings
 
 NOT_FOUND = ProcessSample(found=False, why="none")
 NGINX = ProcessSample(found=True, why="found", name="nginx", pid=1)

@@ -6,7 +6,7 @@ import random
 
 from sidecar.daemon.parts import Parts
 from sidecar.io.descriptors import connections
-from tests.sidecar.daemon.test_daemon import Events, Hurried, settings
+from tests.sidecar.daemon.running import Events, Hurried, settings
 
 
 async def test_connections_are_as_many_as_descriptors_allow() -> None:
