@@ -32,7 +32,7 @@ class Flights:
         landed: Callable[[], None],
     ) -> None:
         """`undelivered` takes back what the upstream cannot take now, `landed` is called after each flight."""
-        self.in_air: set[asyncio.Task[None]] = set()
+        self.in_air: dict[asyncio.Task[None], list[Parcel]] = {}
         self.metrics = False
         """Is one of metrics in the air?"""
         self._loop = asyncio.get_running_loop()
@@ -51,12 +51,12 @@ class Flights:
         for parcel in parcels:
             parcel.flying = True
         flight = self._loop.create_task(self._fly(parcels))
-        self.in_air.add(flight)
+        self.in_air[flight] = parcels
         flight.add_done_callback(self._landed)
         return flight
 
     def _landed(self, flight: asyncio.Task[None]) -> None:
-        self.in_air.discard(flight)
+        del self.in_air[flight]
         if not flight.cancelled() and (error := flight.exception()):
             self._loop.call_exception_handler({"message": "a flight failed on a bug", "exception": error})
         self._on_landed()
@@ -65,13 +65,17 @@ class Flights:
         try:
             await self._deliver(parcels)
         except BaseException:  # cancelled, or a bug: whoever still waits is answered
-            for parcel in parcels:
-                if parcel.flying:
-                    self._stowing.fail(parcel, RetryLater(None, "not sent"))
+            self._fail(parcels)
             raise
         finally:
             if parcels[0].batch.signal is Signal.METRICS:
                 self.metrics = False
+
+    def _fail(self, parcels: list[Parcel]) -> None:
+        """Those that are still in the air."""
+        for parcel in parcels:
+            if parcel.flying:
+                self._stowing.fail(parcel, RetryLater(None, "not sent"))
 
     async def _deliver(self, parcels: list[Parcel]) -> None:
         """Send as one request; in halves when it is refused for what is in it."""
@@ -107,9 +111,12 @@ class Flights:
 
     async def stop(self) -> None:
         """Cut them; what was in the air is in the spool, or its producer told."""
-        for flight in self.in_air:
+        flights = self.in_air.copy()
+        for flight in flights:
             flight.cancel()
-        await asyncio.gather(*self.in_air, return_exceptions=True)
+        await asyncio.gather(*flights, return_exceptions=True)
+        for parcels in flights.values():
+            self._fail(parcels)  # a task that is cancelled before its first step has not run at all
 
 
 def _joined(parcels: list[Parcel]) -> Batch:

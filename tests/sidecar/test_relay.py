@@ -397,6 +397,16 @@ async def test_what_is_not_finished_at_the_deadline_is_given_back() -> None:
     assert setup.relay.in_flight == 0
 
 
+async def test_whoever_waits_is_told_though_no_time_is_left_to_drain() -> None:
+    setup = Setup(True)
+    setup.sink.open.clear()
+    answers = setup.take(b"a", b"b")
+    await settle()
+    await setup.relay.drain(0.0)
+    assert [answer.done() and answer.result().status for answer in answers] == [503, 503]
+    assert setup.relay.in_flight == 0
+
+
 async def test_a_bug_in_a_sink_answers_whoever_waits_and_is_reported() -> None:
     reported: list[str] = []
     asyncio.get_running_loop().set_exception_handler(lambda loop, context: reported.append(context["message"]))

@@ -277,6 +277,15 @@ async def test_what_an_optional_upstream_has_in_memory_at_the_stop_is_written(tm
         assert setup.sinks[0].sent == []
 
 
+async def test_what_is_cut_before_its_flight_has_begun_is_written_too(tmp_path: Path) -> None:
+    async with spooling(tmp_path, True, False) as setup:
+        setup.sinks[1].open.clear()
+        assert await take(setup, *[b"%d" % n for n in range(20)]) == [OK] * 20
+        await setup.relay.drain(0.0)
+        assert setup.relay.in_flight == 0
+        assert setup.spool.rows("up1") == 20
+
+
 async def test_an_optional_upstreams_metrics_keep_their_order_through_the_disk(tmp_path: Path) -> None:
     async with spooling(tmp_path, False) as setup:
         accepted: list[bytes] = []
