@@ -96,7 +96,8 @@ async def until_gone(daemon: Daemon, launcher: Launcher, serving: asyncio.Task[i
     for number in (signal.SIGTERM, signal.SIGINT):
         loop.add_signal_handler(number, daemon.log.info, "stays until the command has ended and all is delivered")
     await launcher.gone()
-    if (child := daemon.parts.logs.child) is not None:
+    logs = daemon.parts.logs
+    if logs is not None and (child := logs.child) is not None:
         try:
             await asyncio.wait_for(child.ended.wait(), READ_OUT)
         except TimeoutError:

@@ -46,12 +46,13 @@ def _announce_process(parts: Parts) -> None:
 
 def _announce_logs(parts: Parts) -> None:
     log, logs = parts.log, parts.logs
+    if logs is None or not logs.followed:
+        log.info("no logs are read", remedy=_logs_remedy(parts.neighbour.process))
+        return
     for followed in logs.followed:
         log.info("logs are read", source=followed.name, kind=followed.kind)
-    if logs.followed and not parts.upstreams:
+    if not parts.upstreams:
         log.warning("logs go nowhere", **NO_UPSTREAM)
-    if not logs.followed:
-        log.info("no logs are read", remedy=_logs_remedy(parts.neighbour.process))
     if logs.checkpoints is None and any(followed.kind != "child" for followed in logs.followed):
         log.warning("where reading of logs stands is not kept: a restart reads them again", remedy="give spool.path")
 

@@ -12,7 +12,7 @@ from __future__ import annotations
 import asyncio
 import random
 from collections.abc import Awaitable, Callable, Sequence
-from typing import Protocol
+from typing import TYPE_CHECKING, Protocol
 
 from ..config import Loaded
 from ..io.clock import Clock, SystemClock
@@ -22,7 +22,6 @@ from ..io.listener import Listener
 from ..io.log import configure
 from ..logic.otlp_metrics import encode
 from ..logs.sources import WRAPPED
-from ..logs.sources.child import Copy
 from ..model.health import CheckReport, State, Transition, Verdict
 from ..model.process import ProcessSample
 from ..model.signals import Batch, Metric, Signal
@@ -33,6 +32,9 @@ from .enduring import enduring
 from .metrics import metrics_of
 from .parts import Logger, Parts
 from .status import status_of
+
+if TYPE_CHECKING:
+    from ..logs.sources.child import Copy
 
 QUIET = 0.5
 """While stopping: the drain ends early after so many seconds in which nothing came in and nothing is in flight."""
@@ -125,7 +127,7 @@ class Daemon:
                 self._enduring("watch", parts.watch.run),
                 self._enduring("metrics", self._export),
             ]
-            if parts.logs.followed:
+            if parts.logs is not None and parts.logs.followed:
                 reading = asyncio.create_task(parts.logs.run(), name="logs")
                 tasks.append(reading)
             self._surface = await surface(self)
@@ -141,7 +143,8 @@ class Daemon:
                 await parts.heartbeats.leave()
         finally:
             await _cancel(tasks)
-            await parts.logs.close()
+            if parts.logs is not None:
+                await parts.logs.close()
             for listener in parts.listeners.values():
                 await listener.stop()
             await parts.receiver.drain(QUIET)
@@ -176,9 +179,10 @@ class Daemon:
         relay.spill()
         self._submit(self.metrics())
         seen, since = -1, clock.monotonic()
-        quiet = LAST_LOOK if any(one.kind in WRAPPED for one in logs.followed) else QUIET
+        followed = logs.followed if logs is not None else []
+        quiet = LAST_LOOK if any(one.kind in WRAPPED for one in followed) else QUIET
         while (now := clock.monotonic()) < deadline:
-            taken = sum(self.parts.received.requests.values()) + sum(c.lines for c in logs.counters.values())
+            taken = sum(self.parts.received.requests.values()) + sum(one.counters.lines for one in followed)
             if taken != seen or relay.busy:
                 seen, since = taken, now
             elif now - since >= quiet and not (self._patient and self.parts.neighbour.runs):
@@ -188,7 +192,7 @@ class Daemon:
         await relay.drain(max(0.0, deadline - clock.monotonic()))
 
     async def _end_reading(self, reading: asyncio.Task[None] | None, timeout: float) -> None:
-        if reading is not None:
+        if reading is not None and self.parts.logs is not None:
             await _cancel([reading])
             await self.parts.logs.finish(timeout)
 

@@ -16,7 +16,7 @@ def metrics_of(parts: Parts) -> Sequence[Metric]:
         *telemetry.ourselves(parts.watch.loop_lag, start),
         *telemetry.health(monitor.verdict(), monitor.checks(), monitor.runs(), monitor.transitions(), start),
         *telemetry.receiver(parts.received, start),
-        *telemetry.logs(parts.logs.counters, start),
+        *telemetry.logs(parts.logs.counters if parts.logs else {}, start),
         *telemetry.relay(parts.relay.status(), parts.relay.in_flight, parts.clock.now(), start),
     ]
     if (spool := parts.spool) is not None:

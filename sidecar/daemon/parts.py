@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import random
 from collections.abc import Sequence
+from typing import TYPE_CHECKING
 
 import msgspec
 import structlog
@@ -20,9 +21,6 @@ from ..io.tls import ClientTls
 from ..logic.beats import Beats
 from ..logic.log_watch import LogWatch
 from ..logic.loop import name_of
-from ..logic.redaction import Rules
-from ..logs.reading import Logs
-from ..logs.sources.child import Copy
 from ..model.counters import HeartbeatCounters, ReceiverCounters
 from ..model.resource import Resource
 from ..monitor import Monitor
@@ -34,6 +32,10 @@ from .listeners import guards_of, listeners_of
 from .neighbour import Neighbour
 from .upstreams import upstreams_of
 from .watch import Watch
+
+if TYPE_CHECKING:
+    from ..logs.reading import Logs
+    from ..logs.sources.child import Copy
 
 Logger = structlog.typing.FilteringBoundLogger
 
@@ -69,19 +71,24 @@ class Parts:
         self.upstreams = upstreams_of(config, resolver)
         self.spool = Spool(config.spool, clock.now) if config.spool and self.upstreams else None
         self.relay = Relay(self.upstreams, clock, rng, self.spool, name_of(self.resource.instance, rng.getrandbits(32)))
-        self.logs = Logs(
-            config.logs,
-            Rules(config.redaction),
-            self.relay.take_own_logs if self.upstreams else None,
-            self.resource.attributes,
-            config.spool.path if config.spool else None,
-            clock,
-            rng,
-            resolver,
-            log,
-            watches,
-            copy,
-        )
+        self.logs: Logs | None = None
+        if config.logs or copy is not None:
+            from ..logic.redaction import Rules  # with what follows 3 MB, which only those need that read logs
+            from ..logs.reading import Logs
+
+            self.logs = Logs(
+                config.logs,
+                Rules(config.redaction),
+                self.relay.take_own_logs if self.upstreams else None,
+                self.resource.attributes,
+                config.spool.path if config.spool else None,
+                clock,
+                rng,
+                resolver,
+                log,
+                watches,
+                copy,
+            )
         self.received = ReceiverCounters()
         most = min(config.otlp.max_connections, connections.otlp)
         self.receiver = Receiver(

@@ -38,7 +38,7 @@ def status_of(parts: Parts, api: Listener | None) -> Status:
         otlp=status.receiver(parts.received),
         relay=tuple(upstream_status(view, parts.watch.rates[view.name], now) for view in parts.relay.status()),
         spool=spool_status(parts.spool, [upstream.name for upstream in parts.upstreams]) if parts.spool else None,
-        logs=parts.logs.status(),
+        logs=parts.logs.status() if parts.logs else None,
         collector=_collector(parts, now),
         loop_lag_s=round(parts.watch.loop_lag, 6),
         warnings=parts.warnings,

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
+from typing import TYPE_CHECKING
 
 import structlog
 
@@ -11,10 +12,12 @@ from ..io.clock import Clock
 from ..io.guard import Guard
 from ..io.spool import Spool
 from ..logic.rates import Rates
-from ..logs.reading import Logs
 from ..parcel import UpstreamView
 from ..relay import Relay
 from ..relay_status import sample
+
+if TYPE_CHECKING:
+    from ..logs.reading import Logs
 
 WATCH = 1.0
 
@@ -28,7 +31,7 @@ class Watch:
         self,
         relay: Relay,
         spool: Spool | None,
-        logs: Logs,
+        logs: Logs | None,
         heartbeats: Heartbeats | None,
         guards: Mapping[str, Guard],
         clock: Clock,
@@ -71,7 +74,7 @@ class Watch:
             yield "collector", self._heartbeats.counters.last_error
         if self._spool is not None and self._spool.why:
             yield "spool", self._spool.why
-        if self._logs.delivery.why:
+        if self._logs is not None and self._logs.delivery.why:
             yield "logs", f"reading pauses, files are the buffer: {self._logs.delivery.why}"
 
     def _say_who_fails(self, before: Mapping[str, str], now: Mapping[str, str]) -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 
+from ..io import memory
 from ..io.clock import Clock
 from ..io.deadlines import Deadlines
 from ..logic.otlp_split import halve
@@ -15,6 +16,8 @@ from .standing import Standing
 
 PATIENCE = 8.0
 """Seconds until a producer is answered, whatever happens: SDKs give a request 10 in all."""
+ROOM = 64 << 10
+"""Bytes of a batch from which room on the heap pays."""
 LARGE = 256 << 10
 """Bytes from which cutting leaves the event loop."""
 CUTS = 32
@@ -39,6 +42,8 @@ class Sending:
         """`batch` is what `parcels` hold, or a part of it."""
         if not self._standing.well and (why := self._standing.starts(batch.signal)) is not None:
             return why
+        if len(batch.body) >= ROOM:
+            memory.keep_room()
         bounded = [p.until for p in parcels if not p.keep and not p.stowable]
         patience = min(bounded) - self._clock.monotonic() if bounded else None if parcels[0].stowable else PATIENCE
         began = self._loop.time()

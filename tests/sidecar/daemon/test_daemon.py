@@ -138,7 +138,9 @@ async def test_last_words_in_a_file_that_is_looked_at_rarely_arrive(
         environ = {"OTEL_EXPORTER_OTLP_ENDPOINT": upstream.url, "OUTRIDER_LOGS": str(log), "OUTRIDER_DRAIN": "20s"}
         daemon = build(settings(environ), Events().log, SystemClock(), random.Random(1))
         running = asyncio.create_task(daemon.run(surface))
-        await until(lambda: upstream.records and daemon.parts.logs.delivery.is_idle)
+        logs = daemon.parts.logs
+        assert logs is not None
+        await until(lambda: upstream.records and logs.delivery.is_idle)
         with log.open("a") as more:
             more.write('{"msg":"last words"}\n')
         daemon.stop(patient=False)
