@@ -72,6 +72,8 @@ class Delivery:
         """How often something was put or settled."""
         self.why = ""
         """Why the last offer was refused; empty when all is well."""
+        self.full_since: float | None = None
+        """By the monotonic clock, since when there is no room; None while there is."""
 
     def put(self, stream: Settles, parts: list[bytes], size: int, items: int, mark: int) -> None:
         """Records of `stream`, packed; with them everything up to `mark` is dealt with. `parts` may be empty."""
@@ -93,7 +95,7 @@ class Delivery:
         return not self._outstanding and not self._marks
 
     async def room(self) -> None:
-        while len(self._outstanding) >= MOST:
+        while self.full_since is not None:
             self._changed.clear()
             await self._changed.wait()
 
@@ -120,6 +122,8 @@ class Delivery:
             return
         parcel = _Parcel(self._marks)
         self._outstanding.append(parcel)
+        if len(self._outstanding) >= MOST and self.full_since is None:
+            self.full_since = self._clock.monotonic()
         parts, size, items = self._parts, self._size, self._items
         self._parts, self._size, self._items, self._marks = [], 0, 0, {}
         if self._take is None or not size:
@@ -158,4 +162,6 @@ class Delivery:
         while waiting and waiting[0].done:
             for stream, mark in waiting.popleft().marks.items():
                 stream.settled(mark)
+        if len(waiting) < MOST:
+            self.full_since = None
         self._changed.set()

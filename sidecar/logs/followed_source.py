@@ -6,12 +6,15 @@ where its lines are settled, after `SHORTEST` seconds, and later and later up to
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 
 import structlog
 
 from ..io.clock import Clock
+from ..logic.log_watch import Sight
+from ..logic.scalars import show_duration
 from ..model.counters import LogCounters
+from ..model.logs import LogRecord
 from .base import Source
 from .pipeline import Pipeline
 
@@ -21,6 +24,12 @@ STEADY = 60.0
 """Seconds of reading after which the next break is as the first."""
 SHOWN = 120.0
 """Seconds for which what broke is shown."""
+LATE = 5.0
+"""Seconds for which reading may pause, or be behind, before checks do without its lines."""
+ACTIVE = 2.0
+"""Seconds after a line for which a source is reading. Later, what is not settled was read, and waits for an answer."""
+UNFINISHED = 1 << 20
+"""Bytes behind that may be last lines without an end, for which nobody is to blame."""
 EVENT = "a source of logs broke on a bug: it begins again, others go on"
 
 
@@ -52,6 +61,9 @@ class FollowedSource:
         self._broke_at = 0.0
         self._pause = SHORTEST
         self._said: set[str] = set()
+        self._noted_at = 0.0
+        self._noted_why = ""
+        """What kept some of it from being read when the last line came."""
         pipeline.broke = self.broke
 
     @property
@@ -60,6 +72,26 @@ class FollowedSource:
         if self._why and self._clock.monotonic() - self._broke_at < SHOWN:
             return self._why
         return self.counters.why[:LONGEST_WHY]
+
+    def note(
+        self, now: float, lines: Sequence[bytes], severities: Mapping[int, int], records: Sequence[LogRecord]
+    ) -> None:
+        """A watcher of its own pipeline, where checks ask for the `sight`."""
+        if lines:
+            self._noted_at = self._clock.monotonic()
+            self._noted_why = self.why
+
+    def sight(self) -> Sight:
+        """What lines come in spite of is told; what none has come since may hide all of them."""
+        delivery, counters, now = self.pipeline.delivery, self.counters, self._clock.monotonic()
+        in_hand, reads = self.pipeline.in_hand, counters.streams > 0
+        if in_hand and delivery.full_since is not None and now - delivery.full_since >= LATE:
+            return Sight(f"reading pauses: {delivery.why or 'upstreams take no more'}", True, in_hand, reads)
+        unfinished = 0 < counters.lag_bytes < UNFINISHED
+        if counters.lag_seconds >= LATE and now - self._noted_at < ACTIVE and not unfinished:
+            behind = show_duration(float(round(counters.lag_seconds)))
+            return Sight(f"reading is {behind} behind", True, in_hand, reads)
+        return Sight(self.why, bool(self.why) and self.why != self._noted_why, in_hand, reads)
 
     async def run(self) -> None:
         while True:

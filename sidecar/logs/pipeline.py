@@ -22,7 +22,6 @@ from typing import cast
 
 from ..io.clock import Clock
 from ..logic.level_guess import is_trace
-from ..logic.log_watch import FATAL
 from ..logic.multiline import Mode, Multiline
 from ..logic.noise import Noise
 from ..logic.otlp_logs import Packer, observed_at
@@ -43,9 +42,9 @@ SUMMARY_BITS = 80
 REST = 1.0
 """Seconds after which a record that could go on is taken to be complete."""
 
-Watcher = Callable[[float, Sequence[bytes], Mapping[int, int], bytes], None]
-"""Told of each block: unix seconds, its lines (redacted), how many records it had by severity, and the body of its last fatal
-one."""
+Watcher = Callable[[float, Sequence[bytes], Mapping[int, int], Sequence[LogRecord]], None]
+"""Told of each block: unix seconds, its lines (redacted), how many records it had by severity, and the record of each line; none
+where all are bare, with neither time nor severity."""
 
 
 class Pipeline:
@@ -81,6 +80,7 @@ class Pipeline:
         """Streams with something unfinished, and when they were fed last."""
         self.held = 0
         """Bytes of it, in all."""
+        self._waiting = 0
 
     def stream(self, uid: bytes, attributes: Mapping[str, str], start: int) -> LogStream:
         return LogStream(self, uid, attributes, start)
@@ -89,6 +89,19 @@ class Pipeline:
     def waits(self) -> bool:
         """Is there anything to `sweep`, now or later?"""
         return bool(self.resting) or (self.noise is not None and self.noise.waits)
+
+    @property
+    def in_hand(self) -> bool:
+        """Was something read that no watcher has been told of yet?"""
+        return self._waiting > 0 or bool(self.resting)
+
+    async def room(self) -> None:
+        """Wait until there is room for the records of what was read."""
+        self._waiting += 1
+        try:
+            await self.delivery.room()
+        finally:
+            self._waiting -= 1
 
     async def sweep(self) -> None:
         """Let go what has rested long enough, but nothing that may have rested because there was no room for what follows."""
@@ -176,7 +189,7 @@ class LogStream:
     ) -> None:
         for at in range(0, len(lines), SLICE):
             to = at + SLICE
-            await self._pipeline.delivery.room()
+            await self._pipeline.room()
             self._take(lines[at:to], marks[at:to], times[at:to] if times else None, iostream)
             self._weigh()
             await self._pipeline.shed()
@@ -184,7 +197,7 @@ class LogStream:
 
     async def flush(self) -> None:
         pipeline = self._pipeline
-        await pipeline.delivery.room()
+        await pipeline.room()
         pipeline.resting.pop(self, None)
         if self._unwrap is not None:
             self._before = self._unwrap.pending
@@ -269,7 +282,6 @@ class LogStream:
         pipeline = self._pipeline
         at = pipeline.clock.now()
         now = int(at * 1e9)
-        watched = lines
         if not all(lines) or any(map(bytes.isspace, lines)):
             said = [number for number, line in enumerate(lines) if line and not line.isspace()]
             lines, marks = [lines[number] for number in said], [marks[number] for number in said]
@@ -277,7 +289,7 @@ class LogStream:
         several = channel.multiline.several or self._unwrap is not None or bool(channel.times)
         parsed = None if several else channel.format.parse_many(lines, now)
         parts: list[bytes] = []
-        fatal = b""
+        made: Sequence[LogRecord] = ()
         if parsed is None and not several and pipeline.noise is None:
             seen, items = Counter({0: len(lines)}), len(lines)
             size = channel.packer.pack_bare(lines, marks, observed_at(now), parts)
@@ -286,9 +298,7 @@ class LogStream:
             if channel.times:
                 for record, mark in zip(records, marks, strict=True):
                     record.time = record.time or channel.times.get(mark, 0)
-            seen = Counter(map(_severity, records))
-            if max(seen, default=0) >= FATAL:
-                fatal = next(record.body for record in reversed(records) if record.severity >= FATAL)
+            seen, made = Counter(map(_severity, records)), records
             if pipeline.noise is not None:
                 records, marks = _thinned(pipeline.noise, records, marks, at)
             size, items = channel.packer.pack(records, marks, observed_at(now), parts), len(records)
@@ -297,7 +307,7 @@ class LogStream:
         for severity, count in seen.items():
             counted[severity] = counted.get(severity, 0) + count
         for watch in pipeline.watchers:
-            watch(at, watched, seen, fatal)
+            watch(at, lines, seen, made)
         self._put(parts, size, items)
 
     def tell(self, channel: _Channel, summaries: Sequence[LogRecord]) -> None:

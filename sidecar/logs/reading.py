@@ -31,7 +31,7 @@ from .config import Entry
 from .delivery import Delivery, Take
 from .followed_source import FollowedSource
 from .formats import format_named
-from .pipeline import Pipeline
+from .pipeline import Pipeline, Watcher
 from .sources import SOURCES, WRAPPED
 from .sources.child import ChildSource, Copy
 
@@ -77,13 +77,13 @@ class Logs:
         elif copy is not None and not any(entry.child for entry in entries):
             entries = [*entries, Entry(child=True)]
         self.followed = [self._follow(entry, rules, watches, copy) for entry in entries]
+        for watch in watches:
+            watch.sources = [one.sight for one in self.followed if watch.means(one.name)]
         self._closed = False
 
     def _follow(self, entry: Entry, rules: Rules, watches: Sequence[LogWatch], copy: Copy | None) -> FollowedSource:
         counters, clock = LogCounters(), self._clock
-        watching = [watch for watch in watches if watch.source in ("", entry.label)]
-        for watch in watching:
-            watch.sources.append(counters)
+        watchers: list[Watcher] = [watch.note for watch in watches if watch.means(entry.label)]
         pipeline = Pipeline(
             self.delivery,
             clock,
@@ -92,13 +92,16 @@ class Logs:
             lambda: format_named(entry.format, entry.attributes),
             entry.multiline,
             entry.max_line if entry.kind in WRAPPED else None,
-            [watch.note for watch in watching],
+            watchers,
             entry.noise(counters),
         )
         context = SourceContext(entry.label, pipeline, clock, self._resolver, counters, {}, self._log)
         make = self._maker(entry, context, copy)
         remembered = self._remembered.get(entry.label) or self._adopted(entry)
-        return FollowedSource(entry.label, entry.kind, make, pipeline, counters, remembered, clock, self._log)
+        followed = FollowedSource(entry.label, entry.kind, make, pipeline, counters, remembered, clock, self._log)
+        if watchers:
+            watchers.append(followed.note)
+        return followed
 
     def _maker(
         self, entry: Entry, context: SourceContext, copy: Copy | None

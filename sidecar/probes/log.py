@@ -2,24 +2,27 @@
 
 Everything is over the last `window`, so a check fails while it lasts and passes when it is over. Without anything else a check of
 this kind fails on a fatal record (a panic, a log line of level fatal).
+
+That lines cannot be read, or are read late, is our own trouble: what would be a pass or a silence is unknown then.
 """
 
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from typing import Annotated, Any
 
 import msgspec
 
 from ..logic.bounded_pattern import BoundedRegex
-from ..logic.log_watch import LogWatch, Seen
+from ..logic.log_watch import LogWatch, Seen, Sight
 from ..logic.scalars import Duration, Invalid, Scalar, quoted, show_duration
 from ..model.health import Observed, Result, State
 from .base import CheckConfig, Context
 
 KIND = "log"
 LONGEST = 3600.0
+REMEDY = "give --logs FILES, or start the service as: outrider run -- COMMAND"
 
 
 def parse_share(raw: Any) -> float:
@@ -89,23 +92,48 @@ class LogProbe:
     async def check(self) -> Result:
         now, watch = self._now(), self._watch
         seen = watch.seen(now)
-        found = list(self._found(seen, now))
         observed = (
             Observed("records", seen.records, "{record}"),
             Observed("errors", seen.errors, "{record}"),
             Observed("silence", max(0.0, now - watch.last), "s"),
         )
+        if watch.sources is None:
+            return Result(State.UNKNOWN, "logs are read by a sidecar that runs, not by a single look", observed)
+        if not watch.sources:
+            return Result(State.UNKNOWN, f"no logs are read: {REMEDY}", observed)
+        sights = [look() for look in watch.sources]
+        return Result(*self._judged(seen, sights, now), observed)
+
+    def _judged(self, seen: Seen, sights: Sequence[Sight], now: float) -> tuple[State, str]:
+        """What read lines prove stands. That there are no others is known only where all that is written is read."""
+        found = list(self._found(seen))
+        quiet = self._quiet(sights, now)
+        if quiet and not any(sight.why for sight in sights):
+            found.append((State.FAIL, quiet))
         for state in (State.FAIL, State.WARN):
             if said := [text for said, text in found if said is state]:
-                return Result(state, "; ".join(said), observed)
-        if not watch.sources:
-            return Result(State.UNKNOWN, "logs are read by a sidecar that runs, not by a single look", observed)
-        if not seen.records and not any(counters.streams for counters in watch.sources):
-            return Result(State.UNKNOWN, "no logs are read: nothing that is configured is there", observed)
+                return state, "; ".join(said)
+        if blind := _whys(sight for sight in sights if sight.blind or quiet):
+            return State.UNKNOWN, blind
+        if not seen.records and not any(sight.reads for sight in sights):
+            return State.UNKNOWN, "no logs are read: nothing that is configured is there"
         counts = f"{_counted(seen.records, 'record')}, {_counted(seen.errors, 'error')}"
-        return Result(State.PASS, f"{counts} within {show_duration(self.config.window)}", observed)
+        told = f"{counts} within {show_duration(self.config.window)}"
+        if seen.old:
+            told += f"; {_counted(seen.old, 'older record')} left out"
+        if some := _whys(sights):
+            told += f"; not all is read: {some}"
+        return State.PASS, told
 
-    def _found(self, seen: Seen, now: float) -> Iterator[tuple[State, str]]:
+    def _quiet(self, sights: Sequence[Sight], now: float) -> str:
+        """Nothing while a line waits to be looked at."""
+        config, silence = self.config, now - self._watch.last
+        if config.silence is None or silence < config.silence or any(sight.in_hand for sight in sights):
+            return ""
+        expected = f"expected a line within {show_duration(config.silence)}"
+        return f"silent for {show_duration(float(round(silence)))}, {expected}"
+
+    def _found(self, seen: Seen) -> Iterator[tuple[State, str]]:
         config = self.config
         within = f"within {show_duration(config.window)}"
         if config.is_fatal_meant and seen.fatal:
@@ -120,9 +148,10 @@ class LogProbe:
                     said = f"{seen.errors} of {seen.records} records are errors {within}"
                     yield state, f"{said}, expected less than {limit * 100:g}%"
                     break
-        if config.silence is not None and now - self._watch.last >= config.silence:
-            quiet = show_duration(float(round(now - self._watch.last)))
-            yield State.FAIL, f"silent for {quiet}, expected a line within {show_duration(config.silence)}"
+
+
+def _whys(sights: Iterable[Sight]) -> str:
+    return "; ".join(dict.fromkeys(sight.why for sight in sights if sight.why))
 
 
 def _counted(number: int, thing: str) -> str:

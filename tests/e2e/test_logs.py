@@ -14,6 +14,7 @@ from typing import Any
 from tests.e2e.processes import get, outrider, running
 from tests.e2e.spooling import eventually
 from tests.fakes import RecordingUpstream
+from tests.ports import free_port
 
 LINE = re.compile(r'"event": "outrider runs".*"api": "[^"]*:(\d+)"')
 
@@ -142,3 +143,28 @@ async def test_without_an_upstream_lines_are_read_for_checks_alone(tmp_path: Pat
         assert status["logs"]["checkpoints"] is None
         health = await asyncio.to_thread(get, f"{target.api}/health")
         assert health.status == 503
+
+
+async def test_an_upstream_that_is_down_makes_checks_unknown_and_nothing_is_the_services_failure(
+    tmp_path: Path,
+) -> None:
+    config = tmp_path / "outrider.yaml"
+    check = "kind: log, period: 100ms, failure_threshold: 1"
+    config.write_text(f"probes: {{alive: {{{check}, silence: 2s}}, panics: {{{check}}}}}\n")
+    upstream = RecordingUpstream()
+    upstream.port = free_port()
+    async with following(tmp_path, {"OTEL_EXPORTER_OTLP_ENDPOINT": upstream.url}, "--config", str(config)) as target:
+
+        def checks(key: str) -> dict[str, str]:
+            target.write("all is well")
+            return {check["name"]: check[key] for check in target.status()["checks"]}
+
+        await eventually(lambda: checks("state") == {"alive": "pass", "panics": "pass"})
+        await eventually(lambda: set(checks("state").values()) == {"unknown"})
+        assert {output[:16] for output in checks("output").values()} == {"reading pauses: "}
+        metrics = await asyncio.to_thread(get, f"{target.api}/metrics")
+        assert re.search('outrider_check_runs_total{check="alive",.*result="pass"} [1-9]', metrics.text)
+        assert not re.search('outrider_check_runs_total{.*result="fail"} [1-9]', metrics.text)
+        target.write("panic: it is not")
+        async with upstream:
+            await eventually(lambda: checks("state") == {"alive": "pass", "panics": "fail"})

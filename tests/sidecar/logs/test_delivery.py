@@ -82,16 +82,18 @@ async def test_a_later_parcel_that_is_accepted_first_waits_for_the_earlier_one()
 
 
 async def test_there_is_no_room_while_so_many_parcels_wait_for_their_answer() -> None:
-    relay, stream = Relay(), Stream()
-    delivery = made(relay)
+    relay, stream, clock = Relay(), Stream(), FakeClock(start=100.0)
+    delivery = made(relay, clock)
     for mark in range(MOST):
         await delivery.room()
+        assert delivery.full_since is None
         stream.put(delivery, BIG, mark)
     more = asyncio.create_task(delivery.room())
-    await settle()
-    assert not more.done()
+    await clock.advance(9.0)
+    assert (more.done(), delivery.full_since) == (False, 100.0)
     relay.answers[0].set_result(OK)
     await until(more.done)
+    assert delivery.full_since is None
 
 
 async def test_a_refused_parcel_is_offered_again_until_it_is_taken() -> None:

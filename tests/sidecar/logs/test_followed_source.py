@@ -9,17 +9,20 @@ from contextlib import asynccontextmanager
 
 import structlog
 
+from sidecar.logic.log_watch import Sight
 from sidecar.logic.multiline import Mode
+from sidecar.logic.otlp_http import OK, Reply, refusal
 from sidecar.logic.otlp_logs import Frame
 from sidecar.logic.redaction import Rules
 from sidecar.logic.redaction_config import Config
 from sidecar.logs.base import Source
-from sidecar.logs.delivery import Delivery
-from sidecar.logs.followed_source import SHOWN, FollowedSource
+from sidecar.logs.delivery import FULL, MOST, Delivery, Take
+from sidecar.logs.followed_source import ACTIVE, LATE, SHOWN, UNFINISHED, FollowedSource
 from sidecar.logs.formats import format_named
 from sidecar.logs.pipeline import Pipeline
 from sidecar.model.counters import LogCounters
 from sidecar.model.logs import Keep
+from sidecar.model.signals import Batch
 from tests.fakes import FakeClock, settle
 
 
@@ -53,11 +56,11 @@ class Brittle:
 
 
 class Bench:
-    def __init__(self, bugs: int) -> None:
+    def __init__(self, bugs: int = 0, take: Take | None = None) -> None:
         self.clock = FakeClock()
         self.brittle = Brittle(bugs)
         counters = LogCounters()
-        delivery = Delivery(None, Frame({}, "outrider", "1"), self.clock, random.Random(1))
+        delivery = Delivery(take, Frame({}, "outrider", "1"), self.clock, random.Random(1))
         pipeline = Pipeline(
             delivery, self.clock, counters, Rules(Config()), lambda: format_named("auto", Keep.ALL), Mode.NONE
         )
@@ -65,6 +68,14 @@ class Bench:
         self.source = FollowedSource(
             "app", "file", self.brittle.make, pipeline, counters, {"lives": 0}, self.clock, log
         )
+        pipeline.watchers = [self.source.note]
+        counters.streams = 1
+        self.stream = pipeline.stream(b"0" * 16, {}, 0)
+        self._mark = 0
+
+    async def feed(self, line: bytes = b"{}") -> None:
+        self._mark += 1
+        await self.stream.feed([line], [self._mark])
 
     @asynccontextmanager
     async def running(self) -> AsyncIterator[FollowedSource]:
@@ -110,3 +121,65 @@ async def test_a_checkpoint_that_cannot_be_made_leaves_the_last_one() -> None:
         bench.brittle.remembers = False
         assert source.checkpoint() == {"lives": 1}
         assert source.why == "ValueError: forgotten"
+
+
+class Upstream:
+    def __init__(self) -> None:
+        self.answer: Reply = refusal(503, "down", 1)
+
+    def take(self, batch: Batch) -> asyncio.Future[Reply]:
+        answer: asyncio.Future[Reply] = asyncio.get_running_loop().create_future()
+        answer.set_result(self.answer)
+        return answer
+
+
+async def test_a_check_does_without_a_source_whose_lines_find_no_room_for_a_while() -> None:
+    upstream = Upstream()
+    bench = Bench(take=upstream.take)
+    for _ in range(MOST):
+        await bench.feed(b'{"msg":"%s"}' % (b"x" * FULL))
+    await bench.clock.advance(LATE)
+    assert bench.source.sight() == Sight()  # all that was written was read
+    more = asyncio.create_task(bench.feed())
+    await settle()
+    assert bench.source.sight() == Sight("reading pauses: down", blind=True, in_hand=True)
+    upstream.answer = OK
+    await bench.clock.advance(LATE)
+    await more
+    assert bench.source.sight() == Sight()
+
+
+async def test_a_short_pause_is_no_trouble() -> None:
+    bench = Bench(take=Upstream().take)
+    for _ in range(MOST):
+        await bench.feed(b'{"msg":"%s"}' % (b"x" * FULL))
+    more = asyncio.create_task(bench.feed())
+    await bench.clock.advance(LATE - 1)
+    assert bench.source.sight() == Sight(in_hand=True)
+    await bench.source.pipeline.delivery.close()
+    more.cancel()
+
+
+async def test_a_check_does_without_a_source_that_reads_what_is_old() -> None:
+    bench = Bench()
+    bench.source.counters.lag_bytes, bench.source.counters.lag_seconds = UNFINISHED, 95.2
+    await bench.feed()
+    assert bench.source.sight() == Sight("reading is 95s behind", blind=True)
+    bench.source.counters.lag_bytes -= 1  # lines without an end
+    assert bench.source.sight() == Sight()
+    bench.source.counters.lag_bytes = 0  # of an API nobody knows
+    assert bench.source.sight() == Sight("reading is 95s behind", blind=True)
+    await bench.clock.advance(ACTIVE)  # read, and waiting for an answer
+    assert bench.source.sight() == Sight()
+
+
+async def test_trouble_blinds_until_lines_come_in_spite_of_it() -> None:
+    bench = Bench()
+    counters = bench.source.counters
+    await bench.feed()
+    counters.why = "/b.log: Permission denied"
+    assert bench.source.sight() == Sight("/b.log: Permission denied", blind=True)
+    await bench.feed()
+    assert bench.source.sight() == Sight("/b.log: Permission denied")
+    counters.why, counters.streams = "", 0
+    assert bench.source.sight() == Sight(reads=False)

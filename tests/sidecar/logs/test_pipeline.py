@@ -39,7 +39,7 @@ class Bench:
         self.batches: list[Batch] = []
         self.held: list[asyncio.Future[Reply]] = []
         self.accepts = True
-        self.watched: list[tuple[Sequence[bytes], Mapping[int, int], bytes]] = []
+        self.watched: list[tuple[Sequence[bytes], Mapping[int, int], Sequence[LogRecord]]] = []
         self.delivery = Delivery(self._take, Frame({"service.name": "x"}, "o", "1"), self.clock, random.Random(1))
         self.pipeline = Pipeline(
             self.delivery,
@@ -49,7 +49,7 @@ class Bench:
             lambda: format_named(format, keep),
             multiline,
             max_line,
-            [lambda now, lines, seen, fatal: self.watched.append((lines, dict(seen), fatal))],
+            [lambda now, lines, seen, records: self.watched.append((lines, dict(seen), records))],
         )
 
     def _take(self, batch: Batch) -> asyncio.Future[Reply]:
@@ -262,13 +262,46 @@ async def test_a_line_that_is_not_of_the_format_it_should_be_of_is_kept_as_it_is
     assert [r.body.string_value for r in await bench.records()] == ["not json", "json"]
 
 
-async def test_who_watches_sees_redacted_lines_severities_and_what_was_fatal() -> None:
+async def test_who_watches_sees_redacted_lines_severities_and_records() -> None:
     bench = Bench()
-    await feed(bench.stream(), b'{"level":"fatal","msg":"password=hunter2"}', b'{"level":"info","msg":"x"}')
-    ((lines, seen, fatal),) = bench.watched
+    await feed(bench.stream(), b'{"level":"fatal","msg":"password=hunter2"}', b"", b'{"level":"info","msg":"x"}')
+    ((lines, seen, records),) = bench.watched
     assert b"hunter2" not in b"".join(lines)
     assert seen == {21: 1, 9: 1}
-    assert fatal == b"password=[REDACTED]"
+    assert (len(lines), [record.body for record in records]) == (2, [b"password=[REDACTED]", b"x"])
+
+
+async def test_who_watches_sees_no_records_of_bare_lines() -> None:
+    bench = Bench("plain", multiline=Mode.NONE)
+    await feed(bench.stream(), b"bare")
+    assert bench.watched == [([b"bare"], {0: 1}, ())]
+
+
+async def test_who_watches_sees_records_of_lines_that_are_dropped_too() -> None:
+    bench = Bench(multiline=Mode.NONE)
+    bench.pipeline.noise = Noise(bench.counters.dropped, drop_below=17)
+    await feed(bench.stream(), b'{"level":"info","msg":"x"}')
+    ((_, seen, records),) = bench.watched
+    assert (seen, [record.body for record in records]) == ({9: 1}, [b"x"])
+
+
+async def test_lines_are_in_hand_while_there_is_no_room_or_their_record_may_go_on() -> None:
+    bench = Bench()
+    bench.accepts = False
+    stream, pipeline = bench.stream(), bench.pipeline
+    await feed(stream, b"plain")
+    told = [pipeline.in_hand]
+    await pipeline.flush()
+    told.append(pipeline.in_hand)
+    for n in range(MOST):
+        await feed(stream, b'{"msg":"%s"}' % (b"x" * FULL), start=100 * (n + 1))
+    more = asyncio.create_task(feed(stream, b'{"msg":"more"}', start=1000))
+    await settle()
+    told.append(pipeline.in_hand)
+    bench.held[0].set_result(OK)
+    await more
+    told.append(pipeline.in_hand)
+    assert told == [True, False, True, False]
 
 
 async def test_a_large_block_is_taken_in_slices_and_in_order() -> None:

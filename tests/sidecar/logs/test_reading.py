@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import json
 import random
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator, Callable, Sequence
 from contextlib import asynccontextmanager
 from pathlib import Path
 
@@ -14,15 +14,20 @@ from opentelemetry.proto.collector.logs.v1.logs_service_pb2 import ExportLogsSer
 
 from sidecar.io.clock import SystemClock
 from sidecar.io.resolver import Resolver
+from sidecar.logic.log_watch import LogWatch
 from sidecar.logic.multiline import Mode
 from sidecar.logic.otlp_http import OK, Reply
 from sidecar.logic.redaction import Rules
 from sidecar.logic.redaction_config import Config
 from sidecar.logs.config import Entry
 from sidecar.logs.reading import Logs
+from sidecar.model.health import Result, State
 from sidecar.model.logs import StartAt
 from sidecar.model.signals import Batch
+from sidecar.probes.log import Config as LogCheck
+from sidecar.probes.log import LogProbe
 from tests.fakes import until
+from tests.sidecar.probes.support import context
 
 
 class Hurried(SystemClock):
@@ -49,7 +54,7 @@ class Upstream:
         return [record.body.string_value for scope in scopes for record in scope.log_records]
 
 
-def logs_of(upstream: Upstream, directory: Path | None, *entries: Entry) -> Logs:
+def logs_of(upstream: Upstream, directory: Path | None, *entries: Entry, watches: Sequence[LogWatch] = ()) -> Logs:
     return Logs(
         entries,
         Rules(Config()),
@@ -60,6 +65,7 @@ def logs_of(upstream: Upstream, directory: Path | None, *entries: Entry) -> Logs
         random.Random(1),
         Resolver(),
         structlog.get_logger(),
+        watches,
     )
 
 
@@ -135,3 +141,37 @@ async def test_what_is_delivered_when_it_ends_at_once_is_remembered(tmp_path: Pa
     await logs.close()
     (source,) = json.loads((tmp_path / "spool" / "logs.json").read_text())["sources"].values()
     assert source["files"][0]["mark"] == 12
+
+
+async def seen(probe: LogProbe, done: Callable[[Result], bool]) -> Result:
+    async with asyncio.timeout(20):
+        while not done(result := await probe.check()):
+            await asyncio.sleep(0.002)
+    return result
+
+
+async def test_a_check_of_a_log_that_cannot_be_read_is_unknown_with_the_reason_until_lines_come(tmp_path: Path) -> None:
+    watches: list[LogWatch] = []
+    probe = LogProbe(LogCheck(source="app"), context(watches=watches))
+    refused, other = tmp_path / "a.log", tmp_path / "b.log"
+    refused.mkdir()
+    why = f"{refused}: a directory, not a regular file"
+    app = Entry(name="app", file=(str(refused), str(other)), multiline=Mode.NONE)
+    (tmp_path / "c.log").write_text("panic: of another source\n")
+    upstream = Upstream()
+    async with reading(logs_of(upstream, None, app, following(f"{tmp_path}/c.log"), watches=watches)):
+        result = await seen(probe, lambda result: "nothing that is configured" not in result.output)
+        assert (result.raw, result.output) == (State.UNKNOWN, why)
+        other.write_text("2020-01-01T00:00:00Z FATAL disk gone\nhello\n")
+        result = await seen(probe, lambda result: result.raw is not State.UNKNOWN)
+    assert result.raw is State.PASS
+    assert result.output == f"1 record, 0 errors within 1m; 1 older record left out; not all is read: {why}"
+
+
+async def test_a_check_is_told_where_no_logs_are_configured() -> None:
+    watches: list[LogWatch] = []
+    probe = LogProbe(LogCheck(silence=1.0), context(watches=watches))
+    assert "a single look" in (await probe.check()).output
+    async with reading(logs_of(Upstream(), None, watches=watches)):
+        result = await probe.check()
+    assert (result.raw, result.output[:18]) == (State.UNKNOWN, "no logs are read: ")

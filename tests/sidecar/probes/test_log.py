@@ -6,9 +6,9 @@ import re
 
 import pytest
 
-from sidecar.logic.log_watch import LogWatch
-from sidecar.model.counters import LogCounters
+from sidecar.logic.log_watch import LogWatch, Sight
 from sidecar.model.health import Result, State
+from sidecar.model.logs import LogRecord
 from sidecar.probes.log import Config, ErrorRate, LogProbe
 from tests.fakes import FakeClock
 from tests.sidecar.probes.support import context
@@ -19,18 +19,17 @@ INFO, ERROR, FATAL = 9, 17, 21
 class Logs:
     """A check on a source whose lines the test writes."""
 
-    def __init__(self, config: Config, streams: int = 1) -> None:
+    def __init__(self, config: Config, *sights: Sight) -> None:
         self.clock = FakeClock()
         watches: list[LogWatch] = []
         self.probe = LogProbe(config, context(now=self.clock.now, watches=watches))
         (self.watch,) = watches
-        counters = LogCounters()
-        counters.streams = streams
-        self.watch.sources.append(counters)
+        self.sights = list(sights) or [Sight()]
+        self.watch.sources = [lambda n=n: self.sights[n] for n in range(len(self.sights))]  # type: ignore[misc]
 
     def write(self, line: str, severity: int = INFO, times: int = 1) -> None:
-        fatal = line.encode() if severity >= FATAL else b""
-        self.watch.note(self.clock.now(), [line.encode()] * times, {severity: times}, fatal)
+        body = line.encode()
+        self.watch.note(self.clock.now(), [body] * times, {severity: times}, [LogRecord(body, 0, severity)] * times)
 
     async def check(self) -> Result:
         return await self.probe.check()
@@ -93,7 +92,7 @@ async def test_a_pattern_fails_with_the_line_that_holds_it() -> None:
 @pytest.mark.parametrize("pattern", ["^boom", "boom$", r"\Aboom\Z", r"boom(?!\s+after)", r"(?<!before\s)boom", "boom"])
 async def test_a_pattern_sees_each_line_for_itself(pattern: str) -> None:
     logs = Logs(Config(pattern=re.compile(pattern)))
-    logs.watch.note(logs.clock.now(), [b"before", b"boom", b"after"], {INFO: 3}, b"")
+    logs.watch.note(logs.clock.now(), [b"before", b"boom", b"after"], {0: 3}, [])
     result = await logs.check()
     assert (result.raw, result.output) == (State.FAIL, f'1 time "{pattern}" within 1m, the last: boom')
 
@@ -132,9 +131,71 @@ async def test_silence_fails_and_a_line_ends_it() -> None:
 
 
 async def test_without_a_stream_nothing_is_known() -> None:
-    logs = Logs(Config(), streams=0)
+    logs = Logs(Config(), Sight(reads=False))
     result = await logs.check()
     assert (result.raw, result.output) == (State.UNKNOWN, "no logs are read: nothing that is configured is there")
+
+
+async def test_a_single_look_and_a_sidecar_without_logs_know_nothing_each_for_its_own_reason() -> None:
+    logs = Logs(Config(silence=30.0))
+    await logs.clock.advance(60)
+    logs.watch.sources = None
+    result = await logs.check()
+    assert result.raw is State.UNKNOWN
+    assert result.output == "logs are read by a sidecar that runs, not by a single look"
+    logs.watch.sources = []
+    result = await logs.check()
+    assert result.raw is State.UNKNOWN
+    assert result.output == ("no logs are read: give --logs FILES, or start the service as: outrider run -- COMMAND")
+
+
+REFUSED = "/app.log: Permission denied"
+
+
+async def test_what_hides_all_new_lines_makes_a_pass_unknown_and_leaves_a_proven_failure() -> None:
+    logs = Logs(Config(), Sight(), Sight(REFUSED, blind=True))
+    logs.write("all is well")
+    result = await logs.check()
+    assert (result.raw, result.output) == (State.UNKNOWN, REFUSED)
+    logs.write("panic: x", FATAL)
+    assert (await logs.check()).output == "1 fatal within 1m, the last: panic: x"
+    await logs.clock.advance(62)
+    assert (await logs.check()).raw is State.UNKNOWN
+
+
+async def test_what_lines_come_in_spite_of_is_told_beside_the_verdict() -> None:
+    logs = Logs(Config(), Sight(REFUSED))
+    logs.write("all is well")
+    result = await logs.check()
+    assert result.raw is State.PASS
+    assert result.output == f"1 record, 0 errors within 1m; not all is read: {REFUSED}"
+
+
+async def test_silence_is_the_services_only_where_all_that_it_writes_is_read() -> None:
+    logs = Logs(Config(silence=30.0), Sight(REFUSED))
+    assert (await logs.check()).raw is State.PASS
+    await logs.clock.advance(30)
+    result = await logs.check()
+    assert (result.raw, result.output) == (State.UNKNOWN, REFUSED)
+    logs.sights = [Sight()]
+    assert (await logs.check()).raw is State.FAIL
+
+
+async def test_a_line_that_waits_to_be_looked_at_is_no_silence() -> None:
+    logs = Logs(Config(silence=30.0), Sight(in_hand=True))
+    await logs.clock.advance(30)
+    assert (await logs.check()).raw is State.PASS
+    logs.sights = [Sight("reading pauses: down", blind=True, in_hand=True)]
+    result = await logs.check()
+    assert (result.raw, result.output) == (State.UNKNOWN, "reading pauses: down")
+
+
+async def test_older_records_that_are_left_out_are_told() -> None:
+    logs = Logs(Config())
+    old = LogRecord(b"gone", int((logs.clock.now() - 3600) * 1e9), FATAL)
+    logs.watch.note(logs.clock.now(), [b"gone", b"well"], {FATAL: 1, 0: 1}, [old, LogRecord(b"well")])
+    result = await logs.check()
+    assert (result.raw, result.output) == (State.PASS, "1 record, 0 errors within 1m; 1 older record left out")
 
 
 async def test_a_clock_that_is_set_back_does_not_keep_old_trouble_for_ever() -> None:
