@@ -89,19 +89,15 @@ class LogWatch:
             return
         self.last = now
         matching = self._matching(lines)
-        old = 0
-        if records and (
-            matching
-            or max(severities) >= ERROR
-            or self._is_old(records[0], lines[0], now)
-            or self._is_old(records[-1], lines[-1], now)
-        ):
-            fresh = [n for n, record in enumerate(records) if not self._is_old(record, lines[n], now)]
-            old = len(records) - len(fresh)
-            if old:
-                lines, records = [lines[n] for n in fresh], [records[n] for n in fresh]
-                severities = Counter(record.severity for record in records)
-                matching = self._matching(lines) if matching else []
+        old: set[int] = set()
+        ends = (lines[0], lines[-1]), (*records[:1], *records[-1:])
+        if matching or max(severities) >= ERROR or self._old(now, *ends):
+            old = self._old(now, lines, records)
+        if old:
+            fresh = [n for n in range(len(lines)) if n not in old]
+            lines, records = [lines[n] for n in fresh], [records[n] for n in fresh]
+            severities = Counter(record.severity for record in records)
+            matching = self._matching(lines) if matching else []
         fatal = sum(count for severity, count in severities.items() if severity >= FATAL)
         before = self._seconds.pop()[1] if self._seconds and self._seconds[-1][0] == int(now) else Seen()
         added = Seen(
@@ -109,7 +105,7 @@ class LogWatch:
             before.errors + sum(count for severity, count in severities.items() if severity >= ERROR),
             before.fatal + fatal,
             before.matches + len(matching),
-            before.old + old,
+            before.old + len(old),
             _excerpt(_last_fatal(records)) if fatal else before.last_fatal,
             _excerpt(matching[-1]) if matching else before.last_match,
         )
@@ -129,15 +125,19 @@ class LogWatch:
             next((seen.last_match for seen in reversed(each) if seen.last_match), ""),
         )
 
-    def _is_old(self, record: LogRecord, line: bytes, now: float) -> bool:
-        """Was it written before the window?"""
-        age, recent = now - record.time / 1e9, self.window + DELAY
-        if not record.time or age <= recent:
-            return False
+    def _old(self, now: float, lines: Sequence[bytes], records: Sequence[LogRecord]) -> set[int]:
+        """Which of them were written before the window."""
+        begin = int((now - self.window - DELAY) * 1e9)
+        early = [n for n, record in enumerate(records) if 0 < record.time < begin]
+        return {n for n in early if not self._may_be_west(now - records[n].time / 1e9, lines[n])}
+
+    def _may_be_west(self, age: float, line: bytes) -> bool:
+        """Would it be recent somewhere, and says no zone?"""
+        recent = self.window + DELAY
         if age > ZONES + recent or age % HALF_HOUR > recent:
-            return True
+            return False
         clock = _CLOCK.search(line)
-        return clock is None or clock["zone"] is not None
+        return clock is not None and clock["zone"] is None
 
     def _matching(self, lines: Sequence[bytes]) -> list[bytes]:
         pattern = self._pattern

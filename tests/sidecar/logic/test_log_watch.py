@@ -36,6 +36,19 @@ def test_records_that_were_written_before_the_window_are_left_out_of_every_count
     assert seen == Seen(1, 1, 1, 1, 3, "x new", "x new")
 
 
+@pytest.mark.parametrize(
+    "block",
+    [
+        [made(1), made(3600, ERROR), made(1)],
+        [made(1), made(3600, INFO, b"boom"), made(1)],
+        [made(3600), made(1), made(1)],
+        [made(1), made(1), made(3600)],
+    ],
+)
+def test_one_old_record_that_matters_or_stands_at_an_end_is_left_out(block: list[LogRecord]) -> None:
+    assert note(minute("boom"), *block) == Seen(2, old=1)
+
+
 def test_a_block_of_old_records_says_nothing_but_that_lines_come() -> None:
     watch = LogWatch("", 60.0, None, NOW - 100)
     assert note(watch, made(1e8), made(1e8, FATAL)) == Seen(old=2)

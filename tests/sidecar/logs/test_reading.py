@@ -153,13 +153,15 @@ async def seen(probe: LogProbe, done: Callable[[Result], bool]) -> Result:
 async def test_a_check_of_a_log_that_cannot_be_read_is_unknown_with_the_reason_until_lines_come(tmp_path: Path) -> None:
     watches: list[LogWatch] = []
     probe = LogProbe(LogCheck(source="app"), context(watches=watches))
-    refused, other = tmp_path / "a.log", tmp_path / "b.log"
+    refused, other, elsewhere = tmp_path / "a.log", tmp_path / "b.log", tmp_path / "d.log"
     refused.mkdir()
+    elsewhere.mkdir()
     why = f"{refused}: a directory, not a regular file"
     app = Entry(name="app", file=(str(refused), str(other)), multiline=Mode.NONE)
     (tmp_path / "c.log").write_text("panic: of another source\n")
     upstream = Upstream()
-    async with reading(logs_of(upstream, None, app, following(f"{tmp_path}/c.log"), watches=watches)):
+    another = following(f"{tmp_path}/c.log", str(elsewhere))
+    async with reading(logs_of(upstream, None, app, another, watches=watches)):
         result = await seen(probe, lambda result: "nothing that is configured" not in result.output)
         assert (result.raw, result.output) == (State.UNKNOWN, why)
         other.write_text("2020-01-01T00:00:00Z FATAL disk gone\nhello\n")
