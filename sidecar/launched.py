@@ -23,8 +23,6 @@ from .logic.scalars import Address, show_duration
 
 LOOKS, LOOK = 60, 0.5
 """How often, and after how many seconds each, to look whether the command listens."""
-READ_OUT = 1.0
-"""Seconds for the rest of the command's output before we drain. Less than what the launcher grants beyond `drain`."""
 ANY_PORT = "127.0.0.1:0"
 _NEAR = {"localhost": "127.0.0.1", "": "127.0.0.1", "0.0.0.0": "127.0.0.1", "::": "::1"}
 """Where a program beside us reaches what listens there."""
@@ -96,12 +94,6 @@ async def until_gone(daemon: Daemon, launcher: Launcher, serving: asyncio.Task[i
     for number in (signal.SIGTERM, signal.SIGINT):
         loop.add_signal_handler(number, daemon.log.info, "stays until the command has ended and all is delivered")
     await launcher.gone()
-    logs = daemon.parts.logs
-    if logs is not None and (child := logs.child) is not None:
-        try:
-            await asyncio.wait_for(child.ended.wait(), READ_OUT)
-        except TimeoutError:
-            pass  # no room; reading goes on while we drain
     if serving is not None:
         loop.add_signal_handler(signal.SIGINT, serving.cancel)
     daemon.stop(patient=True)

@@ -144,7 +144,7 @@ LOG_DROPPED = Declared(
     "outrider.logs.dropped",
     "counter",
     "{line}",
-    "Lines dropped as configured (severity, rate_limit, duplicate), or for want of room (launcher).",
+    "Lines dropped as configured (severity, rate_limit, duplicate), or for want of room or time (launcher).",
     ("source", "reason"),
 )
 LOG_REDACTED = Declared("outrider.logs.redacted", "counter", "{value}", "Values made unreadable.", ("source", "rule"))

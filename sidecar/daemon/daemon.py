@@ -169,12 +169,14 @@ class Daemon:
             stopping.cancel()
 
     async def _drain(self, reading: asyncio.Task[None] | None) -> None:
-        """Let the neighbour finish, send what is in flight. Without an upstream nothing waits."""
+        """Let the neighbour finish, send what is in flight. Without an upstream only the rest of its output is waited for."""
         relay, logs, clock = self.parts.relay, self.parts.logs, self.clock
+        deadline = clock.monotonic() + self.config.drain
         if not self.parts.upstreams:
+            while self._output_is_left and clock.monotonic() < deadline:
+                await clock.sleep(0.02)
             await self._end_reading(reading, QUIET)
             return
-        deadline = clock.monotonic() + self.config.drain
         self.log.info("draining", for_s=self.config.drain, in_flight_bytes=relay.in_flight)
         relay.spill()
         self._submit(self.metrics())
@@ -185,11 +187,18 @@ class Daemon:
             taken = sum(self.parts.received.requests.values()) + sum(one.counters.lines for one in followed)
             if taken != seen or relay.busy:
                 seen, since = taken, now
-            elif now - since >= quiet and not (self._patient and self.parts.neighbour.runs):
+            elif now - since >= quiet and not (self._output_is_left or (self._patient and self.parts.neighbour.runs)):
                 break
             await clock.sleep(min(0.1, deadline - now))
         await self._end_reading(reading, max(QUIET, deadline - clock.monotonic()))
-        await relay.drain(max(0.0, deadline - clock.monotonic()))
+        if reading is not None:  # what was read or lost since then
+            self._submit(self.metrics())
+        await relay.drain(max(QUIET if reading else 0.0, deadline - clock.monotonic()))
+
+    @property
+    def _output_is_left(self) -> bool:
+        """Is there a command whose output has not been read to its end and handed on?"""
+        return self.parts.logs is not None and not self.parts.logs.is_read_out
 
     async def _end_reading(self, reading: asyncio.Task[None] | None, timeout: float) -> None:
         if reading is not None and self.parts.logs is not None:

@@ -7,7 +7,9 @@ import signal
 import socket
 import sys
 import time
+from collections.abc import Iterator
 
+from ..logic.copied import lines_in
 from ..logic.launch import LARGEST, Hello, Ready
 from .passing import say
 
@@ -112,9 +114,17 @@ class Sidecar:
             self._told = True
             say(f"{what}; the command runs on, {'without it' if useless else 'and it is started again'}")
 
-    def close(self) -> None:
-        """It takes what was copied, and then stops."""
-        self.copy.close()
-        self._taken.close()
+    def stop(self) -> None:
+        """It takes what is still copied, as far as its drain allows, and ends."""
         if self._control is not None:
             self._control.close()
+            self._control = None
+
+    def untaken(self) -> int:
+        """Lines that were copied for it and that it has not taken. It must have ended, and so must what is copied."""
+        self._taken.setblocking(True)  # it has changed that for both of us
+        return lines_in(self._frames())
+
+    def _frames(self) -> Iterator[bytes]:
+        while frame := self._taken.recv(LARGEST):
+            yield frame

@@ -21,8 +21,8 @@ from .passing import Copy, Stream, say
 
 NOT_FOUND, NOT_EXECUTABLE = 127, 126
 """As shells exit."""
-FLUSH = 1.0
-"""Seconds for the rest of the output to reach the sidecar."""
+HURRY = 1.0
+"""Seconds for the rest of the output to reach its reader, once somebody wants us to end."""
 MARGIN = 2.0
 """Seconds beyond `drain` after which a sidecar that has not ended is killed."""
 
@@ -58,7 +58,7 @@ def main(options: list[str], words: list[str]) -> int:
     try:
         command.start()
     except OSError as error:
-        sidecar.close()
+        sidecar.stop()
         why = "command not found" if error.errno == errno.ENOENT and "/" not in words[0] else error.strerror
         say(f"{words[0]}: {why}")
         return NOT_FOUND if error.errno == errno.ENOENT else NOT_EXECUTABLE
@@ -145,20 +145,25 @@ class Command:
             os.kill(self._pid, info.si_signo)
 
     def finish(self) -> None:
-        """Pass on what is left; let the sidecar deliver."""
+        """Pass on what is left; let the sidecar take the rest of the copy and deliver; say what it did not take."""
         os.close(self._stop)
         hurry = float("inf")
         for stream in self._streams:
             while stream.thread.is_alive() and time.monotonic() < hurry:
                 stream.thread.join(0.05)
                 if self._is_hurried(signal.sigtimedwait(_ENDING, 0)):
-                    hurry = min(hurry, time.monotonic() + FLUSH)
+                    hurry = min(hurry, time.monotonic() + HURRY)
         # Who reads our output need not wait for the sidecar; it has our stderr too.
         with open(os.devnull, "wb", buffering=0) as nothing:
             os.dup2(nothing.fileno(), 1)
-        if self._sidecar.pid:
-            self._copy.finish(FLUSH)
-        self._sidecar.close()
+        self._copy.finish()
+        self._sidecar.stop()
+        self._await_sidecar()
+        if lost := sum(stream.lost for stream in self._streams) + self._sidecar.untaken():
+            say(f"{lost} line{'s' * (lost > 1)} of output did not reach the sidecar")
+
+    def _await_sidecar(self) -> None:
+        """Until it has ended, of itself, because somebody is in a hurry, or because it takes too long."""
         deadline = time.monotonic() + self._drain + MARGIN
         harder = [signal.SIGINT, signal.SIGKILL]
         while self._sidecar.pid and self._sidecar.pid not in dict(_reaped()):

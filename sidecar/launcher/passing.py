@@ -34,16 +34,17 @@ class Copy:
         self._thread.start()
         self.put = self._pieces.put
 
-    def finish(self, timeout: float) -> None:
-        """Send what waits, for at most `timeout` seconds."""
+    def finish(self) -> None:
+        """Nothing more is put: go on as long as somebody takes it, and then end what they read."""
         self._pieces.put(None)
-        self._thread.join(timeout)
 
     def _run(self) -> None:
         try:
             self._send_all()
-        except OSError:
-            pass  # the launcher ends, and did not wait for all of it
+        except OSError as error:  # no memory, say: what is put from now on finds no room
+            say(f"the output is no longer copied: {error.strerror}")
+        finally:
+            self._to.shutdown(socket.SHUT_WR)
 
     def _send_all(self) -> None:
         while True:
@@ -52,7 +53,7 @@ class Copy:
                 waiting.append(self._pieces.get())
             for pieces in _joined(piece for piece in waiting if piece is not None):
                 self._send(pieces)
-            if waiting[-1] is None:
+            if None in waiting:
                 return
 
     def _send(self, pieces: list[_Piece]) -> None:
@@ -108,6 +109,11 @@ class Stream:
         self._said = ""
         self.thread = threading.Thread(target=self._run, name=f"stream {number}", daemon=True)
         self.thread.start()
+
+    @property
+    def lost(self) -> int:
+        """Lines that found no room."""
+        return self._copied.lost
 
     def _run(self) -> None:
         try:

@@ -6,15 +6,18 @@ reader has of it already, it throws away when the next piece does not continue i
 
 from __future__ import annotations
 
-from .launch import CONTINUES, LAST
+from collections.abc import Iterable
+
+from .launch import CONTINUES, HEADER, LAST, STREAMS
 
 
 class Copied:
-    """`lost` lines have not been told of yet; `offset` bytes have been written in all."""
+    """`lost` lines have been dropped, and `offset` bytes written, in all."""
 
     def __init__(self) -> None:
         self.offset = 0
         self.lost = 0
+        self._told = 0
         self._losing = False
         self._within = False
 
@@ -36,11 +39,29 @@ class Copied:
             self._losing = chunk[-1] != 10
             self._within = False
             return None
-        told = start, CONTINUES if self._within else 0, self.lost, chunk
+        told = start, CONTINUES if self._within else 0, self._untold(), chunk
         self._within = chunk[-1] != 10
-        self.lost = 0
         return told
 
     def last(self) -> tuple[int, int, int, bytes]:
         """What to send when nothing comes any more."""
-        return self.offset, LAST | (CONTINUES if self._within else 0), self.lost + self._losing, b""
+        self.lost += self._losing
+        self._losing = False
+        return self.offset, LAST | (CONTINUES if self._within else 0), self._untold(), b""
+
+    def _untold(self) -> int:
+        lost, self._told = self.lost - self._told, self.lost
+        return lost
+
+
+def lines_in(frames: Iterable[bytes]) -> int:
+    """How many lines end in `frames`, or are left without an end; those that were dropped before a frame are not counted."""
+    lines, unfinished = 0, dict.fromkeys(STREAMS, False)
+    for frame in frames:
+        number, flags, _, _, _ = HEADER.unpack_from(frame)
+        if not flags & CONTINUES:
+            unfinished[number] = False  # its end was dropped, and it with that
+        if len(frame) > HEADER.size:
+            lines += frame.count(b"\n", HEADER.size)
+            unfinished[number] = frame[-1] != 10
+    return lines + sum(unfinished.values())

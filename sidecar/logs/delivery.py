@@ -39,10 +39,11 @@ class Settles(Protocol):
 
 
 class _Parcel:
-    __slots__ = ("done", "marks")
+    __slots__ = ("done", "items", "marks")
 
-    def __init__(self, marks: dict[Settles, int]) -> None:
+    def __init__(self, marks: dict[Settles, int], items: int) -> None:
         self.marks = marks
+        self.items = items
         self.done = False
 
 
@@ -94,6 +95,11 @@ class Delivery:
         """Is everything settled?"""
         return not self._outstanding and not self._marks
 
+    @property
+    def unsettled(self) -> int:
+        """Records that are not known to have arrived, where they are to arrive anywhere."""
+        return sum(parcel.items for parcel in self._outstanding if not parcel.done) + self._items if self._take else 0
+
     async def room(self) -> None:
         while self.full_since is not None:
             self._changed.clear()
@@ -120,7 +126,7 @@ class Delivery:
             self._timer = None
         if not self._marks:
             return
-        parcel = _Parcel(self._marks)
+        parcel = _Parcel(self._marks, self._items)
         self._outstanding.append(parcel)
         if len(self._outstanding) >= MOST and self.full_since is None:
             self.full_since = self._clock.monotonic()

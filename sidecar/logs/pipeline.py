@@ -103,6 +103,11 @@ class Pipeline:
         finally:
             self._waiting -= 1
 
+    @property
+    def unfinished(self) -> int:
+        """Streams whose last record could go on."""
+        return sum(stream.held > 0 for stream in self.resting)
+
     async def sweep(self) -> None:
         """Let go what has rested long enough, but nothing that may have rested because there was no room for what follows."""
         began = self.clock.monotonic()

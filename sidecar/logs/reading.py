@@ -145,9 +145,18 @@ class Logs:
             tasks.create_task(self._sweep(), name="logs, what rests")
             tasks.create_task(self._remember(), name="logs, checkpoints")
 
+    @property
+    def is_read_out(self) -> bool:
+        """Has the command's output been read to its end and handed on? Also where there is no command."""
+        return self.child is None or self.child.ended.is_set()
+
     async def finish(self, timeout: float) -> None:
         """Reading has ended: what is unfinished is taken as it is, and what is delivered within `timeout` seconds is
-        remembered. The rest is read again after the next start."""
+        remembered. The rest is read again after the next start, but for a command's output: that is counted as lost."""
+        if self.child is not None and (lost := await self.child.give_up(timeout)):
+            self._log.warning(
+                "no time was left for the end of the output", lost_lines=lost, remedy="give a longer drain"
+            )
         try:
             async with asyncio.timeout(timeout):
                 for one in self.followed:
@@ -161,6 +170,10 @@ class Logs:
         """Reading has ended, or never begun. Nothing more is delivered; what was is remembered."""
         if not self._closed:
             self._closed = True
+            if self.checkpoints is None and (records := self.delivery.unsettled):
+                records += sum(one.pipeline.unfinished for one in self.followed)
+                remedy = "give spool.path, or a longer drain"
+                self._log.warning("not known to have been delivered", records=records, remedy=remedy)
             await self.delivery.close()
             await self._save()
 

@@ -124,7 +124,7 @@ class LogCounters:
         self.records: dict[int, int] = {}
         """Made, by OpenTelemetry's severity number; 0 is unknown."""
         self.dropped: dict[str, int] = {}
-        """Lines by reason: severity, rate_limit, duplicate."""
+        """Lines by reason: severity, rate_limit, duplicate, launcher."""
         self.redacted: dict[str, int] = {}
         """Values by rule."""
 

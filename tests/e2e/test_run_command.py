@@ -6,6 +6,7 @@ import hashlib
 import json
 import os
 import pty
+import re
 import signal
 import subprocess
 import sys
@@ -63,7 +64,8 @@ def test_output_is_passed_on_byte_for_byte() -> None:
     straight = subprocess.run([PYTHON, "-c", program], capture_output=True)
     passed = run(PYTHON, "-c", program, env=environment(OUTRIDER_LOG_LEVEL="error"))
     assert (passed.returncode, len(passed.stdout)) == (0, 80 * 131072 + 10)
-    for ours, theirs in ((passed.stdout, straight.stdout), (passed.stderr, straight.stderr)):
+    told = rb"outrider: \d+ lines of output did not reach the sidecar\n$"  # where it was too slow for so much
+    for ours, theirs in ((passed.stdout, straight.stdout), (re.sub(told, b"", passed.stderr), straight.stderr)):
         assert hashlib.md5(ours).digest() == hashlib.md5(theirs).digest()
 
 
@@ -167,8 +169,9 @@ def test_a_sidecar_that_is_killed_or_stopped_costs_the_command_nothing(tmp_path:
         assert Proc().stat(command).parent == launcher.pid
         launcher.stdin.close()
         assert launcher.wait(20) == 0
-    said = [line for line in errors.read_text().splitlines() if line.startswith("outrider:")]
-    assert said == ["outrider: the sidecar has ended by SIGKILL; the command runs on, and it is started again"]
+    killed, lost = [line for line in errors.read_text().splitlines() if line.startswith("outrider:")]
+    assert killed == "outrider: the sidecar has ended by SIGKILL; the command runs on, and it is started again"
+    assert re.fullmatch(r"outrider: \d+ lines of output did not reach the sidecar", lost)
 
 
 def test_a_reader_that_goes_ends_the_command_as_it_would_without_us() -> None:

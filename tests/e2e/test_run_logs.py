@@ -35,7 +35,7 @@ async def test_each_line_arrives_with_its_stream_also_what_is_said_last() -> Non
         "os._exit(5)\n"
     )
     async with RecordingUpstream() as upstream:
-        environ = environment(OTEL_EXPORTER_OTLP_ENDPOINT=upstream.url, OTEL_SERVICE_NAME="shop")
+        environ = environment(OTEL_EXPORTER_OTLP_ENDPOINT=upstream.url, OTEL_SERVICE_NAME="shop", OUTRIDER_DRAIN="20s")
         process = await start(sys.executable, "-c", program, env=environ)
         out, errors = await asyncio.wait_for(process.communicate(), 50)
         assert process.returncode == 5, errors
@@ -94,6 +94,7 @@ async def test_what_finds_no_room_while_the_sidecar_is_stopped_is_counted() -> N
         process.stdin.close()
         _, errors = await asyncio.wait_for(process.communicate(), 50)
         assert process.returncode == 0, errors
+        assert f"outrider: {dropped} lines of output did not reach the sidecar".encode() in errors.splitlines()
         bodies = [record.body.string_value for _, record in upstream.records]
         assert len(bodies) == total + 1 - dropped
         assert {len(body) for body in bodies} == {99, 4}, "whole lines only"
@@ -123,10 +124,12 @@ async def test_a_sidecar_that_is_killed_is_followed_by_one_that_goes_on_reading(
 
 
 async def test_last_words_while_the_upstream_is_down_are_delivered_by_the_next_run(tmp_path: Path) -> None:
-    settings = environment(OUTRIDER_SPOOL_PATH=str(tmp_path / "spool"), OUTRIDER_DRAIN="500ms")
-    async with RecordingUpstream() as upstream:
-        port = upstream.port
-    settings["OTEL_EXPORTER_OTLP_ENDPOINT"] = f"http://127.0.0.1:{port}"
+    port = free_port()
+    settings = environment(
+        OTEL_EXPORTER_OTLP_ENDPOINT=f"http://127.0.0.1:{port}",
+        OUTRIDER_SPOOL_PATH=str(tmp_path / "spool"),
+        OUTRIDER_DRAIN="20s",
+    )
     process = await start("sh", "-c", "echo last words; exit 3", env=settings)
     out, errors = await asyncio.wait_for(process.communicate(), 50)
     assert (process.returncode, out) == (3, b"last words\n"), errors

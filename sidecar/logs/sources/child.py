@@ -2,7 +2,8 @@
 
 A frame's header says where in the stream it begins, so marks are offsets, and mean the same to a sidecar that is started anew in
 the midst. There is no checkpoint: what the launcher has handed over is not handed over again, so lines that a sidecar which is
-killed had read and not yet delivered are lost. Lines that found no room are counted by the launcher (`dropped`, `launcher`).
+killed had read and not yet delivered are lost. Lines that found no room are counted by the launcher (`dropped`, `launcher`), and
+with them those for which no time is left in the end.
 """
 
 from __future__ import annotations
@@ -33,12 +34,15 @@ BATCH = 256 << 10
 
 
 class ChildSource:
-    """`ended` is set when the command's output has been read to its end."""
+    """`ended` is set when the command's output has been read to its end and handed on."""
 
     def __init__(self, max_line: int, context: SourceContext, copy: Copy) -> None:
         """Lines are cut after `max_line` bytes."""
         self.ended = asyncio.Event()
+        self._over = False
+        """Everything has been read."""
         self._copy = copy.socket
+        self._counters = context.counters
         self._outputs = {
             number: _Output(name, uid(copy.run, name), max_line, context.intake, context.counters)
             for number, name in STREAMS.items()
@@ -49,7 +53,9 @@ class ChildSource:
             waits = self._take()
             for output in self._outputs.values():
                 await output.hand_on()
-            if waits:
+            if self._over:
+                self.ended.set()
+            elif waits:
                 await readable(self._copy)
 
     def _take(self) -> bool:
@@ -63,14 +69,34 @@ class ChildSource:
             if not frame:
                 for output in self._outputs.values():
                     output.end()
-                self.ended.set()
+                self._over = True
                 return False
             taken += len(frame)
             self._outputs[frame[0]].take(frame)
         return False
 
+    async def give_up(self, timeout: float) -> int:
+        """Reading was cancelled and there is no more time: take the rest of the output, within `timeout` seconds, and count as
+        dropped all that was not handed on. How many lines."""
+        try:
+            async with asyncio.timeout(timeout):
+                while not self._over:
+                    if self._take():
+                        await readable(self._copy)
+                    await asyncio.sleep(0)
+        except TimeoutError:
+            pass  # what the launcher still has it counts itself
+        lost = sum(output.found for output in self._outputs.values()) - self._counters.lines
+        _drop(self._counters, lost)
+        return lost
+
     def checkpoint(self) -> Mapping[str, object]:
         return {}
+
+
+def _drop(counters: LogCounters, lines: int) -> None:
+    if lines:
+        counters.dropped["launcher"] = counters.dropped.get("launcher", 0) + lines
 
 
 def uid(run: str, name: str) -> bytes:
@@ -94,6 +120,8 @@ class _Output:
         """The rest of a line is not wanted: another sidecar has read its beginning, or it is too long."""
         self._over = self._flushes = False
         """Nothing comes any more; that is still to be told."""
+        self.found = 0
+        """Lines, in all."""
         self._lines: list[bytes] = []
         self._marks: list[int] = []
         self._times: list[int] = []
@@ -106,8 +134,7 @@ class _Output:
             self._counters.streams += 1
             self._headless = bool(flags & CONTINUES) and offset > 0
             lost += self._headless
-        if lost:
-            self._counters.dropped["launcher"] = self._counters.dropped.get("launcher", 0) + lost
+        _drop(self._counters, lost)
         if not flags & CONTINUES:
             self._forget()
         self._end = offset + len(data)
@@ -157,6 +184,7 @@ class _Output:
             self._cutting = True
 
     def _add(self, found: Lines) -> None:
+        self.found += len(found.lines)
         self._lines += found.lines
         self._marks += found.marks
         self._times += [self._time] * len(found.lines)

@@ -13,7 +13,9 @@ import pytest
 from sidecar.api import Surface
 from sidecar.daemon.daemon import Daemon, build
 from sidecar.io.clock import SystemClock
+from sidecar.logic.launch import HEADER
 from sidecar.logs.sources import file
+from sidecar.logs.sources.child import Copy
 from sidecar.model.signals import Signal
 from tests.fakes import RecordingUpstream
 from tests.sidecar.daemon.running import Events, Hurried, running, settings, surface, until
@@ -146,3 +148,37 @@ async def test_last_words_in_a_file_that_is_looked_at_rarely_arrive(
         daemon.stop(patient=False)
         await asyncio.wait_for(running, 20)
         assert [record.body.string_value for _, record in upstream.records] == ["hello", "last words"]
+
+
+class Ahead(SystemClock):
+    """Real time, and so many seconds more."""
+
+    seconds = 0.0
+
+    def monotonic(self) -> float:
+        return super().monotonic() + self.seconds
+
+
+@pytest.mark.parametrize("is_delivered", [True, False])
+async def test_last_words_of_a_command_are_waited_for_as_long_as_the_drain_allows(is_delivered: bool) -> None:
+    """Also without an upstream: a check may look at them."""
+    launcher, theirs = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
+    theirs.setblocking(False)
+    async with RecordingUpstream() as upstream:
+        environ = {"OUTRIDER_DRAIN": "20s"} | ({"OTEL_EXPORTER_OTLP_ENDPOINT": upstream.url} if is_delivered else {})
+        events, clock = Events(), Ahead()
+        daemon = build(settings(environ), events.log, clock, random.Random(1), ["app"], Copy(theirs, "run"))
+        running = asyncio.create_task(daemon.run(surface))
+        await until(lambda: events.named("outrider runs"))
+        daemon.stop(patient=False)
+        await until(lambda: upstream.points or not is_delivered)
+        clock.seconds = 2.0
+        await asyncio.sleep(0.3)
+        launcher.send(HEADER.pack(1, 0, 0, 0, 1) + b"last words\n")
+        launcher.close()
+        await asyncio.wait_for(running, 20)
+        assert daemon.parts.logs is not None
+        (counters,) = daemon.parts.logs.counters.values()
+        assert (counters.lines, counters.dropped) == (1, {})
+        assert [record.body.string_value for _, record in upstream.records] == ["last words"] * is_delivered
+    theirs.close()

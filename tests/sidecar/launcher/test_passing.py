@@ -12,6 +12,7 @@ import pytest
 
 from sidecar.launcher.passing import BACKLOG, Copy, Stream
 from sidecar.logic.launch import CONTINUES, HEADER, LARGEST, LAST
+from tests.e2e.processes import eventually
 
 
 class Rig:
@@ -106,3 +107,32 @@ def test_when_nobody_reads_what_is_passed_on_the_command_is_told(keep: ExitStack
     os.close(rig.stop)
     os.close(rig.target)
     assert rig.frames() == (0, [])
+
+
+def test_a_copy_that_is_finished_goes_on_as_long_as_somebody_reads_and_then_ends(keep: ExitStack) -> None:
+    """Also for a reader that comes late, as one that was stopped."""
+    rig = Rig(keep)
+    lines = [b"%07d" % number + b"x" * 92 for number in range(BACKLOG // 100)]
+    with open(os.dup(rig.write), "wb") as out:
+        out.write(b"\n".join(lines))
+    rig.end()
+    rig.sender.finish()
+    lost, came = rig.frames()
+    assert (lost, came) == (0, lines)
+    assert rig.stream.lost == 0
+    assert rig.copy.recv(LARGEST) == b""
+
+
+def test_what_is_put_after_the_end_does_not_keep_it_from_ending(keep: ExitStack) -> None:
+    """As by a stream whose reader takes its time, where somebody is in a hurry."""
+    rig = Rig(keep)
+    lines = BACKLOG // 2 // 100
+    with open(os.dup(rig.write), "wb") as out:
+        out.write((b"x" * 99 + b"\n") * lines)  # more than the socket holds
+    eventually(lambda: len(rig.out) == 100 * lines)
+    rig.sender.finish()
+    os.write(rig.write, b"late\n")
+    rig.end()
+    rig.copy.settimeout(20)
+    while rig.copy.recv(LARGEST):
+        pass

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import random
 
-from sidecar.logic.copied import Copied
-from sidecar.logic.launch import CONTINUES, LAST
+from sidecar.logic.copied import Copied, lines_in
+from sidecar.logic.launch import CONTINUES, HEADER, LAST
 
 
 def test_what_finds_room_goes_as_it_came() -> None:
@@ -60,3 +60,28 @@ def test_lines_that_arrive_and_lines_that_are_lost_are_all_lines() -> None:
         assert len(seen) + lost + dropped == len(lines)
         rest = iter(lines)
         assert all(line in rest for line in seen), "in order, and none that was not written"
+
+
+def frame(number: int, flags: int, lost: int, data: bytes) -> bytes:
+    return HEADER.pack(number, flags, lost, 0, 0) + data
+
+
+def test_lines_of_frames_that_nobody_takes_are_counted_with_those_that_have_no_end() -> None:
+    assert lines_in([]) == 0
+    assert lines_in([frame(1, 0, 5, b"one\ntw"), frame(2, 0, 0, b"wrong\n"), frame(1, CONTINUES, 0, b"o\nthr")]) == 4
+    assert lines_in([frame(1, CONTINUES, 0, b"the end of one\n"), frame(1, LAST, 0, b"")]) == 1
+
+
+def test_a_line_whose_end_was_dropped_is_counted_where_that_is() -> None:
+    copied = Copied()
+    told = [copied.take(b"one\ntw", True), copied.take(b"o\n", False), copied.last()]
+    assert lines_in(frame(1, *t[1:]) for t in told if t is not None) + copied.lost == 2
+
+
+def test_what_is_lost_is_told_once_and_known_in_all() -> None:
+    copied = Copied()
+    copied.take(b"one\n", False)
+    assert copied.take(b"two\n", True) == (4, 0, 1, b"two\n")
+    copied.take(b"three\nfo", False)
+    assert copied.last()[2] == 2
+    assert copied.lost == 3

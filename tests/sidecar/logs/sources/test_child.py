@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import io
+import select
 import socket
 from collections.abc import AsyncIterator, Mapping, Sequence
 from contextlib import asynccontextmanager
@@ -17,6 +18,7 @@ from sidecar.logic.launch import CONTINUES, HEADER, LAST
 from sidecar.logs.base import SourceContext
 from sidecar.logs.sources.child import ChildSource, Copy
 from sidecar.model.counters import LogCounters
+from tests.fakes import until
 
 OUT, ERR = 1, 2
 
@@ -168,3 +170,47 @@ async def test_a_pipeline_without_room_holds_the_launcher_back() -> None:
         except BlockingIOError:
             it.fed.open.set()
         assert len(await it.end()) == sent
+
+
+async def test_what_is_left_of_the_output_when_there_is_no_more_time_is_counted_in_whole_lines() -> None:
+    """Lines that wait to be fed, and those that the launcher has still to send."""
+    async with session() as it:
+        it.send(OUT, 0, b"fed\n")
+        await until(lambda: it.fed.lines)
+        it.counters.lines += 1  # as the pipeline counts
+        it.fed.open.clear()
+        it.send(OUT, 4, b"read and not fed\nhe")
+        it.send(ERR, 0, b"wrong\n")
+        await until(lambda: not _pending(it.copy))
+        it.reading.cancel()
+        await asyncio.gather(it.reading, return_exceptions=True)
+        it.send(OUT, 23, b"ld\n", CONTINUES)
+        it.send(OUT, 90, b"no end", lost=10)
+        it.launcher.close()
+        assert await it.source.give_up(20) == 4
+        assert it.counters.dropped == {"launcher": 14}
+
+
+async def test_it_has_not_ended_before_the_last_lines_are_handed_on() -> None:
+    async with session() as it:
+        it.fed.open.clear()
+        it.send(OUT, 0, b"one\ntwo")
+        it.launcher.close()
+        await until(lambda: it.fed.streams and not it.counters.streams)  # all has been read
+        assert not it.source.ended.is_set()
+        it.reading.cancel()
+        await asyncio.gather(it.reading, return_exceptions=True)
+        assert await it.source.give_up(20) == 2
+
+
+async def test_a_launcher_that_does_not_end_is_not_waited_for() -> None:
+    async with session() as it:
+        it.reading.cancel()
+        it.send(OUT, 0, b"one\n")
+        assert await it.source.give_up(0.05) == 1
+        assert it.counters.dropped == {"launcher": 1}
+
+
+def _pending(copy: socket.socket) -> bool:
+    """Is there anything that it has not received?"""
+    return bool(select.select([copy], [], [], 0)[0])
