@@ -13,6 +13,7 @@ import random
 import signal
 import subprocess
 import sys
+import time
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 
@@ -27,7 +28,7 @@ from tests.model.reader import opened, source_of
 
 
 class Child:
-    """The parent's end: a `Reader`. Most kills come while it is at work."""
+    """The parent's end: a `Reader`. Most kills come while it is at work; `kills` tells when each of them did."""
 
     def __init__(self, pattern: Path, intake: Intake, rng: random.Random) -> None:
         self._pattern, self._intake, self._rng = pattern, intake, rng
@@ -36,6 +37,7 @@ class Child:
         self._delivered = 0
         self._time = FakeClock().time
         self._process: subprocess.Popen[str] | None = None
+        self.kills: list[str] = []
 
     @property
     def alive(self) -> bool:
@@ -65,11 +67,15 @@ class Child:
         process, self._process = self._process, None
         assert process is not None
         assert process.stdin is not None
+        told, began = "", time.perf_counter()
         if self._rng.random() < 0.7:
-            process.stdin.write(self._rng.choice(("poll\n", "poll\nsave\n")))
+            told = self._rng.choice(("poll\n", "poll\nsave\n"))
+            process.stdin.write(told)
             process.stdin.flush()
             await asyncio.sleep(self._rng.uniform(0, 0.003))
         process.send_signal(signal.SIGKILL)
+        after = f"{(time.perf_counter() - began) * 1e3:.2f} ms after it was told to {' and '.join(told.split())}"
+        self.kills.append(after if told else "at rest")
         with process:
             pass
         await self._look()

@@ -1,7 +1,8 @@
 """Hundreds of random sequences, each from its seed; a failure prints the shortest form that still fails and how to repeat it.
 
 Always the same ones, because no landing should fail for what it did not do; OUTRIDER_MODEL_SEED sets another first seed, and
-`python -m tests.model` plays new ones each time.
+`python -m tests.model` plays new ones each time. Where a process is killed only the actions are always the same: what it was
+doing then is up to the system, so a failure also prints when each kill came, and may take several tries to repeat.
 """
 
 from __future__ import annotations

@@ -169,12 +169,18 @@ class Trial:
 
 
 async def attempt(seed: int, actions: Sequence[Action], child: bool = False) -> str:
-    """What is broken, or nothing. With `child` the source has a process of its own, and kills are real."""
+    """What is broken, or nothing. With `child` the source has a process of its own, and kills are real: it is told when they
+    came."""
     with tempfile.TemporaryDirectory(prefix="model-") as root:
+        trial = Trial(Path(root), seed, child)
         try:
-            await Trial(Path(root), seed, child).play(actions)
+            await trial.play(actions)
         except Broken as broken:
-            return str(broken)
+            return f"{broken}{_kills(trial.reader)}"
         except Exception:  # noqa: BLE001 - whatever it is, it is what we look for
-            return traceback.format_exc()
+            return f"{traceback.format_exc()}{_kills(trial.reader)}"
     return ""
+
+
+def _kills(reader: Reader) -> str:
+    return f"; killed {', then '.join(reader.kills)}" if isinstance(reader, Child) and reader.kills else ""

@@ -18,6 +18,7 @@ from sidecar.logs.sources.kubernetes import KubernetesSource
 from sidecar.model.logs import ORDINAL_BITS, StartAt
 from tests.certificates import Authority
 from tests.fakes import FakeClock, FakeKubelet, FakeKubernetes, RecordingIntake, source_context, until
+from tests.ports import free_port
 from tests.sidecar.logs.sources.support import after, running
 
 T = 1704164645_000000000
@@ -69,7 +70,9 @@ async def bench(tmp_path: Path, issuer: Authority, tls: ssl.SSLContext) -> Async
     (tmp_path / "token").write_text("token-1")
     (tmp_path / "namespace").write_text("shop")
     (tmp_path / "ca.crt").write_bytes(issuer.ca.read_bytes())
-    async with FakeKubernetes(tls, "/api/v1/namespaces/shop/pods/web-0/log") as server:
+    server = FakeKubernetes(tls, "/api/v1/namespaces/shop/pods/web-0/log")
+    server.port = free_port()  # it is away for a while in one test, and comes back to the same
+    async with server:
         yield Bench(server, tmp_path)
 
 
