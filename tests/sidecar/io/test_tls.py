@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import os
+import re
 import shutil
 import socket
 import ssl
@@ -45,7 +46,9 @@ async def error(url: str, tls: Config, environ: Mapping[str, str] | None = None)
         try:
             await made.post("/v1/traces", b"", {}, 5.0)
         except OSError as failed:
-            return str(failed).replace(url.rpartition(":")[2], "PORT")
+            return re.sub(
+                rf":{url.rpartition(':')[2]}\b", ":PORT", str(failed)
+            )  # another may begin with the same digits
     return "it went well"
 
 
