@@ -94,7 +94,7 @@ class SpoolFile:
             fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except OSError:
             os.close(lock)
-            raise Unusable("locked", f"{self.directory} is in use by another process") from None
+            raise Unusable("locked", f"{self.directory} is in use by another process: stop that first") from None
         return lock
 
     def _open(self) -> None:

@@ -195,7 +195,8 @@ class Connection(asyncio.Protocol):
                 self._failed(error)
                 break
             except httptools.HttpParserError as error:
-                self.refuse(refusal(400, f"not HTTP/1.1: {error}"))
+                http2 = "this is HTTP/2: OTLP/gRPC has a port of its own, by default 4317"
+                self.refuse(refusal(400, http2 if rest.startswith(b"PRI ") else f"not HTTP/1.1: {error}"))
                 break
         self._unlearned = b""
         if self._phase == _HEAD and before is self._request:

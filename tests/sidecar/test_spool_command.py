@@ -41,7 +41,10 @@ def test_ls_verify_and_export_work_beside_a_running_sidecar_and_purge_does_not(t
     code, out = spool("export", "--path", str(path), "--to", str(tmp_path / "out"), "--upstream", "gw:1")
     assert (code, out) == (0, f"1 request written to {tmp_path / 'out'}\n")
     assert (tmp_path / "out" / "000000000001-gw_1-traces.pb").read_bytes() == b"1" * 1024
-    assert spool("purge", "--path", str(path)) == (1, f"outrider spool: {path} is in use by another process\n")
+    assert spool("purge", "--path", str(path)) == (
+        1,
+        f"outrider spool: {path} is in use by another process: stop that first\n",
+    )
     file.close()
     assert spool("purge", "--path", str(path), "--upstream", "old") == (0, "1 row deleted\n")
     assert spool("purge", "--path", str(path)) == (0, "2 rows deleted\n")

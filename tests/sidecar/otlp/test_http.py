@@ -220,12 +220,21 @@ async def test_another_method_is_told_which_is_allowed() -> None:
         assert (status, headers["allow"], decode_status(body)) == (405, "POST", (12, "the method is not POST"))
 
 
-@pytest.mark.parametrize("first", [b"\x16\x03\x01\x02\x00", b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n", b"hello\r\n\r\n"])
-async def test_what_is_not_http_is_refused(first: bytes) -> None:
+@pytest.mark.parametrize(
+    ("first", "why"),
+    [
+        (b"\x16\x03\x01\x02\x00", "not HTTP/1.1: "),
+        (b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n", "this is HTTP/2: OTLP/gRPC has a port of its own, by default 4317"),
+        (b"hello\r\n\r\n", "not HTTP/1.1: "),
+    ],
+)
+async def test_what_is_not_http_is_refused(first: bytes, why: str) -> None:
     async with receiving() as setup:
         client = await setup.client()
         client.send(first)
-        assert (await client.refusal())[:2] == (400, 3)
+        status, code, said = await client.refusal()
+        assert (status, code) == (400, 3)
+        assert said.startswith(why)
 
 
 async def test_a_client_that_sends_on_reads_the_refusal_instead_of_a_reset() -> None:
