@@ -3,9 +3,11 @@
 A record passes three gates, in this order, and only those that were configured:
 
 1. `drop_below`: it has a lower severity. Where the severity is unknown nothing is dropped.
-2. `dedup`: body and severity are those of the record before it. Repetitions cost nothing of the rate.
+2. `dedup`: it is the record before it in its stream once more, in all but the time. Repetitions cost nothing of the rate.
 3. `rate_limit`: more records than that in a second, with one second's worth at once. All severities alike: an error in a flood
    is suppressed as the flood is, and the summary has the severity of the worst.
+
+The rate is one of all streams of a source; what repeats is known for each, see `Repeats`.
 
 Summaries are records too. A repetition is told of before the next record that is let through, a flood once nothing was
 suppressed for a second; either after ten seconds if it goes on.
@@ -14,6 +16,7 @@ suppressed for a second; either after ten seconds if it goes on.
 from __future__ import annotations
 
 from ..model.logs import LogRecord
+from .otlp_logs import attributes_of
 
 EVERY = 10.0
 """Seconds after which what goes on is told of."""
@@ -33,19 +36,24 @@ class Noise:
     ) -> None:
         self._dropped = dropped
         self._drop_below = drop_below
-        self._repeats = _Repeats() if dedup else None
+        self._dedup = dedup
         self._flood = _Flood(rate_limit) if rate_limit else None
 
-    def admit(self, body: bytes, severity: int, now: float) -> bool:
-        """Whether the record goes on. Ask `due` in between: what it returns belongs before the record."""
-        if 0 < severity < self._drop_below:
+    def repeats(self) -> Repeats | None:
+        """For a new stream; None where repetitions pass."""
+        return Repeats() if self._dedup else None
+
+    def admit(self, record: LogRecord, now: float, repeats: Repeats | None = None) -> bool:
+        """Whether the record goes on; `repeats` is its stream's. Ask `due` of both in between: what they return belongs before
+        the record."""
+        if 0 < record.severity < self._drop_below:
             reason = "severity"
-        elif self._repeats and self._repeats.same(body, severity, now):
+        elif repeats and repeats.same(record, now):
             reason = "duplicate"
         elif self._flood and not self._flood.room(now):
-            self._flood.suppress(body, severity, now)
-            if self._repeats:
-                self._repeats.forget()
+            self._flood.suppress(record.body, record.severity, now)
+            if repeats:
+                repeats.forget()
             reason = "rate_limit"
         else:
             return True
@@ -54,54 +62,69 @@ class Noise:
 
     @property
     def waits(self) -> bool:
-        """Will something be due, if nothing more comes?"""
-        return bool(self._repeats and self._repeats.waits) or bool(self._flood and self._flood.waits)
+        """Will a summary of a flood be due, if nothing more comes?"""
+        return self._flood is not None and self._flood.waits
 
     def due(self, now: float, closing: bool = False) -> list[LogRecord]:
-        """Summaries that it is time for; with `closing` all that there are, because nothing more will come."""
-        due = self._repeats.due(now, closing) if self._repeats else []
-        return due + self._flood.due(now, closing) if self._flood else due
+        """Summaries of floods that it is time for; with `closing` all that there are, because nothing more will come."""
+        return self._flood.due(now, closing) if self._flood else []
 
 
-class _Repeats:
-    """How often the last record came again."""
+class Repeats:
+    """How often the last record of one stream came again.
+
+    It is the same in body, severity and its word, attributes with their types, trace and span; the time does not matter. Of the
+    record itself only a hash is kept (by the process's secret, 64 bits), of one that came again what its summary says."""
 
     def __init__(self) -> None:
-        self._last: tuple[bytes, int] | None = None
+        self._last: int | None = None
         self._count = 0
         self._since = 0.0
+        self._excerpt = b""
+        self._severity = 0
         self._ended: list[LogRecord] = []
 
-    def same(self, body: bytes, severity: int, now: float) -> bool:
-        if self._last == (body, severity):
+    def same(self, record: LogRecord, now: float) -> bool:
+        """Also encodes the record's attributes, which has to be done anyway if it goes on."""
+        if record.attributes and not record.encoded:
+            record.encoded = attributes_of(record.attributes)
+        last, self._last = self._last, _identity(record)
+        if last == self._last:
             if not self._count:
-                self._since = now
+                self._since, self._excerpt, self._severity = now, _excerpt(record.body), record.severity
             self._count += 1
             return True
         self._tell(now)
-        self._last = (body, severity)
         return False
 
     @property
     def waits(self) -> bool:
+        """Will a summary be due, if nothing more comes?"""
         return self._count > 0 or bool(self._ended)
 
     def forget(self) -> None:
         """The last record was not seen after all: the next is no repetition of it."""
         self._last = None
 
-    def due(self, now: float, closing: bool) -> list[LogRecord]:
+    def due(self, now: float, closing: bool = False) -> list[LogRecord]:
+        """As `Noise.due`, of repetitions."""
         if closing or _over(self._since, now, EVERY):
             self._tell(now)
         due, self._ended = self._ended, []
         return due
 
     def _tell(self, now: float) -> None:
-        if self._count and self._last:
-            body, severity = self._last
+        if self._count:
             times = "once" if self._count == 1 else f"{self._count:,} times"
-            self._ended.append(_summary(f"last line repeated {times}: ".encode() + _excerpt(body), severity, now))
+            told = f"last line repeated {times}: ".encode() + self._excerpt
+            self._ended.append(_summary(told, self._severity, now))
             self._count = 0
+
+
+def _identity(record: LogRecord) -> int:
+    """A hash of all but the time."""
+    said = (record.body, record.severity, record.severity_text, record.encoded, record.dropped)
+    return hash((said, record.trace_id, record.span_id, record.flags))
 
 
 class _Flood:

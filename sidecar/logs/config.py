@@ -59,7 +59,8 @@ class Entry(msgspec.Struct, frozen=True, kw_only=True):
     input, or the `child` that `outrider run -- COMMAND` has started (which is read without an entry, too).
 
     `exclude` and `start_at` are for files; `start_at: end` passes over what they hold at the first start. Longer lines than
-    `max_line` are cut. `rate_limit` is lines a second; `dedup` leaves out lines that are those before them.
+    `max_line` are cut. `rate_limit` is lines a second; `dedup` leaves out lines that are those before them but for the
+    time.
     """
 
     name: str = ""

@@ -23,7 +23,7 @@ from typing import cast
 from ..io.clock import Clock
 from ..logic.level_guess import is_trace
 from ..logic.multiline import Mode, Multiline
-from ..logic.noise import Noise
+from ..logic.noise import Noise, Repeats
 from ..logic.otlp_logs import Packer, observed_at
 from ..logic.redaction import Redactor, Rules
 from ..logic.severity import ERROR
@@ -39,6 +39,8 @@ SLICE = 512
 """Lines between two breaths of the event loop: some milliseconds at most."""
 SUMMARY_BITS = 80
 """Of a mark, what no stream's own has."""
+MOST_BESIDE = 2
+"""Summaries before a line: one of repetitions, one of a flood."""
 REST = 1.0
 """Seconds after which a record that could go on is taken to be complete."""
 
@@ -73,7 +75,9 @@ class Pipeline:
         self.watchers = watchers
         self.noise = noise
         self.spoke: tuple[LogStream, _Channel] | None = None
-        """Who had a record last: what noise tells in a silence stands there."""
+        """Who had a record last: what noise tells of a flood in a silence stands there."""
+        self.repeating: dict[Repeats, tuple[LogStream, _Channel]] = {}
+        """What is still to be told of, and where."""
         self.broke: Callable[[Exception, str], None] = _raise
         """Told of what broke on a bug, and what was done about it."""
         self.resting: dict[LogStream, float] = {}
@@ -88,7 +92,7 @@ class Pipeline:
     @property
     def waits(self) -> bool:
         """Is there anything to `sweep`, now or later?"""
-        return bool(self.resting) or (self.noise is not None and self.noise.waits)
+        return bool(self.resting or self.repeating) or (self.noise is not None and self.noise.waits)
 
     @property
     def in_hand(self) -> bool:
@@ -131,9 +135,16 @@ class Pipeline:
         self._tell(closing=True)
 
     def _tell(self, *, closing: bool) -> None:
-        if self.noise is not None and self.spoke is not None:
+        if self.noise is None:
+            return
+        now = self.clock.now()
+        for repeats, (stream, channel) in list(self.repeating.items()):
+            stream.tell(channel, repeats.due(now, closing))
+            if not repeats.waits:
+                del self.repeating[repeats]
+        if self.spoke is not None:
             stream, channel = self.spoke
-            stream.tell(channel, self.noise.due(self.clock.now(), closing))
+            stream.tell(channel, self.noise.due(now, closing))
 
 
 def _raise(error: Exception, _: str) -> None:
@@ -159,6 +170,7 @@ class _Channel:
         self.format = pipeline.formats()
         self.redactor = Redactor(pipeline.rules, pipeline.counters.redacted)
         self.multiline = Multiline(pipeline.multiline)
+        self.repeats = pipeline.noise.repeats() if pipeline.noise is not None else None
         self.floor = 0
         """While a record is unfinished: a mark before its first line."""
         self.times: dict[int, int] = {}
@@ -179,6 +191,8 @@ class LogStream:
         self._settled = start
         self.held = 0
         """Bytes that are unfinished."""
+        self._told = 0
+        """Summaries that stand beside the last mark."""
         self._before: int | None = None
         """While a block is worked on that leaves in several pieces: the mark in front of it."""
 
@@ -228,6 +242,7 @@ class LogStream:
         pipeline.counters.lines += len(lines)
         pipeline.counters.bytes += sum(map(len, lines)) + len(lines)
         self._fed = marks[-1]
+        self._told = MOST_BESIDE
         if self._wrapped:
             self._look(lines, before)
         if self._unwrap is None:
@@ -305,7 +320,9 @@ class LogStream:
                     record.time = record.time or channel.times.get(mark, 0)
             seen, made = Counter(map(_severity, records)), records
             if pipeline.noise is not None:
-                records, marks = _thinned(pipeline.noise, records, marks, at)
+                records, marks = _thinned(pipeline.noise, channel.repeats, records, marks, at)
+                if channel.repeats is not None and channel.repeats.waits:
+                    pipeline.repeating[channel.repeats] = self, channel
             size, items = channel.packer.pack(records, marks, observed_at(now), parts), len(records)
         pipeline.spoke = self, channel
         counted = pipeline.counters.records
@@ -317,11 +334,13 @@ class LogStream:
 
     def tell(self, channel: _Channel, summaries: Sequence[LogRecord]) -> None:
         """Records that no line stands for."""
+        if not summaries:
+            return
         parts: list[bytes] = []
         observed = observed_at(int(self._pipeline.clock.now() * 1e9))
-        size = channel.packer.pack(summaries, _beside(self._fed, len(summaries)), observed, parts)
-        if size:
-            self._put(parts, size, len(summaries))
+        marks = _beside(self._fed, len(summaries), self._told)
+        self._told += len(summaries)
+        self._put(parts, channel.packer.pack(summaries, marks, observed, parts), len(summaries))
 
     def _put(self, parts: list[bytes], size: int, items: int) -> None:
         """What is unfinished holds the mark back."""
@@ -359,22 +378,24 @@ def _several(format_: Format, lines: Sequence[bytes], now: int) -> list[LogRecor
 
 
 def _thinned(
-    noise: Noise, records: Sequence[LogRecord], marks: Sequence[int], at: float
+    noise: Noise, repeats: Repeats | None, records: Sequence[LogRecord], marks: Sequence[int], at: float
 ) -> tuple[list[LogRecord], list[int]]:
     """Without what is too much, and with summaries of it."""
     kept: list[LogRecord] = []
     places: list[int] = []
     for record, mark in zip(records, marks, strict=True):
-        if noise.admit(record.body, record.severity, at):
+        if noise.admit(record, at, repeats):
             told = noise.due(at)
+            if repeats is not None:
+                told = repeats.due(at) + told
             kept += (*told, record)
             places += (*_beside(mark, len(told)), mark)
     return kept, places
 
 
-def _beside(mark: int, count: int) -> list[int]:
-    """Marks of summaries, with uids beside that of the line with this mark."""
-    return [mark | n << SUMMARY_BITS for n in range(1, count + 1)]
+def _beside(mark: int, count: int, others: int = 0) -> list[int]:
+    """Marks of summaries, with uids beside that of the line with this mark, where `others` are already."""
+    return [mark | n << SUMMARY_BITS for n in range(others + 1, others + count + 1)]
 
 
 def _clean(redactor: Redactor, lines: list[bytes]) -> tuple[list[bytes], bytes]:

@@ -61,8 +61,8 @@ class Bench:
             self.held.append(answer)
         return answer
 
-    def stream(self, start: int = 0) -> LogStream:
-        return self.pipeline.stream(b"0123456789abcdef", {"log.file.name": "app.log"}, start)
+    def stream(self, start: int = 0, name: str = "app.log", uid: bytes = b"0123456789abcdef") -> LogStream:
+        return self.pipeline.stream(uid, {"log.file.name": name}, start)
 
     async def records(self) -> list[Any]:
         await self.pipeline.flush()
@@ -328,6 +328,62 @@ async def test_noise_is_thinned_out_and_what_was_left_out_is_told_in_the_stream(
     assert bench.counters.dropped == {"severity": 1, "duplicate": 3}
     assert len({strings(r)["log.record.uid"] for r in records}) == 4
     assert stream.safe(60) == 60
+
+
+async def test_lines_that_differ_in_a_field_are_no_repetitions() -> None:
+    bench = Bench(multiline=Mode.NONE)
+    bench.pipeline.noise = Noise(bench.counters.dropped, dedup=True)
+    trace = b'"trace_id":"0af7651916cd43dd8448eb211c80319c"'
+    lines = [b'{"ts":"2023-11-14T22:13:%02dZ","msg":"paid","order":%d}' % (n, n // 2) for n in range(24)]
+    lines += [b'{"msg":"paid","order":11,%s}' % trace]
+    stream = bench.stream()
+    await feed(stream, *lines[:3])
+    await feed(stream, *lines[3:], start=100)
+    records = [r for r in await bench.records() if r.body.string_value == "paid"]
+    orders = [
+        value.int_value for r in records for key, value in ((a.key, a.value) for a in r.attributes) if key == "order"
+    ]
+    assert orders == [*range(12), 11]
+    assert bench.counters.dropped == {"duplicate": 12}
+
+
+async def test_what_repeats_is_known_for_each_stream_and_told_there() -> None:
+    """Also of a file that is gone by then, and each with a uid of its own."""
+    bench = Bench(multiline=Mode.NONE)
+    bench.pipeline.noise = Noise(bench.counters.dropped, dedup=True)
+    one, other = bench.stream(name="a.log"), bench.stream(name="b.log", uid=b"fedcba9876543210")
+    await feed(one, b"started")
+    await feed(other, b"started")
+    await feed(one, b"started", start=10)
+    await feed(other, b"started", b"started", start=10)
+    del one, other
+    waited = bench.pipeline.waits
+    await bench.clock.advance(10)
+    await bench.pipeline.sweep()
+    assert (waited, bench.pipeline.waits) == (True, False)
+    records = await bench.records()
+    assert [(strings(r)["log.file.name"], r.body.string_value) for r in records] == [
+        ("a.log", "started"),
+        ("b.log", "started"),
+        ("a.log", 'last line repeated once: "started"'),
+        ("b.log", 'last line repeated 2 times: "started"'),
+    ]
+    assert len({strings(r)["log.record.uid"] for r in records}) == 4
+
+
+async def test_stdout_and_stderr_of_one_file_repeat_apart() -> None:
+    bench = Bench(multiline=Mode.NONE, max_line=1 << 20)
+    bench.pipeline.noise = Noise(bench.counters.dropped, dedup=True)
+    stream = bench.stream()
+    await feed(stream, *(wrapped(iostream, b"ready") for iostream in ("stdout", "stderr", "stdout", "stderr")))
+    records = await bench.records()
+    assert [(strings(r)["log.iostream"], r.body.string_value) for r in records] == [
+        ("stdout", "ready"),
+        ("stderr", "ready"),
+        ("stdout", 'last line repeated once: "ready"'),
+        ("stderr", 'last line repeated once: "ready"'),
+    ]
+    assert len({strings(r)["log.record.uid"] for r in records}) == 4
 
 
 def wrapped(iostream: str, text: bytes) -> bytes:
