@@ -85,12 +85,14 @@ async def test_writers_come_and_go(bench: Bench) -> None:
         assert len(bench.intake.streams) == 1
 
 
-async def test_a_silent_writer_costs_no_looks(bench: Bench) -> None:
+async def test_a_silent_writer_costs_one_look_a_second(bench: Bench) -> None:
     async with bench.running():
         pipe = await bench.writer()
         os.write(pipe, b"one\n")
         await bench.after(lambda: bench.intake.lines == [b"one"])
-        await until(lambda: not bench.clock._sleepers)
+        await until(lambda: len(bench.clock._sleepers) == 1)
+        (wakes, _, _) = bench.clock._sleepers[0]
+        assert wakes - bench.clock.time > 0.9
         os.close(pipe)
 
 
@@ -122,6 +124,68 @@ async def test_a_pipe_made_anew_is_read_when_the_old_one_is_empty(bench: Bench) 
         os.write(new, b"new\n")
         await bench.after(lambda: bench.intake.lines == [b"old", b"new"])
         os.close(new)
+
+
+async def test_a_pipe_made_anew_is_read_beside_the_old_one_while_that_has_writers(bench: Bench) -> None:
+    async with bench.running():
+        old = await bench.writer()
+        os.write(old, b"old\n")
+        await bench.after(lambda: bench.intake.lines == [b"old"])
+        bench.path.unlink()
+        os.mkfifo(bench.path)
+        new = await bench.writer()
+        os.write(new, b"new\nha")
+        await bench.after(lambda: bench.intake.lines == [b"old", b"new"])
+        assert bench.counters.streams == 2
+        os.write(old, b"last words\nand no")
+        await bench.after(lambda: len(bench.intake.lines) == 3)
+        os.close(old)
+        await bench.after(lambda: len(bench.intake.lines) == 4)
+        os.write(new, b"lf\n")
+        await bench.after(lambda: len(bench.intake.lines) == 5)
+        assert bench.counters.streams == 1
+        os.close(new)
+    first, second = bench.intake.streams
+    assert first.lines == [b"old", b"last words", b"and no"]
+    assert second.lines == [b"new", b"half"]
+    assert first.uid != second.uid
+
+
+async def test_a_pipe_that_was_taken_away_is_read_until_its_writers_have_gone(bench: Bench) -> None:
+    with capture_logs() as said:
+        async with bench.running():
+            pipe = await bench.writer()
+            bench.path.unlink()
+            await bench.clock.advance(5)
+            os.write(pipe, b"one\n")
+            await bench.after(lambda: bench.intake.lines == [b"one"])
+            assert (said, bench.counters.why) == ([], "")
+            os.close(pipe)
+            await bench.after(lambda: bench.counters.why)
+    assert [each["why"] for each in said] == ["No such file or directory"]
+
+
+async def test_of_very_many_pipes_with_silent_writers_the_next_one_waits_and_that_is_said(
+    bench: Bench, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("sidecar.logs.sources.fifo.MOST", 2)
+    with capture_logs() as said:
+        async with bench.running():
+            pipes = []
+            for _ in range(2):
+                pipes.append(await bench.writer())
+                bench.path.unlink()
+                os.mkfifo(bench.path)
+            await bench.after(lambda: said)
+            assert bench.counters.why == "2 pipes that had its name are still written to"
+            os.close(pipes.pop(0))
+            pipes.append(await bench.writer())
+            os.write(pipes[-1], b"here\n")
+            await bench.after(lambda: bench.intake.lines == [b"here"])
+            assert bench.counters.why == ""
+    for pipe in pipes:
+        os.close(pipe)
+    assert bench.counters.streams == 0
 
 
 async def test_a_file_is_no_pipe(tmp_path: Path) -> None:
