@@ -1,8 +1,9 @@
 """When a line says that it was written: every usual spelling as unix nanoseconds, 0 where it is none.
 
-A time without a zone is UTC, as in containers. One without a year (syslog, klog) is the one nearest to `now`. A zone's name other
-than UTC, GMT and Z is not one place's, and is read as UTC. What is before 1973 or after 2262 is no time of a log line: the zero
-times of Go and Java are none. Of numbers it is what is before September 2001: durations are not taken for times.
+A time without a zone is UTC, as in containers. One without a year (syslog, klog) is the last one until a day after `now`: clocks
+and zones differ, but no line is from the future. A zone's name other than UTC, GMT and Z is not one place's, and is read as UTC.
+What is before 1973 or after 2262 is no time of a log line: the zero times of Go and Java are none. Of numbers it is what is
+before September 2001: durations are not taken for times.
 
 The fast path is a date, a time and a fraction; the same second comes many times in a row, so its date is calculated once.
 """
@@ -10,6 +11,7 @@ The fast path is a date, a time and a fraction; the same second comes many times
 from __future__ import annotations
 
 import re
+from collections.abc import Sequence
 from datetime import date, datetime
 from functools import lru_cache
 
@@ -158,31 +160,32 @@ def _of_form(text: str) -> int:
 
 
 def _of_yearless(text: str, now: int) -> int:
-    """Month and day are those of `now`'s year or of the years beside it, whichever is nearest."""
+    """Month and day are those of `now`'s year or of the years beside it, whichever is last without being from the future."""
     for form in _YEARLESS:
         found = form.fullmatch(text)
         if found:
-            time = _nearest(
+            times = _in_years(
+                now // SECOND // DAY,
                 _month(found["month"]),
                 int(found["day"]),
                 int(found["hour"]),
                 int(found["minute"]),
                 int(found["second"]),
-                now // SECOND // DAY,
             )
-            return time and time + _fraction(found["fraction"] or "0")
+            latest = now + DAY * SECOND - (fraction := _fraction(found["fraction"] or "0"))
+            return next((time + fraction for time in times if time <= latest), 0)
     return 0
 
 
 @lru_cache(maxsize=64)
-def _nearest(month: int, day: int, hour: int, minute: int, second: int, today: int) -> int:
-    noon = (today * DAY + DAY // 2) * SECOND
+def _in_years(today: int, month: int, day: int, hour: int, minute: int, second: int) -> Sequence[int]:
+    """In the year after today's, in today's and in the one before, where there is such a time."""
     try:
         year = date.fromordinal(today + _EPOCH_DAY).year
     except (ValueError, OverflowError):
-        return 0
-    times = [time for near in (year - 1, year, year + 1) if (time := _utc(near, month, day, hour, minute, second))]
-    return _within(min(times, key=lambda time: abs(time - noon), default=0))
+        return ()
+    times = [_within(_utc(near, month, day, hour, minute, second)) for near in (year + 1, year, year - 1)]
+    return [time for time in times if time]
 
 
 def _month(month: str) -> int:

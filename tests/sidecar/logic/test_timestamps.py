@@ -82,11 +82,20 @@ def test_a_text_is_the_time_that_it_says(text: str, expected: int) -> None:
         ("0102 03:04:05.123456", NOW, AT + 123_456_000),
         ("Dec 31 23:59:59", NOW, 1_704_067_199 * SECOND),
         ("Jan  1 00:00:00", 1_704_067_199 * SECOND, 1_704_067_200 * SECOND),
-        ("Feb 29 00:00:00", NOW, 1_709_164_800 * SECOND),
-        ("Feb 29 00:00:00", NOW - 400 * 86400 * SECOND, 0),
+        ("Jan  2 03:04:05", 1_795_219_200 * SECOND, 1_767_323_045 * SECOND),  # on 2026-11-21 in January before
+        ("Nov 22 00:00:00", 1_795_219_200 * SECOND, 1_795_305_600 * SECOND),
+        ("Nov 22 00:00:01", 1_795_219_200 * SECOND, 1_763_769_601 * SECOND),
+        ("1122 00:00:00.000001", 1_795_219_200 * SECOND, 1_763_769_600 * SECOND + 1000),
+        ("1122 00:00:01.000000", 1_795_219_200 * SECOND, 1_763_769_601 * SECOND),
+        ("Nov 22 00:00:01", 1_795_219_201 * SECOND, 1_795_305_601 * SECOND),
+        ("Jan  3 03:04:05", NOW, AT + 86_400 * SECOND),
+        ("Jan  4 03:04:05", NOW, AT - 363 * 86_400 * SECOND),
+        ("Feb 29 00:00:00", AT + 58 * 86_400 * SECOND, 1_709_164_800 * SECOND),
+        ("Feb 29 00:00:00", AT + 400 * 86_400 * SECOND, 1_709_164_800 * SECOND),
+        ("Feb 29 00:00:00", NOW, 0),
     ],
 )
-def test_a_time_without_a_year_is_the_one_nearest_to_now(text: str, now: int, expected: int) -> None:
+def test_a_time_without_a_year_is_the_last_one_that_is_not_from_the_future(text: str, now: int, expected: int) -> None:
     assert nanoseconds(text, now) == expected
 
 
