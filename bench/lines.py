@@ -34,6 +34,9 @@ from .traffic import Sink
 
 LINES = 400_000
 DRAIN = 120.0
+SILENCE = 20.0
+"""Seconds without a line after which no more will come. The last line comes alone, for it has waited for what might belong to it;
+on a busy machine that may take a while, and a line that is late is not lost."""
 
 
 class Form(msgspec.Struct, frozen=True):
@@ -215,13 +218,13 @@ def throughput(subject: LogSubject, form: Form, lines: Path, count: int = LINES)
 
 
 def _arrived(sink: Sink, lines: int, within: float) -> float:
-    """When so many lines had arrived, or the last one did; nothing for five seconds is the end."""
+    """When so many lines had arrived, or the last one did."""
     until, last, since = time.perf_counter() + within, -1, time.perf_counter()
     while (now := time.perf_counter()) < until:
         arrived = sink.lines().distinct
         if arrived != last:
             last, since = arrived, now
-        if arrived >= lines or now - since > 5:
+        if arrived >= lines or now - since > SILENCE:
             break
         time.sleep(0.02)
     return since
