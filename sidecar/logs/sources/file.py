@@ -104,7 +104,7 @@ class FileSource:
             await self._look(everything)
             self._looked.set()
             busy = any(now - file.grown_at < BUSY for file in self._table.files.values())
-            await clock.sleep(BUSY_LOOK if busy else IDLE_LOOK)
+            await clock.sleep(min(BUSY_LOOK if busy else IDLE_LOOK, self._next_full_look - now))
 
     async def _look(self, everything: bool) -> None:
         now = self._context.clock.monotonic()
