@@ -108,6 +108,8 @@ class HttpServer:
         self._host = host
         self.requests: list[tuple[str, str, dict[str, str]]] = []
         self.delay = 0.0
+        self.held = ""
+        """A path that is not answered as long as it stands here."""
         self.port = 0
 
     @property
@@ -131,6 +133,8 @@ class HttpServer:
             headers = {name.lower(): value for name, _, value in (line.partition(": ") for line in lines)}
             self.requests.append((method, path, headers))
             await asyncio.sleep(self.delay)
+            while path == self.held:
+                await asyncio.sleep(0.002)
             answer = self.answers.get(path, 404)
             if not isinstance(answer, bytes):
                 status, body = answer if isinstance(answer, tuple) else (answer, b"")

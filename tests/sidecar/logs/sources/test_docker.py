@@ -314,10 +314,8 @@ async def test_what_the_upstream_has_not_taken_is_not_settled(bench: Bench) -> N
     web(bench).write("oops\n", T + 3 * SECOND, "stderr")
     bench.intake.open.clear()
     async with bench.running():
-        await until(lambda: len(bench.intake.streams) == 2 and bench.engine.following)
-        await asyncio.sleep(0.02)
+        await until(lambda: bench.source.checkpoint() and bench.counters.lag_seconds == pytest.approx(3598))
         remembered = bench.source.checkpoint()
-        assert bench.counters.lag_seconds == pytest.approx(3598)
     bench.intake = RecordingIntake()
     async with bench.running(remembered=remembered):
         await until(lambda: sorted(bench.intake.lines) == [b"one", b"oops"])
@@ -388,10 +386,10 @@ async def test_the_engine_s_own_words_are_said_and_are_no_lines(bench: Bench) ->
 
 async def test_an_engine_that_has_lost_the_thread_is_asked_again(bench: Bench, monkeypatch: pytest.MonkeyPatch) -> None:
     """It goes on answering, but no line comes any more."""
-    monkeypatch.setattr("sidecar.logs.followed_container.SILENCE", 0.02)
+    monkeypatch.setattr("sidecar.logs.followed_container.SILENCE", 0.1)
     web(bench).write("one\n", T)
     async with bench.running():
-        await until(lambda: bench.intake.lines == [b"one"])
+        await bench.after(lambda: bench.intake.lines == [b"one"])
         bench.engine.deaf = True
         web(bench).write("two\n", T + 1)
         await bench.after(lambda: not bench.engine.following)
@@ -403,10 +401,10 @@ async def test_an_engine_that_has_lost_the_thread_is_asked_again(bench: Bench, m
 async def test_an_engine_that_answers_only_with_the_first_line_is_waited_for(
     bench: Bench, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("sidecar.logs.followed_container.SILENCE", 0.02)
+    monkeypatch.setattr("sidecar.logs.followed_container.SILENCE", 0.1)
     bench.engine.late = True
     async with bench.running():
-        await bench.after(lambda: len(bench.engine.log_requests) == 3)
+        await bench.after(lambda: len(bench.engine.log_requests) >= 3)
         web(bench).write("one\n", T)
         await bench.after(lambda: bench.intake.lines == [b"one"])
         assert bench.counters.errors == {}

@@ -5,7 +5,6 @@ The random model in `tests/model` finds combinations; these are the known ones, 
 
 from __future__ import annotations
 
-import asyncio
 import gzip
 import os
 import random
