@@ -9,6 +9,7 @@ import pytest
 from sidecar.io import connect as happy
 from sidecar.io.connect import connect
 from sidecar.io.resolver import Address
+from tests.ports import free_port
 
 ONE, TWO = Address(socket.AF_INET, "127.0.0.1"), Address(socket.AF_INET, "127.0.0.2")
 
@@ -29,8 +30,7 @@ async def test_of_two_that_accept_one_is_kept_and_the_other_closed(monkeypatch: 
 
 
 async def test_the_only_error_is_raised_as_it_is_and_several_as_one() -> None:
-    with socket.create_server(("127.0.0.1", 0)) as closed:
-        port = closed.getsockname()[1]
+    port = free_port()
     with pytest.raises(ConnectionRefusedError) as refused:
         await connect([ONE], port)
     assert refused.value.errno == errno.ECONNREFUSED

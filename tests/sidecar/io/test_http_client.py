@@ -133,7 +133,8 @@ async def test_half_a_response_is_an_error_and_nothing_is_sent_twice() -> None:
 
 
 async def test_a_server_that_does_not_answer_is_a_timeout_and_its_connection_is_not_used_again() -> None:
-    async with serving(b"HTTP/1.1 ", OK) as (server, client):
+    async with serving(OK, b"HTTP/1.1 ", OK) as (server, client):
+        await client.post("/", b"", {}, 20.0)
         with pytest.raises(TimeoutError):
             await client.post("/", b"", {}, 0.05)
         assert (await client.post("/", b"", {}, 20.0)).status == 200

@@ -8,6 +8,7 @@ import pytest
 from sidecar.io.listener import Listener
 from sidecar.logic.scalars import Address
 from tests.fakes import FakeClock
+from tests.ports import free_port
 
 
 class Hello(asyncio.Protocol):
@@ -42,8 +43,8 @@ async def test_it_listens_on_every_address_that_its_host_means(host: str, reache
 
 async def test_a_taken_port_says_so_and_is_tried_again_every_five_seconds() -> None:
     clock = FakeClock()
-    with socket.create_server(("127.0.0.1", 0)) as other:
-        port = other.getsockname()[1]
+    port = free_port()
+    with socket.create_server(("127.0.0.1", port)):
         listener = Listener(Address("127.0.0.1", port), Hello, clock)
         await listener.start()
         assert not listener.up
@@ -66,8 +67,8 @@ async def test_stopping_ends_the_retries() -> None:
 
 async def test_half_a_localhost_is_not_kept() -> None:
     """When ::1 is taken, 127.0.0.1 is given back: both or none."""
-    with socket.create_server(("::1", 0), family=socket.AF_INET6) as other:
-        port = other.getsockname()[1]
+    port = free_port()
+    with socket.create_server(("::1", port), family=socket.AF_INET6):
         listener = Listener(Address("localhost", port), Hello, FakeClock())
         await listener.start()
         assert listener.why == f"cannot listen on [::1]:{port}: the port is taken by another process"

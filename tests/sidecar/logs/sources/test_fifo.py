@@ -220,6 +220,7 @@ async def test_a_writer_waits_a_second_at_most_and_what_is_lost_is_counted(
             os.set_blocking(pipe, True)
             await bench.write(pipe, b"".join(lines[:4000]))
             await until(lambda: bench.counters.lost_bytes)
+            monkeypatch.setattr("sidecar.logs.pipe_lines.PATIENCE", 20)
             bench.intake.open.set()
             await bench.after(lambda: bench.intake.lines)
             await bench.write(pipe, b"".join(lines[4000:]))
