@@ -6,7 +6,7 @@ import random
 
 from sidecar.logic.otlp_logs import MARK_BYTES
 from sidecar.logic.stamped_lines import StampedLines, since
-from sidecar.logs.pipeline import SUMMARY_BITS
+from sidecar.logs.log_stream import SUMMARY_BITS
 from sidecar.model.counters import LogCounters
 from sidecar.model.logs import ORDINAL_BITS
 

@@ -17,7 +17,8 @@ from sidecar.logic.redaction import Rules
 from sidecar.logic.redaction_config import Config as Redaction
 from sidecar.logs.delivery import FULL, MOST, Delivery
 from sidecar.logs.formats import format_named
-from sidecar.logs.pipeline import REST, SLICE, LogStream, Pipeline
+from sidecar.logs.log_stream import SLICE, LogStream
+from sidecar.logs.pipeline import REST, Pipeline
 from sidecar.model.counters import LogCounters
 from sidecar.model.logs import Keep, LogRecord
 from sidecar.model.signals import Batch
