@@ -34,6 +34,7 @@ class MissedFiles:
         self.waiting = 0
         """Files for which there is no place."""
         self.waiting_bytes = 0
+        self.most = MOST
         self._table = table
         self._is_excluded = is_excluded
         self._counters = counters
@@ -54,16 +55,21 @@ class MissedFiles:
                 if not file.names:
                     file.path = path  # need not be searched for when it is opened
             elif self._is_missed(one, left[origin]) and seen.id not in known:
-                if nameless >= MOST:
+                if nameless >= self.most:
                     waiting.append(one)
                 else:
                     nameless += self._enter(one, left[origin], now)
-        waiting += self._set_back(found, nameless - MOST)
+        waiting += self._set_back(found, nameless - self.most)
         oldest: dict[str, int] = {}
         for _, seen, origin in waiting:
             oldest[origin] = min(seen.changed, oldest.get(origin, seen.changed))
         table.left.looked(left, oldest, table.names)
         self._tell(waiting)
+
+    def needs_place_of(self, file: FollowedFile) -> bool:
+        """One that is read. Not that of a newer file than those that wait: it would be taken for one of them."""
+        left = self._table.left.get(file.origin)
+        return self.waiting > 0 and (left is None or file.seen.changed <= left.changed)
 
     def _is_missed(self, one: Rotated, left: Left) -> bool:
         path, seen, _ = one
@@ -100,7 +106,7 @@ class MissedFiles:
             self._counters.errors["too_many_files"] = self._counters.errors.get("too_many_files", 0) + 1
             self._log.warning(
                 "too many rotated files of logs: the newest of them wait until others were read",
-                most=MOST,
+                most=self.most,
                 first=waiting[0].path,
                 number=len(waiting),
             )

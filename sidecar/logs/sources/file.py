@@ -28,7 +28,6 @@ from ..file_restore import look_there, restore
 from ..file_table import BUSY, LINGER, MOST_NAMES, QUIET, Describe, FileTable
 from ..followed_file import FollowedFile, Rewritten
 from ..left_names import rotated
-from ..missed_files import MOST as MOST_NAMELESS
 from ..missed_files import MOST_ENTRIES, MissedFiles
 from ..settings import Files
 
@@ -204,7 +203,7 @@ class FileSource:
         if not counters.why and self._table.crowded_out:
             counters.why = f"{self._table.crowded_out} files more than {MOST_NAMES} are not read: the oldest"
         if not counters.why and self._missed.waiting:
-            counters.why = f"{self._missed.waiting} rotated files more than {MOST_NAMELESS} wait to be read: the newest"
+            counters.why = f"{self._missed.waiting} rotated files more than {self._missed.most} wait to be read: the newest"
         if not counters.why and not self._table.files:
             counters.why = f"no file fits {', '.join(self.config.file)}"
 
@@ -305,7 +304,7 @@ class FileSource:
             return await self._end(file, now)
         if file.names:
             table.open_files.close(file)
-        elif (not file.seen.links or self._missed.waiting or now - file.grown_at >= LINGER) and (
+        elif (not file.seen.links or now - file.grown_at >= LINGER or self._missed.needs_place_of(file)) and (
             file.stream is None or file.settled == file.read_to
         ):
             table.let_go(file)
