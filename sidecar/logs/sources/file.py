@@ -203,7 +203,9 @@ class FileSource:
         if not counters.why and self._table.crowded_out:
             counters.why = f"{self._table.crowded_out} files more than {MOST_NAMES} are not read: the oldest"
         if not counters.why and self._missed.waiting:
-            counters.why = f"{self._missed.waiting} rotated files more than {self._missed.most} wait to be read: the newest"
+            counters.why = (
+                f"{self._missed.waiting} rotated files more than {self._missed.most} wait to be read: the newest"
+            )
         if not counters.why and not self._table.files:
             counters.why = f"no file fits {', '.join(self.config.file)}"
 

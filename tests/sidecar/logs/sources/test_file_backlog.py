@@ -133,5 +133,26 @@ async def test_a_copy_of_one_of_many_files_that_are_gone_is_found(tmp_path: Path
     for number in range(1, 101):
         log.with_name(f"app.log.{number}").unlink()
     again = follower.crash()
-    assert sorted(await again.read()) == [b"101", b"5"]  # the others are nobody's copy, and older than what has the name
+    assert sorted(await again.read()) == [
+        b"101",
+        b"5",
+    ]  # the others are nobody's copy, and older than what has the name
     assert again.counters.lost_bytes == sum(len(f"{number}\n") for number in range(1, 101) if number != 5)
+
+
+async def test_files_that_were_renamed_to_anything_are_bounded_too_and_what_is_given_up_is_counted(
+    tmp_path: Path,
+) -> None:
+    log = tmp_path / "app.log"
+    follower = await paused(log, 2)
+    for number in range(1, 10):
+        log.rename(tmp_path / f"anything-{number}-else")
+        write(log, f"{number}")
+        os.utime(log, (number, number))
+        await follower.source._look(everything=True)
+        assert follower.counters.streams <= 6
+    assert follower.counters.lost_bytes == 2 * 5
+    for _ in range(3):
+        await follower.after(6)
+    assert sorted(follower.intake.lines) == [b"0", b"1", b"2", b"3", b"9"]
+    assert follower.counters.streams <= 3  # who was read makes place, without being waited for
