@@ -67,7 +67,7 @@ def restore(table: FileTable, memory: Memory, there: There, now: float) -> Itera
     for known in missing:
         yield
         among = (one for one in copies[known.origin] if one[1].id not in table.files)
-        if found := _trusted(table.find_copy(known.fingerprint, (one for one, _ in zip(among, left, strict=False)))):
+        if found := _trusted(table.copies.find(known.fingerprint, (one for one, _ in zip(among, left, strict=False)))):
             _enter(table, known, *found, now)
             continue
         which = "a file of logs that had this name" if os.path.lexists(known.path) else "a file of logs"

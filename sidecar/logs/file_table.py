@@ -7,17 +7,16 @@ the patterns match; a file may have several (hard links, symlinks) or, once it w
 from __future__ import annotations
 
 import os
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-from functools import partial
-from itertools import islice
+from collections.abc import Callable, Iterator, Mapping, Sequence
 
 import structlog
 
 from ..io.links import UntrustedLink
-from ..io.local_files import NotRegular, holds, holds_at, look_again, meet, siblings
-from ..logic.tail import Change, FileId, Fingerprint, Seen, change, is_rotated, originals
+from ..io.local_files import NotRegular, holds_at, look_again, meet
+from ..logic.tail import Change, FileId, Fingerprint, Seen, change, originals
 from ..model.counters import LogCounters
 from .complaints import Complaints
+from .copies import Copies
 from .followed_file import CLOSED, FollowedFile, Rewritten, new_uid
 from .left_names import LeftNames
 from .open_files import OpenFiles
@@ -25,8 +24,6 @@ from .open_files import OpenFiles
 MOST_NAMES = 1000
 MOST_LET_GO = 1000
 MOST_SET_ASIDE = 1000
-MOST_COMPARED = 1000
-"""Files that are looked into for a copy, the latest first: it takes 25 ms."""
 RESTING = 60.0
 """Seconds without growth after which a file makes place for a newer one, where there are too many."""
 QUIET = 5.0
@@ -49,6 +46,7 @@ class FileTable:
     ) -> None:
         self.files: dict[FileId, FollowedFile] = {}
         self.names: dict[str, FollowedFile] = {}
+        self.copies = Copies(self.files)
         self._latest: dict[str, FollowedFile] = {}
         """By path, the file that was met there last: the one of that origin that may be truncated."""
         self.open_files = OpenFiles()
@@ -226,7 +224,7 @@ class FileTable:
     def truncated(self, file: FollowedFile, seen: Seen, now: float) -> None:
         """What was read of it stands there no more: perhaps in a copy, else nowhere."""
         self._counters.truncations += 1
-        copy = self._copy_of(file)
+        copy = self.copies.of(file)
         if copy is None:
             had = file.seen.size if seen.size < file.seen.size else file.sure_size
             self.lose(file.path, had - file.offset, "a file of logs was truncated before it was read to its end")
@@ -254,31 +252,6 @@ class FileTable:
         for name in file.names:
             self.names[name] = file
         self._hold_new(file)
-
-    def _copy_of(self, file: FollowedFile) -> tuple[str, Seen] | None:
-        directory, name = os.path.split(file.origin)
-        copy = self.find_copy(file.fingerprint, siblings(directory, partial(is_rotated, name)), file)
-        return copy or self._held_copy_of(file)
-
-    def _held_copy_of(self, file: FollowedFile) -> tuple[str, Seen] | None:
-        """One that was deleted before it was read."""
-        print_ = file.fingerprint
-        for other in self.files.values():
-            if other is not file and not other.begun and other.handle != CLOSED and is_rotated(file.origin, other.path):
-                try:
-                    if holds(other.handle, print_):
-                        return other.path, other.seen
-                except OSError:
-                    continue  # said by whoever reads it
-        return None
-
-    def find_copy(
-        self, print_: Fingerprint, among: Iterable[tuple[str, Seen]], of: FollowedFile | None = None
-    ) -> tuple[str, Seen] | None:
-        """One of the files that nobody has read and that holds, at the same place, what `print_` is of."""
-        long = (one for one in among if one[1].size >= print_.at) if print_.length else ()
-        unread = (one for one in long if not (known := self.files.get(one[1].id)) or not (known.begun or known is of))
-        return next((one for one in islice(unread, MOST_COMPARED) if holds_at(print_, *one, unseen=False)), None)
 
     def may_be_copy(self, file: FollowedFile, now: float) -> bool:
         """Is this new file perhaps the copy of another, which is truncated next? Then it is not read on its own; for as long as
