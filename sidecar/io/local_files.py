@@ -5,7 +5,8 @@ from __future__ import annotations
 import errno
 import os
 import stat
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from itertools import islice
 
 from ..logic.tail import FileId, Fingerprint, Seen
 from .links import open_trusted, resolve
@@ -94,23 +95,24 @@ def find_inode(directory: str, wanted: FileId) -> str | None:
     return None
 
 
-def siblings(directory: str, wanted: Callable[[str], object], most: int = MOST_ENTRIES) -> list[tuple[str, Seen]]:
+def siblings(directory: str, wanted: Callable[[str], object]) -> list[tuple[str, Seen]]:
     """Regular files in a directory with the names that are wanted, the latest written first. Raises nothing: what may not be
     seen is left out."""
-    found = []
+    found = [one for one in each_sibling(directory, wanted, MOST_ENTRIES) if one]
+    return sorted(found, key=lambda one: -one[1].changed)
+
+
+def each_sibling(directory: str, wanted: Callable[[str], object], most: int) -> Iterator[tuple[str, Seen] | None]:
+    """The same of `most` names, one by one and in no order; None for what is no such file."""
     try:
         with os.scandir(directory) as listing:
-            for count, entry in enumerate(listing):
-                if count >= most:
-                    break
-                if wanted(entry.name):
-                    try:
-                        found.append((entry.path, _meet_entry(entry)))
-                    except OSError:
-                        continue
+            for entry in islice(listing, most):
+                try:
+                    yield (entry.path, _meet_entry(entry)) if wanted(entry.name) else None
+                except OSError:
+                    yield None
     except OSError:
-        return []
-    return sorted(found, key=lambda one: -one[1].changed)
+        return
 
 
 def _meet_entry(entry: os.DirEntry[str]) -> Seen:

@@ -1,5 +1,5 @@
-"""Where what was read of a file that was truncated stands now: in a copy that was made before, as logrotate's `copytruncate` does,
-beside it and by what rotated files are called."""
+"""Where what was read of a file that was truncated stands now: in a copy that was made before, as with logrotate's
+`copytruncate`, beside it and by what rotated files are called."""
 
 from __future__ import annotations
 

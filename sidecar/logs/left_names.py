@@ -7,13 +7,13 @@ the usual programs call rotated files, and by having been written to after the o
 from __future__ import annotations
 
 import os
-from collections.abc import Container, Mapping
+from collections.abc import Container, Iterator, Mapping
 from functools import partial
 from typing import NamedTuple
 
 import msgspec
 
-from ..io.local_files import siblings
+from ..io.local_files import each_sibling
 from ..logic.tail import Seen, originals
 from .file_memory import Left
 from .followed_file import FollowedFile
@@ -51,15 +51,14 @@ class LeftNames(dict[str, Left]):
                 del self[origin]
 
 
-def rotated(left: Mapping[str, Left], most: int) -> list[Rotated]:
-    """Blocks: looks at `most` files of a directory. The oldest first."""
-
-    found = [
-        Rotated(path, seen, _origin(left, *os.path.split(path)))
-        for directory in dict.fromkeys(map(os.path.dirname, left))
-        for path, seen in siblings(directory, partial(_origin, left, directory), most)
-    ]
-    return sorted(found, key=lambda one: one.seen.changed)
+def look_for_rotated(left: Mapping[str, Left], most: int, found: list[Rotated]) -> Iterator[None]:
+    """A step for each of at most `most` names in a directory; in the end the oldest is the first of those found."""
+    for directory in dict.fromkeys(map(os.path.dirname, left)):
+        for one in each_sibling(directory, partial(_origin, left, directory), most):
+            if one:
+                found.append(Rotated(*one, _origin(left, *os.path.split(one[0]))))
+            yield
+    found.sort(key=lambda one: one.seen.changed)
 
 
 def _origin(left: Container[str], directory: str, name: str) -> str:

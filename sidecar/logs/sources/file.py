@@ -27,7 +27,7 @@ from ..file_memory import Memory, recall, remember
 from ..file_restore import look_there, restore
 from ..file_table import BUSY, LINGER, MOST_NAMES, QUIET, Describe, FileTable
 from ..followed_file import FollowedFile, Rewritten
-from ..left_names import rotated
+from ..left_names import Rotated, look_for_rotated
 from ..missed_files import MOST_ENTRIES, MissedFiles
 from ..settings import Files
 
@@ -131,7 +131,8 @@ class FileSource:
 
     async def _find_missed(self, now: float) -> None:
         left, known = dict(self._table.left), frozenset(self._table.files)
-        found = await asyncio.to_thread(rotated, left, MOST_ENTRIES) if left else []
+        found: list[Rotated] = []
+        await _sliced(look_for_rotated(left, MOST_ENTRIES, found))
         await _sliced(self._missed.enter(found, left, known, now))
 
     async def _find(self) -> list[str]:
