@@ -23,7 +23,7 @@ from .open_files import OpenFiles
 
 MOST_NAMES = 1000
 MOST_LET_GO = 1000
-MOST_SET_ASIDE = 1000
+MOST_SET_ASIDE = 2000
 RESTING = 60.0
 """Seconds without growth after which a file makes place for a newer one, where there are too many."""
 QUIET = 5.0
@@ -55,8 +55,9 @@ class FileTable:
         self._log = log
         self.complaints = Complaints(counters, log)
         self.was_let_go: dict[FileId, Fingerprint] = {}
+        """Renamed files of which there was nothing to read."""
         self.set_aside: dict[FileId, Fingerprint] = {}
-        """Files that made place for newer ones, and where they were read to: they go on there when they are met again."""
+        """Files that made place for others, and where they were read to: they go on there when they are met again."""
         self.crowded_out = 0
         """Names for which there is no place."""
         self.left = LeftNames()
@@ -144,12 +145,15 @@ class FileTable:
         if not older:
             return False
         oldest = min(older, key=lambda file: file.seen.changed)
-        if oldest.offset:
-            self.set_aside[oldest.id] = oldest.fingerprint
-            if len(self.set_aside) > MOST_SET_ASIDE:
-                del self.set_aside[next(iter(self.set_aside))]
+        self._set_aside(oldest)
         self.forget(oldest)
         return True
+
+    def _set_aside(self, file: FollowedFile) -> None:
+        if file.offset:
+            self.set_aside[file.id] = file.fingerprint
+            if len(self.set_aside) > MOST_SET_ASIDE:
+                del self.set_aside[next(iter(self.set_aside))]
 
     def crowd_out(self, paths: Sequence[str]) -> None:
         """Those for which there is no place, the newest first; perhaps none."""
@@ -190,7 +194,9 @@ class FileTable:
     def let_go(self, file: FollowedFile) -> None:
         """A file that was read to its end and has none of the names."""
         self.forget(file)
-        if file.seen.links:
+        if file.seen.links and file.offset:
+            self._set_aside(file)
+        elif file.seen.links:
             self.was_let_go[file.id] = file.fingerprint
             if len(self.was_let_go) > MOST_LET_GO:
                 del self.was_let_go[next(iter(self.was_let_go))]

@@ -156,3 +156,18 @@ async def test_files_that_were_renamed_to_anything_are_bounded_too_and_what_is_g
         await follower.after(6)
     assert sorted(follower.intake.lines) == [b"0", b"1", b"2", b"3", b"9"]
     assert follower.counters.streams <= 3  # who was read makes place, without being waited for
+
+
+async def test_a_rotated_file_that_was_read_and_left_is_not_read_again_when_a_pattern_means_it(tmp_path: Path) -> None:
+    log = tmp_path / "app.log"
+    follower = await paused(log, 2)
+    rotated(log, range(1, 9))
+    write(log, "9")
+    for _ in range(9):
+        await follower.after(6)
+    assert len(follower.intake.lines) == 10
+    follower.patterns = (tmp_path / "app.log*",)
+    again = follower.crash()
+    assert await again.read() == []
+    write(tmp_path / "app.log.3", "more")
+    assert await again.read() == [b"more"]
