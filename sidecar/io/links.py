@@ -2,7 +2,7 @@
 
 Who may write to a directory of logs may put a link there, and would have whatever we may read sent away. As with the kernel's
 `fs.protected_symlinks`, a link counts if it is root's, our own, or of the owner of the file that it leads to. A path is walked
-name by name, and what is found at its end was found on this way: links that change meanwhile make no difference.
+name by name, and what is found or opened at its end was found on this way: links that change meanwhile make no difference.
 """
 
 from __future__ import annotations
@@ -11,6 +11,8 @@ import errno
 import os
 import stat
 from collections import deque
+from collections.abc import Iterator
+from contextlib import contextmanager
 
 MOST_LINKS = 40
 _STEP = getattr(os, "O_PATH", os.O_RDONLY) | os.O_NOFOLLOW | os.O_CLOEXEC
@@ -24,6 +26,27 @@ class UntrustedLink(OSError):
 def resolve(path: str) -> tuple[str, os.stat_result]:
     """The path without links, and what is there. Raises `UntrustedLink` and `OSError`. The kernel's own links in /proc
     are followed as it does."""
+    with _walked(path) as (at, found):
+        return at, found
+
+
+def open_trusted(path: str, flags: int) -> int:
+    """A descriptor of the regular file that `resolve` finds; -1 when the path leads to another by the time it is opened, or to
+    what is no regular file. Raises as `resolve` does."""
+    with _walked(path) as (_, found):
+        if not stat.S_ISREG(found.st_mode):
+            return -1
+        handle = os.open(path, flags)
+        opened = os.fstat(handle)  # its inode is given to no other file while the walk ends at it
+        if (opened.st_dev, opened.st_ino) == (found.st_dev, found.st_ino):
+            return handle
+        os.close(handle)
+        return -1
+
+
+@contextmanager
+def _walked(path: str) -> Iterator[tuple[str, os.stat_result]]:
+    """What is found is held on to meanwhile."""
     at, left = "/", deque(path.split("/"))
     owners: set[int] = set()
     links = 0
@@ -55,11 +78,11 @@ def resolve(path: str) -> tuple[str, os.stat_result]:
             handle = child
             at = os.path.dirname(at) if part == ".." else os.path.join(at, part)
         found = os.fstat(handle)
+        for owner in sorted(owners - {0, os.geteuid(), found.st_uid}):
+            raise UntrustedLink(path, owner, found.st_uid)
+        yield os.path.realpath(path) if kernels else at, found
     finally:
         os.close(handle)
-    for owner in sorted(owners - {0, os.geteuid(), found.st_uid}):
-        raise UntrustedLink(path, owner, found.st_uid)
-    return os.path.realpath(path) if kernels else at, found
 
 
 def _read(link: int) -> str:

@@ -5,10 +5,11 @@ from __future__ import annotations
 import errno
 import os
 import stat
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from itertools import islice
 
 from ..logic.tail import FileId, Fingerprint, Seen
-from .links import resolve
+from .links import open_trusted, resolve
 
 MOST_ENTRIES = 10_000
 """Names looked at in one directory."""
@@ -34,6 +35,15 @@ def look(where: str | int) -> Seen:
     return _seen(os.stat(where), str(where))
 
 
+def look_again(path: str, *, held: bool) -> Seen:
+    """At a path that has led to a file before. While that is `held` open no other file is given its inode, else a link has to be
+    trusted anew. Raises `NotRegular` and `UntrustedLink` too."""
+    found = os.lstat(path)
+    if stat.S_ISLNK(found.st_mode):
+        return look(path) if held else meet(path)[1]
+    return _seen(found, path)
+
+
 def meet(path: str) -> tuple[str, Seen]:
     """A path without links, and what is there. Raises `NotRegular` and `UntrustedLink` too."""
     real, found = resolve(path)
@@ -47,14 +57,9 @@ def _seen(found: os.stat_result, path: str) -> Seen:
 
 
 def open_file(path: str, expected: FileId) -> int:
-    """A descriptor for reading; -1 when the path leads to another file by now."""
-    handle = os.open(path, os.O_RDONLY | os.O_NONBLOCK | os.O_NOCTTY | os.O_CLOEXEC)
-    try:
-        same = look(handle).id == expected
-    except OSError:
-        os.close(handle)
-        raise
-    if same:
+    """A descriptor for reading; -1 when the path leads to another file by now. Raises `UntrustedLink` too."""
+    handle = open_trusted(path, os.O_RDONLY | os.O_NONBLOCK | os.O_NOCTTY | os.O_CLOEXEC)
+    if handle < 0 or look(handle).id == expected:
         return handle
     os.close(handle)
     return -1
@@ -93,20 +98,21 @@ def find_inode(directory: str, wanted: FileId) -> str | None:
 def siblings(directory: str, wanted: Callable[[str], object]) -> list[tuple[str, Seen]]:
     """Regular files in a directory with the names that are wanted, the latest written first. Raises nothing: what may not be
     seen is left out."""
-    found = []
+    found = [one for one in each_sibling(directory, wanted, MOST_ENTRIES) if one]
+    return sorted(found, key=lambda one: -one[1].changed)
+
+
+def each_sibling(directory: str, wanted: Callable[[str], object], most: int) -> Iterator[tuple[str, Seen] | None]:
+    """The same of `most` names, one by one and in no order; None for what is no such file."""
     try:
         with os.scandir(directory) as listing:
-            for count, entry in enumerate(listing):
-                if count >= MOST_ENTRIES:
-                    break
-                if wanted(entry.name):
-                    try:
-                        found.append((entry.path, _meet_entry(entry)))
-                    except OSError:
-                        continue
+            for entry in islice(listing, most):
+                try:
+                    yield (entry.path, _meet_entry(entry)) if wanted(entry.name) else None
+                except OSError:
+                    yield None
     except OSError:
-        return []
-    return sorted(found, key=lambda one: -one[1].changed)
+        return
 
 
 def _meet_entry(entry: os.DirEntry[str]) -> Seen:

@@ -53,7 +53,7 @@ class Left(msgspec.Struct, frozen=True):
 
 
 class LetGo(msgspec.Struct, frozen=True):
-    """A renamed file that was read to its end: not to be taken for one that nobody has read."""
+    """A file that is not followed any more, for good or for now: not to be taken for one that nobody has read."""
 
     device: int
     inode: int
@@ -61,7 +61,7 @@ class LetGo(msgspec.Struct, frozen=True):
 
 
 class Memory(msgspec.Struct):
-    """`set_aside` were read to where their fingerprint is, and made place for newer ones."""
+    """`set_aside` were read to where their fingerprint is; of those in `let_go` there was nothing to read."""
 
     files: list[Remembered]
     left: dict[str, Left] = {}

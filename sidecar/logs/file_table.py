@@ -8,21 +8,22 @@ from __future__ import annotations
 
 import os
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from functools import partial
 
 import structlog
 
-from ..io.local_files import NotRegular, holds, holds_at, look, meet, siblings
-from ..logic.tail import Change, FileId, Fingerprint, Seen, change, is_rotated, originals
+from ..io.links import UntrustedLink
+from ..io.local_files import NotRegular, holds_at, look_again, meet
+from ..logic.tail import Change, FileId, Fingerprint, Seen, change, originals
 from ..model.counters import LogCounters
 from .complaints import Complaints
-from .followed_file import CLOSED, FollowedFile, Rewritten
+from .copies import Copies
+from .followed_file import CLOSED, FollowedFile, Rewritten, new_uid
 from .left_names import LeftNames
 from .open_files import OpenFiles
 
 MOST_NAMES = 1000
-MOST_LET_GO = 100
-MOST_SET_ASIDE = 1000
+MOST_LET_GO = 1000
+MOST_SET_ASIDE = 2000
 RESTING = 60.0
 """Seconds without growth after which a file makes place for a newer one, where there are too many."""
 QUIET = 5.0
@@ -40,21 +41,23 @@ class FileTable:
     def __init__(
         self,
         describe: Describe,
-        is_excluded: Callable[[str], bool],
         counters: LogCounters,
         log: structlog.typing.FilteringBoundLogger,
     ) -> None:
         self.files: dict[FileId, FollowedFile] = {}
         self.names: dict[str, FollowedFile] = {}
+        self.copies = Copies(self.files)
+        self._latest: dict[str, FollowedFile] = {}
+        """By path, the file that was met there last: the one of that origin that may be truncated."""
         self.open_files = OpenFiles()
         self._describe = describe
-        self._is_excluded = is_excluded
         self._counters = counters
         self._log = log
         self.complaints = Complaints(counters, log)
         self.was_let_go: dict[FileId, Fingerprint] = {}
+        """Renamed files of which there was nothing to read."""
         self.set_aside: dict[FileId, Fingerprint] = {}
-        """Files that made place for newer ones, and where they were read to: they go on there when they are met again."""
+        """Files that made place for others, and where they were read to: they go on there when they are met again."""
         self.crowded_out = 0
         """Names for which there is no place."""
         self.left = LeftNames()
@@ -90,8 +93,8 @@ class FileTable:
 
     def _look_at(self, path: str, file: FollowedFile, now: float) -> None:
         try:
-            seen = look(path)
-        except (FileNotFoundError, NotADirectoryError, NotRegular):
+            seen = look_again(path, held=file.handle != CLOSED)
+        except (FileNotFoundError, NotADirectoryError, NotRegular, UntrustedLink):
             self._lose_name(path, file, now, replaced=False)
             return
         except OSError as error:
@@ -142,12 +145,15 @@ class FileTable:
         if not older:
             return False
         oldest = min(older, key=lambda file: file.seen.changed)
-        if oldest.offset:
-            self.set_aside[oldest.id] = oldest.fingerprint
-            if len(self.set_aside) > MOST_SET_ASIDE:
-                del self.set_aside[next(iter(self.set_aside))]
+        self._set_aside(oldest)
         self.forget(oldest)
         return True
+
+    def _set_aside(self, file: FollowedFile) -> None:
+        if file.offset:
+            self.set_aside[file.id] = file.fingerprint
+            if len(self.set_aside) > MOST_SET_ASIDE:
+                del self.set_aside[next(iter(self.set_aside))]
 
     def crowd_out(self, paths: Sequence[str]) -> None:
         """Those for which there is no place, the newest first; perhaps none."""
@@ -163,13 +169,13 @@ class FileTable:
         if known is not None and not holds_at(known, path, seen, unseen=False):
             known = None
         offset = known.at if known else 0
-        file = FollowedFile(os.urandom(8).hex(), real, seen, now=now, offset=offset)
+        file = FollowedFile(new_uid(), real, seen, now=now, offset=offset)
         file.expected, file.doubted = known, known is not None
         file.attributes = self._describe(path)
         directory, name = os.path.split(file.path)
         paths = [os.path.join(directory, original) for original in originals(name)]
         file.rotated = any(path in self.left or os.path.lexists(path) for path in paths)
-        self.files[seen.id] = file
+        self.files[seen.id] = self._latest[real] = file
         return file
 
     def _lose_name(self, path: str, file: FollowedFile, now: float, *, replaced: bool) -> None:
@@ -185,24 +191,12 @@ class FileTable:
         if replaced or (file.id in self.files and file.seen.links):
             self._counters.rotations += 1
 
-    def find_missed(self, now: float) -> None:
-        """Files that had one of the names for so short a time that no look met them there."""
-        for path, seen, origin in self.left.missed(self.files):
-            if not self._is_excluded(path) and not self._was_let_go(path, seen):
-                file = FollowedFile(os.urandom(8).hex(), path, seen, now=now)
-                file.origin, file.attributes = origin, self.left[origin].attributes
-                file.rotated = True
-                self.enter(file)
-        self.left.regained(self.names)
-
-    def _was_let_go(self, path: str, seen: Seen) -> bool:
-        print_ = self.was_let_go.get(seen.id) or self.set_aside.get(seen.id)
-        return print_ is not None and (not print_.length or holds_at(print_, path, seen, unseen=True))
-
     def let_go(self, file: FollowedFile) -> None:
         """A file that was read to its end and has none of the names."""
         self.forget(file)
-        if file.seen.links:
+        if file.seen.links and file.offset:
+            self._set_aside(file)
+        elif file.seen.links:
             self.was_let_go[file.id] = file.fingerprint
             if len(self.was_let_go) > MOST_LET_GO:
                 del self.was_let_go[next(iter(self.was_let_go))]
@@ -236,7 +230,7 @@ class FileTable:
     def truncated(self, file: FollowedFile, seen: Seen, now: float) -> None:
         """What was read of it stands there no more: perhaps in a copy, else nowhere."""
         self._counters.truncations += 1
-        copy = self._copy_of(file)
+        copy = self.copies.of(file)
         if copy is None:
             had = file.seen.size if seen.size < file.seen.size else file.sure_size
             self.lose(file.path, had - file.offset, "a file of logs was truncated before it was read to its end")
@@ -245,7 +239,7 @@ class FileTable:
             return
         self.forget(file)
         if file.names:
-            new = FollowedFile(os.urandom(8).hex(), file.path, seen, now=now)
+            new = FollowedFile(new_uid(), file.path, seen, now=now)
             new.origin, new.attributes, new.names, new.rotated = file.origin, file.attributes, file.names, file.rotated
             self.enter(new)
         twin = self.files.get(copy[1].id)
@@ -259,49 +253,20 @@ class FileTable:
 
     def enter(self, file: FollowedFile) -> None:
         self.files[file.id] = file
+        if file.path == file.origin:
+            self._latest[file.path] = file
         for name in file.names:
             self.names[name] = file
         self._hold_new(file)
 
-    def _copy_of(self, file: FollowedFile) -> tuple[str, Seen] | None:
-        directory, name = os.path.split(file.origin)
-        copy = self.find_copy(file.fingerprint, directory, partial(is_rotated, name), file)
-        return copy or self._held_copy_of(file)
-
-    def _held_copy_of(self, file: FollowedFile) -> tuple[str, Seen] | None:
-        """One that was deleted before it was read."""
-        print_ = file.fingerprint
-        for other in self.files.values():
-            if other is not file and not other.begun and other.handle != CLOSED and is_rotated(file.origin, other.path):
-                try:
-                    if holds(other.handle, print_):
-                        return other.path, other.seen
-                except OSError:
-                    continue  # said by whoever reads it
-        return None
-
-    def find_copy(
-        self,
-        print_: Fingerprint,
-        directory: str,
-        wanted: Callable[[str], object],
-        of: FollowedFile | None = None,
-    ) -> tuple[str, Seen] | None:
-        """A file in the directory that nobody has read and that holds, at the same place, what `print_` is of."""
-        for path, seen in siblings(directory, wanted) if print_.length else []:
-            known = self.files.get(seen.id)
-            unread = known is None or not (known.begun or known is of)
-            if unread and seen.size >= print_.at and holds_at(print_, path, seen, unseen=False):
-                return path, seen
-        return None
-
     def may_be_copy(self, file: FollowedFile, now: float) -> bool:
         """Is this new file perhaps the copy of another, which is truncated next? Then it is not read on its own; for as long as
-        it grows, and a little longer."""
+        it grows, and a little longer. Only who has the name that it goes by is copied and truncated: those that were rotated
+        before, be they thousands, need not be asked."""
         directory, name = os.path.split(file.path)
-        paths = {os.path.join(directory, original) for original in originals(name)}
-        others = [other for other in self.files.values() if other.origin in paths and other.known_to] if paths else []
-        return any(self._may_be_copy_of(file, other, now) for other in others if other is not file)
+        latest = (self._latest.get(os.path.join(directory, original)) for original in originals(name))
+        others = [other for other in latest if other and other is not file and other.known_to]
+        return any(self._may_be_copy_of(file, other, now) for other in others)
 
     def _may_be_copy_of(self, file: FollowedFile, other: FollowedFile, now: float) -> bool:
         try:
@@ -331,5 +296,7 @@ class FileTable:
     def forget(self, file: FollowedFile) -> None:
         self.open_files.close(file)
         del self.files[file.id]
+        if self._latest.get(file.origin) is file:
+            del self._latest[file.origin]
         for name in file.names:
             del self.names[name]

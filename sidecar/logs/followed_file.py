@@ -15,6 +15,11 @@ BLOCK = 256 << 10
 CLOSED = -1
 
 
+def new_uid() -> str:
+    """Of a file that was not followed before."""
+    return os.urandom(8).hex()
+
+
 class Rewritten(Exception):
     """The file no longer holds what was read of it."""
 
@@ -114,6 +119,11 @@ class FollowedFile:
     def wants(self) -> bool:
         """Is there something to read?"""
         return self.doubted or self.seen.size > self.examined
+
+    @property
+    def is_untouched(self) -> bool:
+        """Nothing was read of it."""
+        return self.stream is None and self.mark == 0 and not self.compressed
 
     @property
     def is_done(self) -> bool:

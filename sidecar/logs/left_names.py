@@ -7,15 +7,26 @@ the usual programs call rotated files, and by having been written to after the o
 from __future__ import annotations
 
 import os
-from collections.abc import Container, Iterator
+from collections.abc import Container, Iterator, Mapping
 from functools import partial
+from typing import NamedTuple
 
-from ..io.local_files import siblings
-from ..logic.tail import FileId, Seen, originals
+import msgspec
+
+from ..io.local_files import each_sibling
+from ..logic.tail import Seen, originals
 from .file_memory import Left
 from .followed_file import FollowedFile
 
 MOST = 1000
+
+
+class Rotated(NamedTuple):
+    """A file, and the name that it may have had."""
+
+    path: str
+    seen: Seen
+    origin: str
 
 
 class LeftNames(dict[str, Left]):
@@ -28,20 +39,29 @@ class LeftNames(dict[str, Left]):
         if len(self) > MOST:
             del self[next(iter(self))]
 
-    def missed(self, followed: Container[FileId]) -> Iterator[tuple[str, Seen, str]]:
-        """Path, look and the name it may have had. May be added to meanwhile."""
-        for directory in dict.fromkeys(map(os.path.dirname, self)):
-            for path, seen in siblings(directory, partial(self._name_of, directory)):
-                origin = self._name_of(*os.path.split(path))
-                if seen.size and seen.changed >= self[origin].changed and seen.id not in followed:
-                    yield path, seen, origin
+    def looked(self, before: Mapping[str, Left], waiting: Mapping[str, int], names: Container[str]) -> None:
+        """Rotated files of the names that there were `before` were looked at. Of those in `waiting` some are not followed yet,
+        the oldest of them written to at that time."""
+        for origin, left in before.items():
+            if self.get(origin) is not left:
+                continue  # left again meanwhile
+            if origin in waiting:
+                self[origin] = msgspec.structs.replace(left, changed=waiting[origin])
+            elif origin in names or not os.path.isdir(os.path.dirname(origin)):
+                del self[origin]
 
-    def regained(self, names: Container[str]) -> None:
-        there = {directory: os.path.isdir(directory) for directory in map(os.path.dirname, self)}
-        for origin in [origin for origin in self if origin in names or not there[os.path.dirname(origin)]]:
-            del self[origin]
 
-    def _name_of(self, directory: str, name: str) -> str:
-        """The name that was left and that a file of this name may have had; or nothing."""
-        paths = (os.path.join(directory, original) for original in originals(name))
-        return next((path for path in paths if path in self), "")
+def look_for_rotated(left: Mapping[str, Left], most: int, found: list[Rotated]) -> Iterator[None]:
+    """A step for each of at most `most` names in a directory; in the end the oldest is the first of those found."""
+    for directory in dict.fromkeys(map(os.path.dirname, left)):
+        for one in each_sibling(directory, partial(_origin, left, directory), most):
+            if one:
+                found.append(Rotated(*one, _origin(left, *os.path.split(one[0]))))
+            yield
+    found.sort(key=lambda one: one.seen.changed)
+
+
+def _origin(left: Container[str], directory: str, name: str) -> str:
+    """The name that was left and that a file of this name may have had; or nothing."""
+    paths = (os.path.join(directory, original) for original in originals(name))
+    return next((path for path in paths if path in left), "")

@@ -1,7 +1,8 @@
 """The descriptors of followed files: as many as are of use, within a bound.
 
-A descriptor keeps a file readable that is deleted, and follows one that is renamed. Past the bound the one that was not used for
-the longest time is closed; its file is opened again by its name, or found by its inode in the directory.
+A descriptor keeps a file readable that is deleted, and follows one that is renamed. Past the bound one that was not used for
+long is closed; its file is opened again by its name, or found by its inode in the directory. Links on the way have to be trusted
+each time: while nobody holds a file, another may be given its inode.
 """
 
 from __future__ import annotations
@@ -10,12 +11,16 @@ import errno
 import os
 import resource
 from collections import OrderedDict
+from itertools import islice
 
+from ..io.links import UntrustedLink
 from ..io.local_files import find_inode, holds_at, open_file
 from ..logic.tail import Fingerprint, Seen, is_rotated
 from .followed_file import CLOSED, FollowedFile
 
 MOST = 256
+MOST_WEIGHED = 8
+"""Of how many, those that were not used for the longest time, one is closed."""
 
 
 class OpenFiles:
@@ -23,26 +28,35 @@ class OpenFiles:
         soft, _ = resource.getrlimit(resource.RLIMIT_NOFILE)
         self.most = MOST if soft == resource.RLIM_INFINITY else max(4, min(MOST, soft // 8))
         self._open: OrderedDict[FollowedFile, None] = OrderedDict()
+        self._kept: dict[FollowedFile, None] = {}
+        """Those that have no name any more: never closed for others."""
 
     def __len__(self) -> int:
-        return len(self._open)
+        return len(self._open) + len(self._kept)
 
     def open(self, file: FollowedFile) -> bool:
         """Give it a handle, if it has none. False: its name leads elsewhere, or every descriptor is needed; look again later.
         Raises `FileNotFoundError` when it is nowhere in its directory, and `OSError`."""
         if file.handle != CLOSED:
-            self._open.move_to_end(file)
+            if file in self._open:
+                self._open.move_to_end(file)
             return True
-        if len(self._open) >= self.most and not self._close_one():
+        if len(self) >= self.most and not self._close_one():
             return False
+        refused: UntrustedLink | None = None
         for path in (file.path, *file.names):
             try:
                 file.handle = open_file(path, file.id)
             except FileNotFoundError:
                 continue  # it may have been renamed
+            except UntrustedLink as error:
+                refused = error
+                continue
             if file.handle != CLOSED:
                 break
         else:
+            if refused and file.names:
+                raise refused
             self._open_by_inode(file)
         if file.handle == CLOSED:
             return False
@@ -54,34 +68,47 @@ class OpenFiles:
         if found is None or not is_still(file.origin, file.fingerprint, found, file.seen):
             raise FileNotFoundError(errno.ENOENT, "the file has vanished", file.path)
         file.path = found
-        file.handle = open_file(found, file.id)
+        try:
+            file.handle = open_file(found, file.id)
+        except UntrustedLink as error:
+            raise FileNotFoundError(errno.ENOENT, str(error.strerror), found) from error
 
     def hand_over(self, old: FollowedFile, new: FollowedFile) -> None:
         """They are one: the file may have no name any more, by which it could be opened again."""
         self.close(new)
         if old.handle != CLOSED:
             new.handle, old.handle = old.handle, CLOSED
-            del self._open[old]
+            self._drop(old)
             self._open[new] = None
 
     def close(self, file: FollowedFile) -> None:
         if file.handle != CLOSED:
             os.close(file.handle)
             file.handle = CLOSED
-            del self._open[file]
+            self._drop(file)
 
     def close_all(self) -> None:
-        for file in list(self._open):
+        for file in [*self._open, *self._kept]:
             self.close(file)
 
+    def _drop(self, file: FollowedFile) -> None:
+        if file in self._open:
+            del self._open[file]
+        else:
+            del self._kept[file]
+
     def _close_one(self) -> bool:
-        """First one that is read to its end, then one that can be opened again; never one that has no name any more, nor the one
-        that was used last, with which another is compared."""
-        again = [file for file in list(self._open)[:-1] if file.names or file.seen.links]
-        victim = next((file for file in again if not file.wants), again[0] if again else None)
-        if victim is not None:
-            self.close(victim)
-        return victim is not None
+        """Of those that were not used for long first one that is read to its end, then one that can be opened again; never one
+        that has no name any more, nor the one that was used last, with which another is compared."""
+        while old := list(islice(self._open, min(MOST_WEIGHED, max(0, len(self._open) - 1)))):
+            again = [file for file in old if file.names or file.seen.links]
+            if again:
+                self.close(next((file for file in again if not file.wants), again[0]))
+                return True
+            for file in old:
+                del self._open[file]
+                self._kept[file] = None
+        return False
 
 
 def is_still(origin: str, print_: Fingerprint, path: str, seen: Seen) -> bool:

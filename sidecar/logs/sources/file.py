@@ -14,7 +14,7 @@ from __future__ import annotations
 
 import asyncio
 import os
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 
 import msgspec
 
@@ -24,9 +24,11 @@ from ...logic.lines import Lines
 from ...model.logs import StartAt
 from ..base import SourceContext
 from ..file_memory import Memory, recall, remember
-from ..file_restore import restore
+from ..file_restore import look_there, restore
 from ..file_table import BUSY, LINGER, MOST_NAMES, QUIET, Describe, FileTable
 from ..followed_file import FollowedFile, Rewritten
+from ..left_names import Rotated, look_for_rotated
+from ..missed_files import MOST_ENTRIES, MissedFiles
 from ..settings import Files
 
 BUSY_LOOK = 0.2
@@ -34,6 +36,8 @@ IDLE_LOOK = 0.8
 """Seconds between two looks; new files are found at this pace, too."""
 MOST_LINES = 2000
 """Fed at once: they may be as short as nothing."""
+SLICE = 16
+"""Files that are looked at or read in one go: in some ms."""
 
 
 def describe(path: str) -> dict[str, str]:
@@ -51,7 +55,8 @@ def _text(path: str) -> str:
 
 
 class FileSource:
-    """Bounded: a block, or a line of `max_line`, in memory at a time, and about 3 KiB a file; 1,000 names, 256 descriptors.
+    """Bounded: a block, or a line of `max_line`, in memory at a time, and about 3 KiB a file; 1,000 names, 1,000 files that have
+    lost theirs, 256 descriptors.
 
     `describe` says what stands on each record of a path's stream.
     """
@@ -61,7 +66,8 @@ class FileSource:
         self._context = context
         self._counters = context.counters
         self._log = context.log.bind(source=context.name)
-        self._table = FileTable(describe, self._is_excluded, context.counters, self._log)
+        self._table = FileTable(describe, context.counters, self._log)
+        self._missed = MissedFiles(self._table, self._is_excluded, context.counters, self._log)
         self._restored = False
         self._next_full_look = 0.0
         self._endless: set[str] = set()
@@ -112,18 +118,22 @@ class FileSource:
         if not self._restored:
             await self._start(new, now)
         else:
-            for step, _ in enumerate(self._table.look(now, everything), 1):
-                if not step % 16:
-                    await asyncio.sleep(0)
+            await _sliced(self._table.look(now, everything))
             if everything:
                 await self._meet(new, now)
         if everything:
-            self._table.find_missed(now)
+            await self._find_missed(now)
             files = self._table.files.values()
             self._table.complaints.looked(
                 {*new, *self._table.names, *self._refused, *(file.path for file in files)}, now
             )
             self._measure(now)
+
+    async def _find_missed(self, now: float) -> None:
+        left, known = dict(self._table.left), frozenset(self._table.files)
+        found: list[Rotated] = []
+        await _sliced(look_for_rotated(left, MOST_ENTRIES, found))
+        await _sliced(self._missed.enter(found, left, known, now))
 
     async def _find(self) -> list[str]:
         """The names that are not known yet; the newest first, where there are too many."""
@@ -147,7 +157,7 @@ class FileSource:
             if not self._table.meet(path, now):
                 self._table.crowd_out(new[step:])
                 return
-            if not step % 16:
+            if not step % SLICE:
                 await asyncio.sleep(0)
         self._table.crowd_out([])
 
@@ -162,9 +172,12 @@ class FileSource:
             known = Memory([])
         if not matched and not self._refused:
             self._log.info("no file fits the patterns yet", patterns=self.config.file)
-        restore(table, known, matched, now)
+        there = await asyncio.to_thread(look_there, known, matched)
+        await _sliced(restore(table, known, there, now))
         await self._meet(matched, now)
-        for file in list(table.files.values()):
+        for step, file in enumerate(list(table.files.values()), 1):
+            if not step % SLICE:
+                await asyncio.sleep(0)
             file.rotated |= not file.names
             if not remembered and self.config.start_at is StartAt.END:
                 self._pass_over(file)
@@ -186,10 +199,14 @@ class FileSource:
             lag_seconds = max(lag_seconds, file.lag(now))
         counters = self._counters
         counters.streams = len(self._table.files)
-        counters.lag_bytes, counters.lag_seconds = lag_bytes, lag_seconds
+        counters.lag_bytes, counters.lag_seconds = lag_bytes + self._missed.waiting_bytes, lag_seconds
         counters.why = self._table.complaints.why
         if not counters.why and self._table.crowded_out:
             counters.why = f"{self._table.crowded_out} files more than {MOST_NAMES} are not read: the oldest"
+        if not counters.why and self._missed.waiting:
+            counters.why = (
+                f"{self._missed.waiting} rotated files more than {self._missed.most} wait to be read: the newest"
+            )
         if not counters.why and not self._table.files:
             counters.why = f"no file fits {', '.join(self.config.file)}"
 
@@ -207,7 +224,9 @@ class FileSource:
         while table.gone:
             if stream := table.gone.pop().stream:
                 await stream.flush()
-        for file in sorted(table.files.values(), key=lambda file: not file.rotated):
+        for step, file in enumerate(sorted(table.files.values(), key=lambda file: not file.rotated), 1):
+            if not step % SLICE:
+                await asyncio.sleep(0)
             if table.files.get(file.id) is file and (file.wants or file.rotated):
                 some |= await self._read_or_complain(file)
         await asyncio.sleep(0)
@@ -231,6 +250,7 @@ class FileSource:
     async def _read(self, file: FollowedFile) -> bool:
         if not self._table.open_files.open(file):
             return False
+        self._table.complaints.fine(file.path)
         if file.expected or file.doubted:
             file.verify()
         stood, examined = file.offset, file.examined
@@ -280,7 +300,7 @@ class FileSource:
 
     async def _finish(self, file: FollowedFile) -> bool:
         """A rotated file that is read to its last line end: its last line, some seconds after it has grown, and then the file
-        itself, when nothing asks for it, are let go."""
+        itself, when nothing asks for it, are let go; at once where others wait for its place."""
         now, table = self._context.clock.monotonic(), self._table
         if now - file.grown_at < QUIET:
             return False
@@ -288,7 +308,7 @@ class FileSource:
             return await self._end(file, now)
         if file.names:
             table.open_files.close(file)
-        elif (not file.seen.links or now - file.grown_at >= LINGER) and (
+        elif (not file.seen.links or now - file.grown_at >= LINGER or self._missed.needs_place_of(file)) and (
             file.stream is None or file.settled == file.read_to
         ):
             table.let_go(file)
@@ -308,3 +328,10 @@ class FileSource:
         if file.stream is not None:
             await file.stream.flush()
         return left
+
+
+async def _sliced(steps: Iterable[None]) -> None:
+    """Others have their turn between them."""
+    for step, _ in enumerate(steps, 1):
+        if not step % SLICE:
+            await asyncio.sleep(0)

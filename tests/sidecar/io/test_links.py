@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from sidecar.io.links import UntrustedLink, resolve
+from sidecar.io.links import UntrustedLink, open_trusted, resolve
 
 
 @pytest.fixture
@@ -78,3 +78,26 @@ def test_a_link_is_roots_our_own_or_of_the_owner_of_the_file(
     else:
         with pytest.raises(UntrustedLink, match="a link of user 4711 to a file of user 0 is not followed"):
             resolve(f"{tree}/chain")
+
+
+def test_what_is_opened_is_what_the_walk_has_found(tree: Path) -> None:
+    (tree / "a/file").write_text("one")
+    with open(open_trusted(f"{tree}/chain", os.O_RDONLY)) as file:
+        assert file.read() == "one"
+    before = os.listdir("/proc/self/fd")
+    assert open_trusted(f"{tree}/a", os.O_RDONLY) == -1
+    with pytest.raises(FileNotFoundError):
+        open_trusted(f"{tree}/nowhere", os.O_RDONLY)
+    assert os.listdir("/proc/self/fd") == before
+
+
+def test_nothing_is_opened_behind_a_link_of_somebody_else(tree: Path) -> None:
+    if os.geteuid():
+        pytest.skip("only root can give files away")
+    before = os.listdir("/proc/self/fd")
+    for link in ("chain", "directory"):
+        os.lchown(tree / link, 4711, 4711)
+    for name in ("chain", "directory/file"):
+        with pytest.raises(UntrustedLink, match="a link of user 4711 to a file of user 0 is not followed"):
+            open_trusted(f"{tree}/{name}", os.O_RDONLY)
+    assert os.listdir("/proc/self/fd") == before

@@ -206,6 +206,17 @@ async def test_what_keeps_a_source_from_reading_is_told_while_it_does(tmp_path: 
     assert follower.counters.why == ""
 
 
+async def test_a_file_that_is_read_is_no_reason_any_more(tmp_path: Path) -> None:
+    write(tmp_path / "app.log", "one")
+    follower = Follower(tmp_path / "app.log")
+    await follower.source._look(everything=True)
+    table = follower.source._table
+    table.complaints.say(str(tmp_path / "app.log"), PermissionError(13, "Permission denied"))
+    assert table.complaints.why == f"{tmp_path}/app.log: Permission denied"
+    assert await follower.source._read_round()
+    assert table.complaints.why == ""
+
+
 async def test_paused_reading_does_not_stop_looking(tmp_path: Path) -> None:
     """With `feed` waiting rotations go on and the files vanish, and nothing is lost."""
     log = tmp_path / "app.log"

@@ -5,6 +5,7 @@ The random model in `tests/model` finds combinations; these are the known ones, 
 
 from __future__ import annotations
 
+import asyncio
 import gzip
 import os
 import random
@@ -327,6 +328,50 @@ async def test_new_files_are_found_within_a_second(tmp_path: Path, eighths: int)
         await passes(8)
         await until(lambda: len(follower.intake.lines) == 51)
     assert sorted(follower.intake.lines) == sorted(numbered(0, *range(50)))
+
+
+@pytest.mark.parametrize(("pattern", "most"), [("app.log", 300), ("app.log*", 1000)])
+async def test_a_thousand_rotations_in_an_outage_of_hours_with_two_kills(
+    tmp_path: Path, pattern: str, most: int
+) -> None:
+    """Whoever is fed waits until it is over, and nothing that was read before that is settled. `most` files without a name are
+    followed at a time."""
+    log, clock = tmp_path / "app.log", FakeClock()
+    write(log, "before")
+    follower = Follower(tmp_path / pattern, clock=clock)
+    follower.source._missed.most = most
+    assert await follower.read() == [b"before"]
+    follower.intake.open.clear()
+    reading = asyncio.create_task(follower.source._read_round())
+    expected: list[bytes] = []
+    for number in range(1000):
+        lines = [f"{number} {line}" for line in range(4)]
+        write(log, *lines)
+        expected += map(str.encode, lines)
+        if number % 16 == 15:  # most have the name between two looks
+            await follower.source._look(everything=True)
+        if reading.done():
+            reading = asyncio.create_task(follower.source._read_round())
+        if number in (499, 999):
+            reading.cancel()
+            await asyncio.wait((reading,))
+            follower = follower.crash()
+            follower.source._missed.most = most
+            follower.intake.open.clear()
+        log.rename(tmp_path / f"app.log.{number + 1}")
+        clock.time += 10
+    reading.cancel()
+    assert sorted(await drained(follower)) == sorted(expected)
+    assert follower.counters.lost_bytes == 0
+    assert await drained(follower.crash()) == []
+
+
+async def drained(follower: Follower) -> list[bytes]:
+    follower.intake.open.set()
+    await follower.after(6)
+    while follower.source._missed.waiting:
+        await follower.after(6)
+    return await follower.after(6)
 
 
 UNPRIVILEGED = """
