@@ -93,7 +93,8 @@ class Listener:
             try:
                 for address in await Resolver().addresses(host):
                     # Not by its name: uvloop looks even numeric addresses up, in libuv's threads.
-                    server = await loop.create_server(self._factory, sock=_bound(address, port), backlog=BACKLOG)
+                    sock = _listening(_bound(address, port))
+                    server = await loop.create_server(self._factory, sock=sock, backlog=BACKLOG)
                     opened.append(server)
                     port = server.sockets[0].getsockname()[1]
             except OSError as error:
@@ -135,6 +136,16 @@ def _bound(address: IpAddress, port: int) -> socket.socket:
         if address.family == socket.AF_INET6:
             sock.setsockopt(socket.IPPROTO_IPV6, socket.IPV6_V6ONLY, 1)
         sock.bind((address.host, port))
+    except OSError:
+        sock.close()
+        raise
+    return sock
+
+
+def _listening(sock: socket.socket) -> socket.socket:
+    """Here, because uvloop tells nobody when it fails: two processes may have bound a port before either listens."""
+    try:
+        sock.listen(BACKLOG)
     except OSError:
         sock.close()
         raise

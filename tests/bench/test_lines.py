@@ -41,6 +41,7 @@ def test_every_line_of_a_file_arrives_once_and_its_cost_is_known(
 
 
 def test_through_a_kill_before_a_rotation_nothing_is_lost() -> None:
+    """With two rotations: a third would delete the first file, which a slow machine may not have read to its end."""
     case = next(case for case in CASES if case.name == "rename, app.log, killed 40 ms before a rotation")
-    found = losses(SUBJECTS[0], Case(case.name, case.pattern, case.copytruncate, (1.96,)), seconds=3)
-    assert (found.written, found.lost) == (6000, 0)
+    found = losses(SUBJECTS[0], Case(case.name, case.pattern, case.copytruncate, (0.96,)), seconds=2)
+    assert (found.written, found.lost) == (4000, 0)

@@ -5,7 +5,8 @@ import socket
 
 import pytest
 
-from sidecar.io.listener import Listener
+from sidecar.io.listener import Listener, _bound, _listening
+from sidecar.io.resolver import Address as IpAddress
 from sidecar.logic.scalars import Address
 from tests.fakes import FakeClock
 from tests.ports import free_port
@@ -75,3 +76,12 @@ async def test_half_a_localhost_is_not_kept() -> None:
         with pytest.raises(ConnectionRefusedError):
             await greeting("127.0.0.1", port)
         await listener.stop()
+
+
+def test_a_port_that_two_have_bound_is_taken_once_one_of_them_listens() -> None:
+    here = IpAddress(socket.AF_INET, "127.0.0.1")
+    with _bound(here, 0) as first:
+        second = _bound(here, first.getsockname()[1])
+        first.listen()
+        with pytest.raises(OSError, match="Address already in use"):
+            _listening(second)

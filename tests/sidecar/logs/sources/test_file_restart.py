@@ -118,10 +118,10 @@ async def test_what_vanished_unread_is_counted_and_named(tmp_path: Path) -> None
     await follower.read()
     follower.intake.streams[0].settle(1)
     again = follower.crash()
-    log.unlink()
-    write(tmp_path / "keeps-the-inode-from-being-reused", "x")
-    write(log, "three")
-    assert (await again.read())[-1:] == [b"three"]
+    with log.open():  # so that its inode is given to nobody else
+        log.unlink()
+        write(log, "three")
+        assert (await again.read())[-1:] == [b"three"]
     assert again.counters.lost_bytes == 4
     assert {
         "event": "a file of logs that had this name has vanished while nobody followed it",
