@@ -35,6 +35,9 @@ from .pipeline import Pipeline, Watcher
 from .sources import SOURCES, WRAPPED
 from .sources.child import ChildSource, Copy
 
+FIRST = 0.1
+"""Seconds until the first checkpoint, or so many more until there is something to remember: who is killed in its first second
+knows the files again, wherever they are by then."""
 REMEMBER = 1.0
 RARELY = 10
 """Of so many looks one is at what has changed without a line: a file's name."""
@@ -188,6 +191,11 @@ class Logs:
                     await one.sweep()
 
     async def _remember(self) -> None:
+        for _ in range(RARELY):
+            await self._clock.sleep(FIRST)
+            if all(one.checkpoint() for one in self.followed):
+                break
+        await self._save()
         saved = 0
         while True:
             for _ in range(RARELY):
