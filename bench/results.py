@@ -91,18 +91,19 @@ def between(begin: str, end: str, lines: Iterable[str], file: Path = MARKDOWN) -
 
 def _head(results: Results) -> Iterable[str]:
     yield f"{results.machine}."
-    turns: dict[tuple[str, float, int], list[str]] = {}
+    turns: dict[tuple[str, str, int], list[str]] = {}
     for name, cell in results.cells.items():
         runs = max((len(runs) for runs in cell.subjects.values()), default=0)
-        turns.setdefault((cell.commit, cell.seconds, runs), []).append(name)
-    for (commit, seconds, runs), names in turns.items():
+        length = "before, in and after the outage" if name.endswith("outage") else f"of {cell.seconds:g} s"
+        turns.setdefault((cell.commit, length, runs), []).append(name)
+    for (commit, length, runs), names in turns.items():
         cells = [results.cells[name] for name in names]
         first, last = min(c.taken for c in cells), max(c.taken for c in cells)
         busy = max(c.busy for c in cells)
         few = runs < ENOUGH and not all(name.endswith("outage") for name in names)
         yield (
             f"{'Preliminary: ' if few or busy > QUIET else ''}{', '.join(f'`{name}`' for name in names)} at {commit}, {first} to "
-            f"{last} UTC: {runs} run{'' if runs == 1 else 's'} of {seconds:g} s of each subject, interleaved; the machine's load "
+            f"{last} UTC: {runs} run{'' if runs == 1 else 's'} {length} of each subject, interleaved; the machine's load "
             f"average was at most {busy:g}."
         )
     for name, cell in results.cells.items():
