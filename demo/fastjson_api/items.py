@@ -2,8 +2,13 @@
 
 from __future__ import annotations
 
+import fcntl
+import os
 import random
 import sqlite3
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
 from typing import Annotated
 
 import msgspec
@@ -38,16 +43,29 @@ class Item(msgspec.Struct, frozen=True, kw_only=True):
 
 
 def connect(path: str) -> sqlite3.Connection:
-    """A connection with the table made and, where it is empty, filled. Two replicas may do so at once."""
-    db = sqlite3.connect(path, timeout=2.0, isolation_level=None)
-    db.execute("PRAGMA journal_mode = WAL")
-    db.execute("PRAGMA synchronous = NORMAL")
-    db.execute("BEGIN IMMEDIATE")
-    db.execute(SCHEMA)
-    if db.execute("SELECT count(*) FROM items").fetchone()[0] == 0:
-        db.executemany("INSERT INTO items (name, price_cents, stock) VALUES (?, ?, ?)", seed())
-    db.execute("COMMIT")
+    """A connection with the table made and, where it is empty, filled. Replicas may do so at once."""
+    with _alone(Path(path).parent):
+        db = sqlite3.connect(path, timeout=2.0, isolation_level=None)
+        db.execute("PRAGMA journal_mode = WAL")
+        db.execute("PRAGMA synchronous = NORMAL")
+        db.execute("BEGIN IMMEDIATE")
+        db.execute(SCHEMA)
+        if db.execute("SELECT count(*) FROM items").fetchone()[0] == 0:
+            db.executemany("INSERT INTO items (name, price_cents, stock) VALUES (?, ?, ?)", seed())
+        db.execute("COMMIT")
     return db
+
+
+@contextmanager
+def _alone(directory: Path) -> Iterator[None]:
+    """One replica at a time. Of two that set a new file's journal mode, SQLite refuses one at once: it cannot wait
+    where both read and want to write (sqlite.org/c3ref/busy_handler.html)."""
+    descriptor = os.open(directory, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
+    try:
+        fcntl.flock(descriptor, fcntl.LOCK_EX)
+        yield
+    finally:
+        os.close(descriptor)
 
 
 def seed() -> list[tuple[str, int, int]]:
