@@ -44,8 +44,8 @@ def refusal(beat: Heartbeat, now: float) -> Refused | None:
         return Refused(400, "instance, service.name and check names: expected printable characters")
     if not 0.05 <= beat.interval_s <= 3600:
         return Refused(400, f"interval_s is {beat.interval_s:g}, expected 0.05 to 3600")
-    if beat.epoch < 0 or beat.seq < 0:
-        return Refused(400, "epoch or seq is negative")
+    if not (0 <= beat.epoch < 1 << 63 and 0 <= beat.seq < 1 << 63):
+        return Refused(400, "epoch and seq: expected 0 to 2^63-1 each")
     if len(beat.checks) > MAX_CHECKS:
         return too_many_checks(len(beat.checks))
     if (ahead := beat.epoch / 1e9 - now) > MAX_EPOCH_AHEAD:

@@ -7,7 +7,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import Any
+from typing import Annotated, Any
 
 import msgspec
 from aiohttp import web
@@ -33,6 +33,8 @@ from .text import fleet_text, service_text
 from .token import Token
 from .traces import Traces
 from .verdict import fleet_status
+
+EventId = Annotated[int, msgspec.Meta(ge=1, le=(1 << 63) - 1)]
 
 
 class Api:
@@ -162,7 +164,7 @@ class Api:
         now = self.now()
         self.fleet.settle(now)
         self.record()
-        before = decode_cursor(query.cursor, int) if query.cursor else None
+        before = decode_cursor(query.cursor, EventId) if query.cursor else None
         page = await self.store.page(service=query.service, before=before, limit=query.limit)
         return shown.Events(
             as_of=moment(now.unix),

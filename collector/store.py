@@ -113,6 +113,8 @@ class Store:
                 answer.set_result(question(db))
             except sqlite3.Error as error:
                 answer.set_exception(StoreError(str(error)))
+            except Exception as error:  # noqa: BLE001 - it belongs to who asked; the thread is everybody's
+                answer.set_exception(error)
 
         try:
             self._jobs.put_nowait(job)

@@ -17,6 +17,7 @@ from structlog.typing import FilteringBoundLogger
 from collector import resources
 from collector.api import ROUTES
 from collector.app import Running, Settings, build
+from collector.cursor import encode_cursor
 from collector.resources import Problem
 from sidecar.io import log as logging
 from sidecar.io.clock import SystemClock
@@ -212,7 +213,21 @@ async def test_instances_and_events_are_read_in_pages() -> None:
             400,
             "cursor: expected the value of next from an answer to the same question",
         ),
+        (
+            "GET",
+            f"/v1/events?cursor={encode_cursor(10**20)}",
+            None,
+            400,
+            "cursor: expected the value of next from an answer to the same question",
+        ),
         ("POST", "/v1/heartbeats", b"{", 400, "not a heartbeat: Input data was truncated"),
+        (
+            "POST",
+            "/v1/heartbeats",
+            msgspec.json.encode(full("a", 1, ())).replace(b'"epoch":1', b'"epoch":1' + b"0" * 400),
+            400,
+            "epoch and seq: expected 0 to 2^63-1 each",
+        ),
         (
             "POST",
             "/v1/heartbeats",

@@ -184,7 +184,7 @@ def test_two_services_may_use_the_same_instance_id() -> None:
         ({"instance": "x" * 257}, "instance, service.name and check names: expected 1 to 256 characters each"),
         ({"instance": "a\nb"}, "instance, service.name and check names: expected printable characters"),
         ({"interval_s": 0.0}, "interval_s is 0, expected 0.05 to 3600"),
-        ({"seq": -1}, "epoch or seq is negative"),
+        ({"seq": -1}, "epoch and seq: expected 0 to 2^63-1 each"),
         ({"resource": {}}, "the resource has no service.name"),
         ({"checks": checks(**{f"c{n}": "+" for n in range(201)})}, "201 checks, expected at most 200 in an instance"),
     ],

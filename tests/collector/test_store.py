@@ -125,6 +125,14 @@ async def test_a_question_that_nobody_waits_for_any_more_does_no_harm() -> None:
         assert len(await store.standings()) == 1
 
 
+async def test_a_question_that_breaks_is_told_to_who_asked_and_the_next_is_answered() -> None:
+    async with opened() as store:
+        store.append([status(1, "shop")])
+        with pytest.raises(OverflowError):
+            await store.page(service=None, before=10**20, limit=1)
+        assert len((await store.page(service=None, before=None, limit=1)).events) == 1
+
+
 async def test_a_newer_file_is_refused_and_untouched(tmp_path: Path) -> None:
     path = tmp_path / "db"
     with sqlite3.connect(path) as db:
