@@ -19,6 +19,7 @@ from structlog.typing import FilteringBoundLogger
 
 from sidecar.io import log as logging
 from sidecar.io.clock import Clock, SystemClock
+from sidecar.io.descriptors import raise_limit
 from sidecar.io.guard import Guard
 from sidecar.io.listener import Listener
 from sidecar.io.server_tls import Config as TlsConfig
@@ -262,9 +263,10 @@ async def _serve(settings: Settings) -> None:
     for number in (signal.SIGTERM, signal.SIGINT):
         loop.add_signal_handler(number, stopping.set)
     log = logging.configure("info")
+    descriptors = raise_limit()  # every sidecar keeps a connection
     async with build(settings, SystemClock(), log) as running:
         url = f"{'https' if settings.tls else 'http'}://{Address(settings.listen.host or '127.0.0.1', running.port)}"
         rpc = str(Address(settings.grpc.host or "127.0.0.1", running.grpc_port)) if running.grpc_port else "none yet"
-        log.info("collector listens", url=url, otlp_grpc=rpc, db=settings.db)
+        log.info("collector listens", url=url, otlp_grpc=rpc, db=settings.db, descriptors=descriptors)
         await stopping.wait()
         log.info("collector stops")

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import os
 import re
+import resource
 import signal
 import subprocess
 import sys
@@ -153,9 +154,10 @@ def test_help_and_bad_settings_need_no_extra() -> None:
 
 
 @contextmanager
-def process(db: Path) -> Iterator[tuple[subprocess.Popen[str], str]]:
-    """A collector with ports of its own; its base URL is read from its log."""
-    command = [sys.executable, "-c", START, "--listen", "127.0.0.1:0", "--grpc", "127.0.0.1:0", "--db", str(db)]
+def process(db: Path, *under: str) -> Iterator[tuple[subprocess.Popen[str], str]]:
+    """A collector with ports of its own, started by `under`; its base URL is read from its log."""
+    options = ["--listen", "127.0.0.1:0", "--grpc", "127.0.0.1:0", "--db", str(db)]
+    command = [*under, sys.executable, "-c", START, *options]
     with subprocess.Popen(command, cwd=ROOT, stderr=subprocess.PIPE, text=True, env={**os.environ}) as child:
         try:
             assert child.stderr is not None
@@ -191,6 +193,12 @@ def test_a_killed_collector_comes_back_with_its_events_and_since(tmp_path: Path)
         assert ask(f"{url}/v1/events")["events"] == before
         child.send_signal(signal.SIGTERM)
         assert child.wait(20) == 0
+
+
+def test_every_sidecar_keeps_a_connection_so_the_low_default_of_descriptors_is_raised(tmp_path: Path) -> None:
+    _, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    with process(tmp_path / "db", "sh", "-c", 'ulimit -Sn 64; exec "$@"', "sh") as (child, _):
+        assert resource.prlimit(child.pid, resource.RLIMIT_NOFILE) == (hard, hard)
 
 
 def test_a_port_that_is_taken_ends_the_command_with_the_reason(tmp_path: Path) -> None:
