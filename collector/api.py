@@ -13,7 +13,7 @@ import msgspec
 from aiohttp import web
 from structlog.typing import FilteringBoundLogger
 
-from sidecar.logic.rollup import badness, is_open
+from sidecar.logic.rollup import is_open
 from sidecar.model.health import State, Verdict
 from sidecar.model.heartbeat import HEARTBEAT_PATH, Heartbeat, HeartbeatReply
 from sidecar.model.signals import Signal
@@ -35,6 +35,9 @@ from .traces import Traces
 from .verdict import fleet_status
 
 EventId = Annotated[int, msgspec.Meta(ge=1, le=(1 << 63) - 1)]
+
+PAGE = 1000
+"""Instances in the answer about one service."""
 
 
 class Api:
@@ -92,37 +95,43 @@ class Api:
         services = views.worst_first(self.fleet.services(now))
         states = [_gate(service.verdict, query) for service in services]
         state = fleet_status(states)
-        flags = {flag for service in services for flag in service.verdict.flags}
-        document = shown.Health(
-            status=views.word(state),
-            description=f"all services of the fleet, {query.probe or 'all checks'}",
-            output="; ".join(reason for service in services for reason in service.verdict.reasons[:1]),
-            flags=views.flags(state, sorted(flags)),
-            as_of=moment(now.unix),
-            since=None,
-            revision=self.fleet.revision,
-            checks=views.fleet_checks(services),
-        )
+
+        def as_document() -> shown.Health:
+            flags = {flag for service in services for flag in service.verdict.flags}
+            return shown.Health(
+                status=views.word(state),
+                description=f"all services of the fleet, {query.probe or 'all checks'}",
+                output="; ".join(reason for service in services for reason in service.verdict.reasons[:1]),
+                flags=views.flags(state, sorted(flags)),
+                as_of=moment(now.unix),
+                since=None,
+                revision=self.fleet.revision,
+                checks=views.fleet_checks(services),
+            )
+
         # Each for itself: an unknown that passes must not cover a warn that does not.
         opens = all(_opens(one, query) for one in states or [state])
-        return Gate(opens, document, fleet_text(state, services, now.unix))
+        return Gate(opens, as_document, fleet_text(state, services, now.unix))
 
     async def service_health(self, request: web.Request, query: shown.GateQuery) -> Answer:
         now = self.now()
         service = self._service(request, now)
         verdict = service.verdict
         state = _gate(verdict, query)
-        document = shown.Health(
-            status=views.word(state),
-            description=f"{service.name}, {query.probe or 'all checks'}",
-            output="; ".join(verdict.reasons),
-            flags=views.flags(state, verdict.flags),
-            as_of=moment(now.unix),
-            since=moment(verdict.since),
-            revision=self.fleet.revision,
-            checks=views.service_checks(service),
-        )
-        return Gate(_opens(state, query), document, service_text(state, service, now.unix))
+
+        def as_document() -> shown.Health:
+            return shown.Health(
+                status=views.word(state),
+                description=f"{service.name}, {query.probe or 'all checks'}",
+                output="; ".join(verdict.reasons),
+                flags=views.flags(state, verdict.flags),
+                as_of=moment(now.unix),
+                since=moment(verdict.since),
+                revision=self.fleet.revision,
+                checks=views.service_checks(service),
+            )
+
+        return Gate(_opens(state, query), as_document, service_text(state, service, now.unix))
 
     async def services(self, _: web.Request, query: shown.ServicesQuery) -> Answer:
         now = self.now()
@@ -136,18 +145,20 @@ class Api:
     async def service(self, request: web.Request, _: shown.NoQuery) -> Answer:
         now = self.now()
         service = self._service(request, now)
+        page = service.members[:PAGE]
         return shown.ServiceDetail(
             as_of=moment(now.unix),
             revision=self.fleet.revision,
             service=views.service(service),
-            instances=tuple(views.instance(member) for member in service.members),
+            instances=tuple(views.instance(member) for member in page),
+            next=encode_cursor(page[-1].place) if len(page) < len(service.members) else None,
         )
 
     async def instances(self, _: web.Request, query: shown.InstancesQuery) -> Answer:
         now = self.now()
         after = decode_cursor(query.cursor, tuple[int, str, str]) if query.cursor else (-9, "", "")
         found = sorted(
-            ((-badness(known.verdict.status), known.service, known.name), known)
+            (known.place, known)
             for known in self.fleet.instances.values()
             if query.service in (None, known.service) and query.status in (None, known.verdict.status)
         )

@@ -87,7 +87,7 @@ def _gate(gate: Gate, accept: str, user_agent: str) -> Reply:
         return Reply(text=gate.text, status=status, headers=headers)
     plain = "application/json" in accept and "health+json" not in accept
     content_type = "application/json" if plain else "application/health+json"
-    return Reply(body=_line(gate.document), content_type=content_type, status=status, headers=headers)
+    return Reply(body=_line(gate.document()), content_type=content_type, status=status, headers=headers)
 
 
 def parse_query(given: Any, kind: type[msgspec.Struct]) -> msgspec.Struct:

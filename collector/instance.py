@@ -14,7 +14,7 @@ from __future__ import annotations
 import msgspec
 
 from sidecar.logic.health_json import rfc3339
-from sidecar.logic.rollup import rollup, weight
+from sidecar.logic.rollup import badness, rollup, weight
 from sidecar.logic.state_hash import state_hash
 from sidecar.model.health import Check, Flag, State, Verdict
 from sidecar.model.heartbeat import LEASE_INTERVALS, Heartbeat
@@ -61,6 +61,11 @@ class Instance(msgspec.Struct, frozen=True, kw_only=True):
     @property
     def reasons(self) -> tuple[str, ...]:
         return (TWO_SIDECARS, *self.verdict.reasons) if self.is_shared else self.verdict.reasons
+
+    @property
+    def place(self) -> tuple[int, str, str]:
+        """In lists: the worst first, then by service and name."""
+        return -badness(self.verdict.status), self.service, self.name
 
     @property
     def shown_checks(self) -> tuple[Check, ...]:

@@ -37,7 +37,7 @@ Key = tuple[str, str]
 class Service(msgspec.Struct, frozen=True, kw_only=True):
     """`standing` is the status on record; `verdict` is shown, and differs only after the collector's restart.
 
-    `members` are there in what `services` and `service` answer, by name.
+    `members` are there in what `services` and `service` answer, the worst first, then by name.
     """
 
     name: str
@@ -250,8 +250,8 @@ class Fleet:
             )
 
     def _with_members(self, service: Service) -> Service:
-        members = tuple(self.instances[key] for key in sorted(self._members[service.name]))
-        return msgspec.structs.replace(service, members=members)
+        members = sorted((self.instances[key] for key in self._members[service.name]), key=lambda member: member.place)
+        return msgspec.structs.replace(service, members=tuple(members))
 
     def _note(
         self,

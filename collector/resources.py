@@ -106,10 +106,13 @@ class Services(Resource, frozen=True, kw_only=True):
 
 
 class ServiceDetail(Resource, frozen=True, kw_only=True):
+    """The worst 1000 instances first. `next` is the cursor with which `/v1/instances?service=` goes on."""
+
     as_of: datetime
     revision: int
     service: Service
     instances: tuple[Instance, ...]
+    next: str | None
 
 
 class Instances(Resource, frozen=True, kw_only=True):
@@ -159,7 +162,7 @@ class HealthCheck(Resource, frozen=True, kw_only=True, rename="camel"):
 
 class Health(Resource, frozen=True, kw_only=True):
     """`application/health+json`: `unknown` is written as `warn` with the flag `unknown`. `time` of a check is when its
-    status began."""
+    status began. Of a service `checks` has those of its 100 worst instances."""
 
     status: Literal["pass", "warn", "fail"]
     description: str

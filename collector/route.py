@@ -25,7 +25,7 @@ class Gate(msgspec.Struct, frozen=True):
     """A gate's answer: 200 where `is_open`, else 503; as a document or, for a terminal, as text."""
 
     is_open: bool
-    document: Health
+    document: Callable[[], Health]
     text: str
 
 

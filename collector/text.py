@@ -8,6 +8,7 @@ from sidecar.model.health import State, Verdict
 
 from .registry import Service
 from .resources import moment
+from .verdict import MAX_REASONS
 
 MAX_ROWS = 100
 
@@ -23,19 +24,19 @@ def fleet_text(status: State, services: Sequence[Service], now: float) -> str:
         up = sum(member.verdict.status is State.PASS for member in service.members)
         share = f"{up}/{len(service.members)}"
         rows.append((*_standing(service.name, service.verdict, now), share, _reason(service.verdict.reasons)))
-    if len(services) > MAX_ROWS:
-        rows.append((f"and {len(services) - MAX_ROWS} more",))
+    rows += _rest(len(services))
     return _table(head, rows if services else [])
 
 
 def service_text(state: State, service: Service, now: float) -> str:
-    """One service, a row for each of its instances."""
+    """One service, a row for each of its instances, the worst first."""
     since = _since(service.verdict.since)
     head = f"{state.value}: {service.name}, {service.verdict.status.value} since {since} UTC"
     rows: list[Row] = [("STATUS", "INSTANCE", "SINCE (UTC)", "FOR", "REASON")]
     rows += [
         (*_standing(member.name, member.verdict, now), _reason(member.reasons)) for member in service.members[:MAX_ROWS]
     ]
+    rows += _rest(len(service.members))
     return _table(head, rows)
 
 
@@ -51,6 +52,10 @@ def ago(seconds: float) -> str:
     return f"{whole // 86400}d"
 
 
+def _rest(count: int) -> list[Row]:
+    return [(f"and {count - MAX_ROWS} more",)] if count > MAX_ROWS else []
+
+
 def _standing(name: str, verdict: Verdict, now: float) -> Row:
     return verdict.status.value, name, _since(verdict.since), ago(now - verdict.since)
 
@@ -61,6 +66,8 @@ def _since(unix: float) -> str:
 
 def _reason(reasons: Sequence[str]) -> str:
     first, *more = reasons or ("",)
+    if len(reasons) > MAX_REASONS:
+        return f"{first} (and more)"
     return f"{first} (+{len(more)} more)" if more else first
 
 

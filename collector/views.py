@@ -17,6 +17,7 @@ from .registry import Service
 from .resources import instant, moment
 
 Word = Literal["pass", "warn", "fail"]
+MAX_MEMBERS = 100
 
 
 def service(known: Service) -> resources.Service:
@@ -119,9 +120,9 @@ def fleet_checks(known: Iterable[Service]) -> dict[str, tuple[resources.HealthCh
 
 
 def service_checks(known: Service) -> dict[str, tuple[resources.HealthCheck, ...]]:
-    """One entry for each check, in it one for each instance."""
+    """One entry for each check, in it one for each instance, of `MAX_MEMBERS` instances."""
     entries: dict[str, list[resources.HealthCheck]] = {}
-    for member in known.members:
+    for member in known.members[:MAX_MEMBERS]:
         for one in member.shown_checks:
             entries.setdefault(one.name, []).append(
                 resources.HealthCheck(
