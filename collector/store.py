@@ -60,10 +60,11 @@ class Page(msgspec.Struct, frozen=True):
 class Store:
     """Opened by the constructor, which waits for the file; `close` writes what is queued and ends the thread."""
 
-    def __init__(self, path: str, *, max_queue: int = MAX_QUEUE) -> None:
+    def __init__(self, path: str, *, max_queue: int = MAX_QUEUE, max_events: int = MAX_EVENTS) -> None:
         self.dropped = 0
         """Events that were not written: the queue was full, or the disk refused."""
         self.last_error = ""
+        self._max_events = max_events
         self._jobs: queue.Queue[Callable[[sqlite3.Connection], None] | None] = queue.Queue(max_queue)
         opened: Future[None] = Future()
         self._thread = threading.Thread(target=self._work, args=(path, opened), name="store", daemon=True)
@@ -77,7 +78,7 @@ class Store:
 
         def job(db: sqlite3.Connection) -> None:
             try:
-                _append(db, events)
+                _append(db, events, self._max_events)
             except sqlite3.Error as error:
                 self.dropped += len(events)
                 self.last_error = str(error)
@@ -95,9 +96,9 @@ class Store:
     async def standings(self) -> list[Restored]:
         return await self._ask(_standings)
 
-    async def prune(self, now: float, *, max_events: int = MAX_EVENTS, max_age: float = MAX_AGE) -> None:
-        """Deletes events beyond the count or the age. Standings stay."""
-        await self._ask(lambda db: _prune(db, now - max_age, max_events))
+    async def prune(self, now: float, *, max_age: float = MAX_AGE) -> None:
+        """Deletes events beyond the age. Standings stay."""
+        await self._ask(lambda db: _prune(db, now - max_age))
 
     async def close(self) -> None:
         await asyncio.to_thread(self._jobs.put, None)
@@ -152,11 +153,12 @@ def _open(path: str) -> sqlite3.Connection:
     return db
 
 
-def _append(db: sqlite3.Connection, events: Sequence[Event]) -> None:
+def _append(db: sqlite3.Connection, events: Sequence[Event], max_events: int) -> None:
+    """Events, and the standings that they leave; the oldest beyond `max_events` make room, in the same transaction."""
     db.execute("BEGIN")
     try:
         for event in events:
-            db.execute(
+            written = db.execute(
                 "INSERT INTO events (at, kind, service, instance, check_name, before, after, since, output)"
                 " VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?)",
                 (
@@ -180,6 +182,7 @@ def _append(db: sqlite3.Connection, events: Sequence[Event]) -> None:
                     "DELETE FROM standings WHERE service = ? AND ? IN ('', instance) AND ? IN ('', check_name)",
                     _whom(event),
                 )
+        db.execute("DELETE FROM events WHERE id <= ?", ((written.lastrowid or 0) - max_events,))
         db.execute("COMMIT")
     except sqlite3.Error:
         if db.in_transaction:
@@ -224,6 +227,5 @@ def _standings(db: sqlite3.Connection) -> list[Restored]:
     ]
 
 
-def _prune(db: sqlite3.Connection, oldest: float, max_events: int) -> None:
-    newest = db.execute("SELECT max(id) FROM events").fetchone()[0] or 0
-    db.execute("DELETE FROM events WHERE id <= ? OR at < ?", (newest - max_events, oldest))
+def _prune(db: sqlite3.Connection, oldest: float) -> None:
+    db.execute("DELETE FROM events WHERE at < ?", (oldest,))

@@ -11,6 +11,8 @@ from collections.abc import Iterable, Mapping
 from sidecar.logic.rollup import badness, worst
 from sidecar.model.health import Flag, State, Verdict
 
+from .admission import MAX_TEXT
+
 MAX_REASONS = 10
 
 
@@ -77,4 +79,4 @@ def gates_of(verdict: Verdict) -> object:
 
 def why(verdict: Verdict) -> str:
     """One line for an event."""
-    return "; ".join(verdict.reasons[:3])
+    return "; ".join(verdict.reasons[:3])[:MAX_TEXT]

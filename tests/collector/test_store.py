@@ -16,8 +16,8 @@ from sidecar.model.health import State
 
 
 @asynccontextmanager
-async def opened(path: Path | str = ":memory:", max_queue: int = 1000) -> AsyncIterator[Store]:
-    store = Store(str(path), max_queue=max_queue)
+async def opened(path: Path | str = ":memory:", max_queue: int = 1000, max_events: int = 1000) -> AsyncIterator[Store]:
+    store = Store(str(path), max_queue=max_queue, max_events=max_events)
     try:
         yield store
     finally:
@@ -96,12 +96,20 @@ async def test_who_leaves_takes_its_standing_and_what_is_below_it() -> None:
         assert [s.service for s in await store.standings()] == ["bank"]
 
 
-async def test_pruning_is_by_count_and_by_age_and_leaves_standings() -> None:
+async def test_only_the_newest_events_are_held_at_any_moment() -> None:
+    async with opened(max_events=30) as store:
+        for n in range(100):
+            store.append([status(n, "shop", f"shop-{n}")])
+            assert len((await store.page(service=None, before=None, limit=500)).events) == min(n + 1, 30)
+        assert len(await store.standings()) == 100
+
+
+async def test_pruning_is_by_age_and_leaves_standings() -> None:
     async with opened() as store:
         store.append([status(n, "shop") for n in range(100)])
-        await store.prune(100, max_events=30, max_age=1000)
-        assert len((await store.page(service=None, before=None, limit=500)).events) == 30
-        await store.prune(100, max_events=30, max_age=10)
+        await store.prune(100, max_age=1000)
+        assert len((await store.page(service=None, before=None, limit=500)).events) == 100
+        await store.prune(100, max_age=10)
         page = await store.page(service=None, before=None, limit=500)
         assert [event.at for _, event in page.events] == [99, 98, 97, 96, 95, 94, 93, 92, 91, 90]
         assert len(await store.standings()) == 1
