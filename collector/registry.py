@@ -6,7 +6,8 @@ Services are judged in `settle`, once for any number of changes, because a servi
 thousands of times while it rolls out.
 
 An instance is known from its first *full* heartbeat on: half a state would have to be shown as half known, and the full
-one is only one request away. Bounded: instances (429 beyond), and whatever `admission` says.
+one is only one request away. Bounded: instances (those that are silent longest make room for others; 429 beyond), and
+whatever `admission` says.
 """
 
 from __future__ import annotations
@@ -29,6 +30,9 @@ from .verdict import gates_of, service_verdict, unknown_verdict, why
 MAX_INSTANCES = 20_000
 FORGET_AFTER = 3600.0
 """Seconds of silence after which an instance is no longer counted."""
+
+ROOM = 0.05
+"""The share of all places that is kept free of silent instances."""
 
 Key = tuple[str, str]
 """Service and instance: `service.instance.id` is unique only within its service (OTel semantic conventions)."""
@@ -115,6 +119,7 @@ class Fleet:
                 self._remove(old, EventKind.FORGOTTEN, f"silent for more than {FORGET_AFTER:g} s", now)
             elif (new := old.expire(now)) is not old:
                 self._put(old, new, now)
+        self._make_room(now)
         self._notices.forget(now.monotonic)
         self.settle(now)
 
@@ -205,6 +210,14 @@ class Fleet:
         self._departures.add(key, beat, now)
         if key in self.instances:
             self._remove(self.instances[key], EventKind.LEFT, "its sidecar stopped in order", now)
+
+    def _make_room(self, now: Moment) -> None:
+        excess = len(self.instances) - int(self._max_instances * (1 - ROOM))
+        if excess <= 0:
+            return
+        silent = (instance for instance in self.instances.values() if instance.stale and not instance.pending)
+        for instance in sorted(silent, key=lambda instance: instance.heard.monotonic)[:excess]:
+            self._remove(instance, EventKind.FORGOTTEN, "silent, and its place is needed", now)
 
     def _remove(self, old: Instance, kind: EventKind, output: str, now: Moment) -> None:
         key = (old.service, old.name)

@@ -8,7 +8,7 @@ import msgspec
 import pytest
 
 from collector.admission import Refused
-from collector.events import EventKind
+from collector.events import EventKind, Restored, Standing
 from collector.registry import Fleet
 from sidecar.model.health import Check, Flag, State
 from sidecar.model.heartbeat import HeartbeatReply
@@ -210,6 +210,34 @@ def test_a_full_fleet_takes_no_more_but_still_hears_its_own() -> None:
         fleet.hear(full(name, 1, checks(ready="+")), at(0))
     assert fleet.hear(full("c", 1, ()), at(0)) == Refused(429, "the collector holds 2 instances and takes no more")
     assert not reply(fleet, full("a", 2, checks(ready="-")), 1).resync
+
+
+def test_in_a_full_fleet_the_longest_silent_make_room_and_nobody_who_is_heard() -> None:
+    fleet = Fleet(at(0), max_instances=40)
+    for n in range(40):
+        fleet.hear(full(f"pod-{n}", 1, checks(ready="+")), at(n / 10))
+    for n in range(5, 40):
+        fleet.hear(full(f"pod-{n}", 2, checks(ready="+")), at(30))
+    fleet.tick(at(30))
+    assert fleet.hear(full("new", 1, checks(ready="+")), at(30)) == Refused(
+        429, "the collector holds 40 instances and takes no more"
+    )
+    fleet.take_events()
+    fleet.tick(at(31))
+    assert [(e.kind, e.instance, e.output) for e in fleet.take_events() if e.kind is EventKind.FORGOTTEN] == [
+        (EventKind.FORGOTTEN, "pod-0", "silent, and its place is needed"),
+        (EventKind.FORGOTTEN, "pod-1", "silent, and its place is needed"),
+    ]
+    assert not reply(fleet, full("new", 1, checks(ready="+")), 32).resync
+
+
+def test_after_a_restart_nobody_makes_room_before_the_grace_is_over() -> None:
+    known = [Restored("shop", f"pod-{n}", "", Standing(State.PASS, START)) for n in range(40)]
+    fleet = Fleet(at(0), known=known, max_instances=40)
+    fleet.tick(at(29))
+    assert len(fleet.instances) == 40
+    fleet.tick(at(31))
+    assert len(fleet.instances) == 38
 
 
 def test_long_and_unprintable_output_is_cut() -> None:
