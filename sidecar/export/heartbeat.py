@@ -81,7 +81,8 @@ class Heartbeats:
                 await self._clock.sleep(COALESCE)
 
     async def leave(self) -> None:
-        await self._send(leaving=True)
+        if await self._send(leaving=True):  # to a collector that has just started
+            await self._send(leaving=True)
 
     async def _send(self, *, leaving: bool) -> bool:
         """Send one; True when the collector asks for everything, at once."""

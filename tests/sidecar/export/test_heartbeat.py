@@ -130,3 +130,10 @@ async def test_leaving_is_said() -> None:
     async with running() as fleet:
         await fleet.heartbeats.leave()
         assert fleet.collector.heard[-1].leaving
+
+
+async def test_a_collector_that_has_just_started_is_told_in_full_who_leaves() -> None:
+    async with running("+r") as fleet:
+        await fleet.heartbeats.leave()
+        assert (fleet.heard(), fleet.collector.heard[-1].leaving) == ("F1 d0 F1", True)
+        assert fleet.collector.heard[-1].resource == {"service.name": "api"}
