@@ -41,6 +41,8 @@ from .traces import Traces
 
 EX_CONFIG = 78
 TICK = 1.0
+LATE = 1.0
+"""Seconds by which a tick may come late before that counts against us, and not against who was silent meanwhile."""
 PRUNE_EVERY = 600
 """Ticks between two looks at the age of the history."""
 LISTEN = "127.0.0.1:4320"
@@ -129,7 +131,12 @@ async def build(settings: Settings, clock: Clock, log: FilteringBoundLogger) -> 
 
 async def _tick(api: Api, store: Store, guards: Mapping[str, Guard], clock: Clock, log: FilteringBoundLogger) -> None:
     ticks = dropped = 0
+    due = clock.monotonic()
     while True:
+        late = clock.monotonic() - due
+        if late > LATE:
+            log.warning("the collector stood still", seconds=round(late, 1), remedy="give it more CPU")
+            api.fleet.deaf(late)
         for name, guard in guards.items():
             for news in guard.news():
                 (log.info if news.is_good else log.warning)(news.event, listener=name, why=news.why)
@@ -144,6 +151,7 @@ async def _tick(api: Api, store: Store, guards: Mapping[str, Guard], clock: Cloc
             except StoreError as error:
                 log.error("the history was not pruned", why=str(error))
         ticks += 1
+        due = clock.monotonic() + TICK
         await clock.sleep(TICK)
 
 

@@ -65,6 +65,19 @@ class FakeClock:
         await settle()
 
 
+class JumpingClock(SystemClock):
+    """The machine's, but for what a test has it skip: a process that stood still sees that."""
+
+    def __init__(self) -> None:
+        self.skipped = 0.0
+
+    def now(self) -> float:
+        return super().now() + self.skipped
+
+    def monotonic(self) -> float:
+        return super().monotonic() + self.skipped
+
+
 async def settle() -> None:
     """Let everything that can run now run."""
     for _ in range(20):
