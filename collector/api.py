@@ -6,6 +6,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import Callable
 from typing import Annotated, Any
 
@@ -36,6 +37,8 @@ from .verdict import fleet_status
 
 EventId = Annotated[int, msgspec.Meta(ge=1, le=(1 << 63) - 1)]
 
+BODY = 10.0
+"""Seconds in which the body of a heartbeat must have come."""
 PAGE = 1000
 """Instances in the answer about one service."""
 
@@ -79,7 +82,12 @@ class Api:
         if self._token is not None:
             self._token.require(request.headers.get("Authorization", ""))
         try:
-            beat = msgspec.json.decode(await request.read(), type=Heartbeat)
+            async with asyncio.timeout(BODY):
+                body = await request.read()
+        except TimeoutError:
+            raise Failure(408, f"the body did not come within {BODY:g} s") from None
+        try:
+            beat = msgspec.json.decode(body, type=Heartbeat)
         except RecursionError:
             raise Failure(400, "not a heartbeat: nested too deeply") from None
         except msgspec.DecodeError as error:

@@ -21,6 +21,9 @@ from .resources import Problem
 from .route import Failure, Gate, Route
 from .store import StoreError
 
+IDLE = 75.0
+"""Seconds without a whole request after which a connection is closed."""
+
 Handler = Callable[[web.Request], Awaitable[web.StreamResponse]]
 
 
@@ -35,9 +38,14 @@ class Reply(web.Response):
 class Connection(web.RequestHandler):
     """aiohttp's connection, but for what is not HTTP: that gets a problem too, and no traceback in the log."""
 
-    def __init__(self, server: web.Server) -> None:
+    def __init__(self, server: web.Server, idle: float = IDLE) -> None:
         # None is what turns it off, whatever the annotation says.
-        super().__init__(server, loop=asyncio.get_running_loop(), access_log=None)  # type: ignore[arg-type]
+        super().__init__(
+            server,
+            loop=asyncio.get_running_loop(),
+            keepalive_timeout=idle,
+            access_log=None,  # type: ignore[arg-type]
+        )
 
     def handle_error(
         self,
@@ -57,7 +65,8 @@ class Connection(web.RequestHandler):
 def application(api: Api, routes: Sequence[Route], log: FilteringBoundLogger) -> web.Application:
     app = web.Application(client_max_size=MAX_BODY, middlewares=[_problems(log)])
     for route in routes:
-        app.router.add_route(route.method, route.path, _serve(api, route))
+        for method in (route.method, "HEAD") if route.method == "GET" else (route.method,):
+            app.router.add_route(method, route.path, _serve(api, route))
     for signal in Signal:
         app.router.add_post(f"/v1/{signal}", _misdirected)
     return app

@@ -23,6 +23,7 @@ _PROBLEMS = {
     "400": "What was asked for is not understood",
     "401": "The collector requires a token that was not brought",
     "404": "Not known (any more)",
+    "408": "The body did not come in time",
     "409": "Two sidecars report as the same instance, and this is not the one that counts",
     "413": "The body is too large",
     "429": "The fleet is too large; later perhaps",
@@ -72,7 +73,7 @@ def _operation(route: Route, schemas: dict[str, Any]) -> dict[str, Any]:
     problems = [
         "400",
         *(["404"] if "{" in route.path else []),
-        *(["401", "409", "413", "429", "503"] if route.takes else []),
+        *(["401", "408", "409", "413", "429", "503"] if route.takes else []),
     ]
     for status in problems:
         responses[status] = {

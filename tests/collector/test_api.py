@@ -111,6 +111,14 @@ async def test_only_gates_turn_a_status_into_a_code(path: str, expected: int) ->
         assert (await get(session, path))[0] == expected
 
 
+async def test_a_gate_answers_head_too_as_some_load_balancers_ask() -> None:
+    async with collector() as (_, session):
+        await shop(session)
+        for path, expected in (("/livez", 200), ("/v1/services/api/health", 200), ("/v1/health", 503)):
+            async with session.head(path) as response:
+                assert (response.status, await response.read()) == (expected, b"")
+
+
 async def test_health_comes_in_three_forms() -> None:
     async with collector() as (_, session):
         await shop(session)
@@ -193,7 +201,7 @@ async def test_instances_and_events_are_read_in_pages() -> None:
         ("GET", "/v2", None, 404, "no such path /v2; / lists what there is"),
         ("GET", "/v1/services/nope", None, 404, "no service nope; /v1/services has those that are known"),
         ("GET", "/v1/services/nope/health", None, 404, "no service nope; /v1/services has those that are known"),
-        ("PUT", "/v1/services", None, 405, "PUT is not allowed here, expected GET"),
+        ("PUT", "/v1/services", None, 405, "PUT is not allowed here, expected GET, HEAD"),
         ("GET", "/v1/services?state=fail", None, 400, "unknown query parameter 'state'; expected status"),
         ("GET", "/livez?x=1", None, 400, "unknown query parameter 'x'; this resource has none"),
         (
