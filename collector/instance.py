@@ -116,8 +116,9 @@ class Instance(msgspec.Struct, frozen=True, kw_only=True):
 
     def hear(self, beat: Heartbeat, now: Moment) -> Instance:
         """The value after a heartbeat that is news. A delta lands on what was known; a full one replaces it."""
-        known = {} if beat.full else {check.name: check for check in self.checks}
-        known.update((check.name, check) for check in beat.checks)
+        before = {check.name: check for check in self.checks}
+        known = {} if beat.full else dict(before)
+        known.update((check.name, _dated(check, before.get(check.name), now.unix)) for check in beat.checks)
         for name in beat.removed:
             known.pop(name, None)
         checks = tuple(known[name] for name in sorted(known))
@@ -199,6 +200,14 @@ def restored(name: str, service: str, standing: Standing, checks: tuple[Check, .
         stale=True,
         pending=True,
     )
+
+
+def _dated(check: Check, before: Check | None, now: float) -> Check:
+    """A check of a sidecar whose clock is ahead of ours is as it is since we heard so first."""
+    if check.since <= now:
+        return check
+    since = before.since if before is not None and before.state is check.state else now
+    return msgspec.structs.replace(check, since=since)
 
 
 def _onset(checks: tuple[Check, ...], status: State) -> float:

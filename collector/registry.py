@@ -207,7 +207,7 @@ class Fleet:
             was = before.pop(check.name, None)
             if check.state is was or (was is None and check.state is State.PASS):
                 continue
-            after = Standing(check.state, min(check.since, now.unix))
+            after = Standing(check.state, check.since)
             self._note(EventKind.STATUS, new, now, check=check.name, before=was, after=after, output=check.output)
         for name, was in before.items():
             self._note(EventKind.LEFT, new, now, check=name, before=was, output="the check was removed")

@@ -14,7 +14,7 @@ from collector.admission import Refused
 from collector.registry import Fleet
 from collector.resources import instant, moment
 from collector.text import ago
-from sidecar.model.health import Check, Observed
+from sidecar.model.health import Check, Observed, State
 from sidecar.model.heartbeat import Evidence, HeartbeatReply
 
 from .sidecars import START, at, check, checks, full, reply, shown
@@ -58,6 +58,15 @@ def test_what_no_clock_can_mean_is_refused(change: dict[str, Any], refused: str)
 def test_a_sidecar_whose_clock_is_a_little_ahead_is_taken() -> None:
     beat = full("shop-1", 1, ready(since=START + 500), epoch=NOW + 599 * NS)
     assert Fleet(at(0)).hear(beat, at(0)) == HeartbeatReply(revision=1)
+
+
+def test_nothing_is_so_since_a_time_to_come() -> None:
+    fleet = Fleet(at(0))
+    since = []
+    for seq, state in enumerate((State.FAIL, State.FAIL, State.PASS)):
+        fleet.hear(full("shop-1", seq, ready(state=state, since=START + 500 + seq)), at(3 + seq))
+        since += [check.since - START for check in fleet.instances["shop", "shop-1"].checks]
+    assert since == [3, 3, 5]
 
 
 def test_every_number_is_shown_as_some_time() -> None:
