@@ -205,7 +205,7 @@ def _holds(name: str, seen: Any, wanted: Any) -> bool:
         return same == (name == "equals")
     if isinstance(seen, bool) or not isinstance(seen, int | float):
         return False
-    return _COMPARED[name](float(seen), float(wanted))
+    return _COMPARED[name](seen, wanted)
 
 
 def _shown(value: Any) -> str:
