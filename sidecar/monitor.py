@@ -46,6 +46,8 @@ class Watched:
 class _Entry:
     watched: Watched
     threshold: Threshold
+    since: float
+    """Unix seconds of the last change of state; the thresholds' own clock stands still while the machine sleeps."""
     result: Result = field(default_factory=lambda: Result(State.UNKNOWN, "not looked at yet"))
     runs: dict[State, int] = field(default_factory=lambda: dict.fromkeys(State, 0))
     transitions: int = 0
@@ -72,8 +74,8 @@ class Monitor:
         self._listeners = list(listeners)
         self._startup = Startup.of(frozenset(n for n, w in checks.items() if w.config.role is Role.STARTUP))
         self._gate = asyncio.Event()
-        self._offset = clock.now() - clock.monotonic()
-        self._board = {name: _Entry(watched, self._fresh(watched.config)) for name, watched in checks.items()}
+        now = clock.now()
+        self._board = {name: _Entry(watched, self._fresh(watched.config), now) for name, watched in checks.items()}
         self._verdict = rollup(self.checks(), None, clock.now())
 
     async def run(self) -> None:
@@ -170,10 +172,9 @@ class Monitor:
         if threshold.state is before.state:
             return
         entry.transitions += 1
-        self._verdict = rollup([self._shown(*item) for item in self._board.items()], self._verdict, self._clock.now())
-        transition = Transition(
-            check=name, before=before.state, after=threshold.state, at=self._clock.now(), output=output
-        )
+        entry.since = self._clock.now()
+        self._verdict = rollup([self._shown(*item) for item in self._board.items()], self._verdict, entry.since)
+        transition = Transition(check=name, before=before.state, after=threshold.state, at=entry.since, output=output)
         for listener in self._listeners:
             listener(transition)
 
@@ -204,7 +205,7 @@ class Monitor:
             severity=config.severity,
             state=entry.threshold.state,
             raw=entry.result.raw,
-            since=entry.threshold.since + self._offset,
+            since=entry.since,
             flags=(Flag.STARTING,) if starting else (),
             output=entry.result.output if looked_at or not starting else "waits for the startup checks",
             observed=entry.result.observed,

@@ -39,11 +39,13 @@ class FakeClock:
 
     def __init__(self, start: float = 1_000_000.0) -> None:
         self.time = start
+        self.ahead = 0.0
+        """By how much the time of day is ahead of the monotonic one."""
         self._sleepers: list[tuple[float, int, asyncio.Future[None]]] = []
         self._order = itertools.count()
 
     def now(self) -> float:
-        return self.time
+        return self.time + self.ahead
 
     def monotonic(self) -> float:
         return self.time

@@ -68,6 +68,15 @@ async def test_every_change_of_state_is_told_once() -> None:
         ]
 
 
+async def test_since_is_the_time_of_day_of_the_change_after_a_suspend_too() -> None:
+    """While a machine sleeps its monotonic clock stands still."""
+    async with running({"a": watched("+---")}) as (monitor, clock, _):
+        clock.ahead = 8 * 3600
+        await clock.advance(35)
+        (check,) = monitor.checks()
+        assert (check.state, check.since - 1_000_000, monitor.verdict().since - 1_000_000) == ("fail", 28830, 28830)
+
+
 async def test_a_hung_probe_delays_no_other() -> None:
     async with running({"hung": watched("hhhhhh", timeout=300), "well": watched("+" * 9)}) as (monitor, clock, _):
         await clock.advance(60)
