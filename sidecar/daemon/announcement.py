@@ -7,6 +7,7 @@ from ..io.proc import Proc
 from ..logic.scalars import masked_url
 from ..model.process import ProcessSample
 from ..version import VERSION
+from .identity import UNNAMED
 from .listeners import bound
 from .parts import Parts
 
@@ -27,6 +28,8 @@ def announce(parts: Parts, api: Listener | None) -> None:
         checks=len(config.probes),
         api=bound(api) if api else "none",
     )
+    if parts.resource.service == UNNAMED:
+        log.warning("the service has no name", service=UNNAMED, remedy="set OTEL_SERVICE_NAME")
     if not config.probes:
         log.warning("no checks", remedy="give --target URL, or probes in a file")
     _announce_process(parts)

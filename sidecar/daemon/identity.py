@@ -15,13 +15,15 @@ from ..logic.printable import printable
 from ..model.process import ProcessSample
 from ..model.resource import Resource
 
+UNNAMED = "unknown_service"
+
 
 def resource_of(config: Config, process: ProcessSample) -> Resource:
     """As configured, else by the process, else by the target's address."""
     service, url = config.service, urlsplit(config.target.url or "")
     local = url.hostname in ("localhost", "127.0.0.1", "::1")
     found = program(process.name, process.cmdline) if process.found else "" if local else url.hostname
-    name = service.name or found or "unknown_service"
+    name = service.name or found or UNNAMED
     attributes = {
         **service.attributes,
         "service.name": name,

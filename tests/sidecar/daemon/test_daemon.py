@@ -77,6 +77,16 @@ async def test_without_an_upstream_otlp_stays_closed_and_that_is_said_once() -> 
     assert events.named("no checks")[0]["remedy"] == "give --target URL, or probes in a file"
 
 
+async def test_a_service_without_a_name_is_told_what_it_is_called_and_how_to_name_it() -> None:
+    async with running(settings()) as (_, events):
+        await until(lambda: events.named("the service has no name"))
+    async with running(settings({"OTEL_SERVICE_NAME": "shop"})) as (_, named):
+        await until(lambda: named.named("outrider runs"))
+    told = events.named("the service has no name")
+    assert [(line["service"], line["remedy"]) for line in told] == [("unknown_service", "set OTEL_SERVICE_NAME")]
+    assert named.named("the service has no name") == []
+
+
 async def test_both_protocols_have_their_listener_and_one_receiver() -> None:
     async with RecordingUpstream() as upstream:
         async with running(settings({"OTEL_EXPORTER_OTLP_ENDPOINT": upstream.url})) as (daemon, events):
