@@ -55,7 +55,8 @@ class Gates(Resource, frozen=True, kw_only=True):
 
 
 class InstanceCheck(Resource, frozen=True, kw_only=True):
-    """`state` is after thresholds, `raw` is what the last probe saw, `since` is the last change of `state`."""
+    """`state` is after thresholds, `since` its last change. `raw` (what the last probe saw), `output` and `observed` are as
+    of the last heartbeat (`heard`): a change of `state` comes at once, without one they are up to an interval old."""
 
     name: str
     state: State
