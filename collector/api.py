@@ -81,6 +81,9 @@ class Api:
     async def heartbeat(self, request: web.Request, _: shown.NoQuery) -> Answer:
         if self._token is not None:
             self._token.require(request.headers.get("Authorization", ""))
+        encoding = request.headers.get("Content-Encoding", "identity")
+        if encoding != "identity":
+            raise Failure(415, f"Content-Encoding {encoding[:100]} is not taken, expected none")
         try:
             async with asyncio.timeout(BODY):
                 body = await request.read()

@@ -44,6 +44,7 @@ class Connection(web.RequestHandler):
             server,
             loop=asyncio.get_running_loop(),
             keepalive_timeout=idle,
+            auto_decompress=False,
             access_log=None,  # type: ignore[arg-type]
         )
 
@@ -152,7 +153,7 @@ def _problems(log: FilteringBoundLogger) -> Middleware:
                 case _:
                     return problem(error.status, error.reason)
         except web.RequestPayloadError:
-            return problem(400, "the body is not what its Content-Encoding or Transfer-Encoding says")
+            return problem(400, "the body is not what its Transfer-Encoding says")
         except StoreError as error:
             return problem(503, f"the history can't be read: {error}")
         except Exception:

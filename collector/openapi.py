@@ -26,6 +26,7 @@ _PROBLEMS = {
     "408": "The body did not come in time",
     "409": "Two sidecars report as the same instance, and this is not the one that counts",
     "413": "The body is too large",
+    "415": "A body that is compressed",
     "429": "The fleet is too large; later perhaps",
     "503": "The collector can't read its token; later perhaps",
 }
@@ -73,7 +74,7 @@ def _operation(route: Route, schemas: dict[str, Any]) -> dict[str, Any]:
     problems = [
         "400",
         *(["404"] if "{" in route.path else []),
-        *(["401", "408", "409", "413", "429", "503"] if route.takes else []),
+        *(["401", "408", "409", "413", "415", "429", "503"] if route.takes else []),
     ]
     for status in problems:
         responses[status] = {

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import gzip
 import io
 import time
 from collections.abc import AsyncIterator, Iterable
@@ -314,13 +315,17 @@ async def test_a_fleet_of_a_thousand_is_judged_at_once() -> None:
         assert msgspec.json.decode(body, type=resources.ServiceDetail).service.instances.pass_ == 1000
 
 
-async def test_a_body_that_is_not_in_its_encoding_is_a_bad_request() -> None:
+async def test_a_compressed_heartbeat_is_refused_and_nothing_is_inflated() -> None:
+    """A megabyte would become a gigabyte, while everybody else waits."""
+    beat = gzip.compress(msgspec.json.encode(full("shop-1", 1, checks(ready="+"))))
     async with (
-        collector() as (_, session),
-        session.post("/v1/heartbeats", data=b"{}", headers={"Content-Encoding": "gzip"}) as response,
+        collector() as (running, session),
+        session.post("/v1/heartbeats", data=beat, headers={"Content-Encoding": "gzip"}) as response,
     ):
-        assert (response.status, response.content_type) == (400, "application/problem+json")
-        assert "Content-Encoding" in (await response.json(content_type=None))["detail"]
+        assert (response.status, response.content_type) == (415, "application/problem+json")
+        detail = (await response.json(content_type=None))["detail"]
+        assert detail == "Content-Encoding gzip is not taken, expected none"
+        assert running.fleet.instances == {}
 
 
 async def test_the_gate_of_a_probe_is_the_worst_of_the_services_gates() -> None:
