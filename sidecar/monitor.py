@@ -155,6 +155,8 @@ class Monitor:
 
     def _settle(self, name: str, result: Result, duration: float) -> None:
         entry = self._board[name]
+        if not self._startup.runs(name, entry.watched.config.role):
+            return  # it was asked of the life before
         entry.result, entry.duration, entry.last_run = result, duration, self._clock.now()
         entry.runs[result.raw] += 1
         if result.raw in (State.PASS, State.WARN):

@@ -163,6 +163,23 @@ async def test_a_restart_of_the_service_closes_the_gate_again() -> None:
         assert board(monitor) == "pp"
 
 
+async def test_what_was_asked_before_a_restart_and_answered_after_it_does_not_count() -> None:
+    class Held(ScriptedProbe):
+        async def check(self) -> Result:
+            await answer.wait()
+            return await super().check()
+
+    answer = asyncio.Event()
+    config = CheckConfig(role=Role.READINESS, timeout=300)
+    checks = {"up": watched("+-----", Role.STARTUP), "ready": Watched("scripted", config, Held("+"))}
+    async with running(checks) as (monitor, clock, _):
+        assert board(monitor) == "pu"
+        monitor.service_restarted()
+        answer.set()
+        await clock.advance(5)
+        assert (board(monitor), monitor.verdict().ready.value) == ("uu", "unknown")
+
+
 async def test_a_restart_without_startup_checks_changes_nothing() -> None:
     async with running({"ready": watched("++")}) as (monitor, _, seen):
         monitor.service_restarted()
