@@ -98,7 +98,9 @@ class Fleet:
         if not beat.full and (old is None or old.epoch < 0):
             return self._reply(resync=True)
         if old is None and len(self.instances) >= self._max_instances:
-            return Refused(429, f"the collector holds {self._max_instances} instances and takes no more")
+            full = f"the collector holds {self._max_instances} instances and takes no more"
+            self._notices.tell(Notice("the fleet is full", "", "", full), now.monotonic)
+            return Refused(429, full)
         new = (old or newcomer(beat.instance, service, now)).hear(cut(beat), now)
         if len(new.checks) > MAX_CHECKS:
             return too_many_checks(len(new.checks))

@@ -49,7 +49,7 @@ class Beats:
         return replace(
             self,
             held=None if reply.resync else self.held,
-            interval=reply.next_s if reply.next_s >= 0.5 else self.interval,
+            interval=reply.next_s if 0.5 <= reply.next_s <= 3600 else self.interval,
         )
 
     def failed(self) -> Beats:

@@ -208,7 +208,10 @@ def test_a_full_fleet_takes_no_more_but_still_hears_its_own() -> None:
     fleet = Fleet(at(0), max_instances=2)
     for name in ("a", "b"):
         fleet.hear(full(name, 1, checks(ready="+")), at(0))
-    assert fleet.hear(full("c", 1, ()), at(0)) == Refused(429, "the collector holds 2 instances and takes no more")
+    for name in ("c", "d"):
+        refused = fleet.hear(full(name, 1, ()), at(0))
+        assert refused == Refused(429, "the collector holds 2 instances and takes no more")
+    assert [notice.what for notice in fleet.take_notices()] == ["the fleet is full"], "told once a minute, not of each"
     assert not reply(fleet, full("a", 2, checks(ready="-")), 1).resync
 
 

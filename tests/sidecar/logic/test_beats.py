@@ -51,6 +51,7 @@ def test_the_collector_may_ask_for_another_interval() -> None:
     assert START.answered(HeartbeatReply(revision=1, next_s=30)).interval == 30
     assert START.answered(HeartbeatReply(revision=1, next_s=0)).interval == 10
     assert START.answered(HeartbeatReply(revision=1, next_s=0.01)).interval == 10
+    assert START.answered(HeartbeatReply(revision=1, next_s=1e308)).interval == 10
 
 
 def test_the_hash_covers_name_state_and_flags_in_any_order_and_nothing_else() -> None:
