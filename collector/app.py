@@ -41,7 +41,7 @@ from .traces import Traces
 
 EX_CONFIG = 78
 TICK = 1.0
-LATE = 1.0
+LATE = 5.0
 """Seconds by which a tick may come late before that counts against us, and not against who was silent meanwhile."""
 PRUNE_EVERY = 600
 """Ticks between two looks at the age of the history."""
