@@ -43,8 +43,7 @@ EX_CONFIG = 78
 TICK = 1.0
 LATE = 5.0
 """Seconds by which a tick may come late before that counts against us, and not against who was silent meanwhile."""
-PRUNE_EVERY = 600
-"""Ticks between two looks at the age of the history."""
+PRUNE_EVERY = 600.0
 LISTEN = "127.0.0.1:4320"
 GRPC = "127.0.0.1:4321"
 DB = ":memory:"
@@ -114,10 +113,12 @@ async def build(settings: Settings, clock: Clock, log: FilteringBoundLogger) -> 
             log.warning("otlp grpc not open yet", why=rpc.why)
         async with asyncio.TaskGroup() as tasks:
             ticking = tasks.create_task(_tick(api, store, guards, clock, log), name="tick")
+            pruning = tasks.create_task(_prune(store, clock, log), name="prune")
             try:
                 yield Running(listener.ports[0], rpc.ports[0] if rpc.up else 0, fleet, traces)
             finally:
                 ticking.cancel()
+                pruning.cancel()
                 await listener.stop()
                 await rpc.stop()
                 await runner.cleanup()
@@ -130,7 +131,7 @@ async def build(settings: Settings, clock: Clock, log: FilteringBoundLogger) -> 
 
 
 async def _tick(api: Api, store: Store, guards: Mapping[str, Guard], clock: Clock, log: FilteringBoundLogger) -> None:
-    ticks = dropped = 0
+    dropped = 0
     due = clock.monotonic()
     while True:
         late = clock.monotonic() - due
@@ -145,14 +146,18 @@ async def _tick(api: Api, store: Store, guards: Mapping[str, Guard], clock: Cloc
         if store.dropped > dropped:
             log.error("events were not written", events=store.dropped - dropped, why=store.last_error)
             dropped = store.dropped
-        if ticks % PRUNE_EVERY == 0:
-            try:
-                await store.prune(clock.now())
-            except StoreError as error:
-                log.error("the history was not pruned", why=str(error))
-        ticks += 1
         due = clock.monotonic() + TICK
         await clock.sleep(TICK)
+
+
+async def _prune(store: Store, clock: Clock, log: FilteringBoundLogger) -> None:
+    """Apart from the tick, because a disk may keep it waiting."""
+    while True:
+        try:
+            await store.prune(clock.now())
+        except StoreError as error:
+            log.error("the history was not pruned", why=str(error))
+        await clock.sleep(PRUNE_EVERY)
 
 
 def parser() -> argparse.ArgumentParser:
