@@ -29,6 +29,8 @@ SCHEMA = 1
 MAX_QUEUE = 10_000
 MAX_EVENTS = 100_000
 MAX_AGE = 30 * 86400.0
+PATIENCE = 30.0
+"""Seconds that a question waits for its answer."""
 
 T = TypeVar("T")
 
@@ -60,11 +62,14 @@ class Page(msgspec.Struct, frozen=True):
 class Store:
     """Opened by the constructor, which waits for the file; `close` writes what is queued and ends the thread."""
 
-    def __init__(self, path: str, *, max_queue: int = MAX_QUEUE, max_events: int = MAX_EVENTS) -> None:
+    def __init__(
+        self, path: str, *, max_queue: int = MAX_QUEUE, max_events: int = MAX_EVENTS, patience: float = PATIENCE
+    ) -> None:
         self.dropped = 0
         """Events that were not written: the queue was full, or the disk refused."""
         self.last_error = ""
         self._max_events = max_events
+        self._patience = patience
         self._jobs: queue.Queue[Callable[[sqlite3.Connection], None] | None] = queue.Queue(max_queue)
         opened: Future[None] = Future()
         self._thread = threading.Thread(target=self._work, args=(path, opened), name="store", daemon=True)
@@ -121,7 +126,11 @@ class Store:
             self._jobs.put_nowait(job)
         except queue.Full:
             raise StoreError("the queue to the disk is full") from None
-        return await asyncio.wrap_future(answer)
+        try:
+            async with asyncio.timeout(self._patience):
+                return await asyncio.wrap_future(answer)
+        except TimeoutError:
+            raise StoreError(f"no answer from the disk within {self._patience:g} s") from None
 
     def _work(self, path: str, opened: Future[None]) -> None:
         try:

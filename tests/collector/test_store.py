@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import sqlite3
+import threading
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from pathlib import Path
@@ -139,6 +140,18 @@ async def test_a_question_that_breaks_is_told_to_who_asked_and_the_next_is_answe
         with pytest.raises(OverflowError):
             await store.page(service=None, before=10**20, limit=1)
         assert len((await store.page(service=None, before=None, limit=1)).events) == 1
+
+
+async def test_a_disk_that_does_not_answer_is_told_to_who_asks() -> None:
+    stuck = threading.Event()
+    store = Store(":memory:", patience=0.1)
+    try:
+        for _ in range(2):
+            with pytest.raises(StoreError, match="no answer from the disk"):
+                await store._ask(lambda db: stuck.wait(20))
+    finally:
+        stuck.set()
+    await store.close()
 
 
 async def test_a_newer_file_is_refused_and_untouched(tmp_path: Path) -> None:
