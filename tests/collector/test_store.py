@@ -7,6 +7,7 @@ import sqlite3
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from pathlib import Path
+from threading import Barrier
 
 import pytest
 
@@ -123,6 +124,23 @@ async def test_a_question_that_nobody_waits_for_any_more_does_no_harm() -> None:
             question.cancel()
         store.append([status(1, "shop")])
         assert len(await store.standings()) == 1
+
+
+async def test_collectors_that_start_at_the_same_moment_share_a_new_file(tmp_path: Path) -> None:
+    for attempt in range(20):
+        together = Barrier(3)
+
+        def start(path: Path, together: Barrier) -> Store:
+            together.wait()
+            return Store(str(path))
+
+        path = tmp_path / f"{attempt}.db"
+        stores = await asyncio.gather(*(asyncio.to_thread(start, path, together) for _ in range(3)))
+        for at, store in enumerate(stores):
+            store.append([status(at, "shop")])
+            assert len((await store.page(service=None, before=None, limit=10)).events) == at + 1
+        for store in stores:
+            await store.close()
 
 
 async def test_a_newer_file_is_refused_and_untouched(tmp_path: Path) -> None:
