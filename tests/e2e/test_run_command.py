@@ -8,10 +8,11 @@ import os
 import pty
 import re
 import signal
+import socket
 import subprocess
 import sys
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import AbstractContextManager, ExitStack, contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -115,6 +116,31 @@ def test_the_command_gets_stdin_its_environment_and_no_descriptor_of_ours() -> N
     seen = dict(pair.decode().split("=", 1) for pair in pairs)
     assert {name: value for name, value in seen.items() if name not in ("PWD", "OLDPWD", "SHLVL", "_")} == environ
     assert descriptors.split() == [b"0", b"1", b"2", b"3"], "3 is the directory itself"
+
+
+def test_commands_that_start_at_the_same_moment_are_each_told_a_port_of_their_own() -> None:
+    told = [endpoint(upstream=free_port()) for _ in range(4)]
+    with ExitStack() as running:
+        launchers = [running.enter_context(each) for each in told]
+        heard = [launcher.stdout.readline() for launcher in launchers if launcher.stdout is not None]
+        assert len(set(heard)) == 4
+        assert b"\n" not in heard
+
+
+def test_a_port_that_was_asked_for_and_is_taken_is_waited_for() -> None:
+    address = ("127.0.0.1", free_port())
+    asked = {"OUTRIDER_OTLP_HTTP": f"127.0.0.1:{address[1]}", "OUTRIDER_OTLP_GRPC": "off"}
+    with socket.create_server(address), endpoint(upstream=free_port(), **asked) as launcher:
+        assert launcher.stdout is not None
+        assert launcher.stdout.readline() == b"\n"
+
+
+def endpoint(upstream: int, **more: str) -> AbstractContextManager[subprocess.Popen[bytes]]:
+    """A command that writes what it is told, and runs on until its input ends. No port is asked for but by `more`."""
+    environ = {name: value for name, value in environment().items() if name not in SETTINGS}
+    environ |= {"OUTRIDER_COLLECTOR_URL": f"http://127.0.0.1:{upstream}", **more}
+    script = "echo $OTEL_EXPORTER_OTLP_ENDPOINT; exec cat"
+    return launched("sh", "-c", script, env=environ, stdin=subprocess.PIPE, stderr=subprocess.DEVNULL)
 
 
 def test_a_signal_to_the_launcher_is_one_to_the_command() -> None:
