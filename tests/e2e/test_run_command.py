@@ -12,7 +12,7 @@ import socket
 import subprocess
 import sys
 from collections.abc import Iterator
-from contextlib import AbstractContextManager, ExitStack, contextmanager
+from contextlib import ExitStack, contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -25,6 +25,7 @@ from tests.ports import free_port
 from tests.real import require
 
 PYTHON = sys.executable
+NOT_READY = b"the sidecar is not ready yet"
 SETTINGS = dict.fromkeys(("OUTRIDER_API_LISTEN", "OUTRIDER_OTLP_GRPC", "OUTRIDER_OTLP_HTTP"), "127.0.0.1:0")
 
 
@@ -33,8 +34,13 @@ def environment(**more: str) -> dict[str, str]:
 
 
 def run(*command: str, options: tuple[str, ...] = (), **more: Any) -> subprocess.CompletedProcess[bytes]:
+    """Again, where the machine was so busy that the command did not wait for its sidecar."""
     more = {"env": environment(), "capture_output": True, **more}
-    return subprocess.run(outrider("run", *options, "--", *command), timeout=50, **more)
+    for _ in range(10):
+        done = subprocess.run(outrider("run", *options, "--", *command), timeout=50, **more)
+        if NOT_READY not in (done.stderr or b""):
+            break
+    return done
 
 
 @contextmanager
@@ -119,28 +125,33 @@ def test_the_command_gets_stdin_its_environment_and_no_descriptor_of_ours() -> N
 
 
 def test_commands_that_start_at_the_same_moment_are_each_told_a_port_of_their_own() -> None:
-    told = [endpoint(upstream=free_port()) for _ in range(4)]
-    with ExitStack() as running:
-        launchers = [running.enter_context(each) for each in told]
-        heard = [launcher.stdout.readline() for launcher in launchers if launcher.stdout is not None]
-        assert len(set(heard)) == 4
-        assert b"\n" not in heard
+    heard = told(3)
+    assert len(set(heard)) == 3
+    assert b"\n" not in heard
 
 
 def test_a_port_that_was_asked_for_and_is_taken_is_waited_for() -> None:
     address = ("127.0.0.1", free_port())
-    asked = {"OUTRIDER_OTLP_HTTP": f"127.0.0.1:{address[1]}", "OUTRIDER_OTLP_GRPC": "off"}
-    with socket.create_server(address), endpoint(upstream=free_port(), **asked) as launcher:
-        assert launcher.stdout is not None
-        assert launcher.stdout.readline() == b"\n"
+    with socket.create_server(address):
+        assert told(1, OUTRIDER_OTLP_HTTP=f"127.0.0.1:{address[1]}", OUTRIDER_OTLP_GRPC="off") == [b"\n"]
 
 
-def endpoint(upstream: int, **more: str) -> AbstractContextManager[subprocess.Popen[bytes]]:
-    """A command that writes what it is told, and runs on until its input ends. No port is asked for but by `more`."""
+def told(number: int, **more: str) -> list[bytes]:
+    """What so many commands that run at once are told; no port is asked for but by `more`. Again, as in `run`."""
     environ = {name: value for name, value in environment().items() if name not in SETTINGS}
-    environ |= {"OUTRIDER_COLLECTOR_URL": f"http://127.0.0.1:{upstream}", **more}
+    environ |= {"OUTRIDER_COLLECTOR_URL": f"http://127.0.0.1:{free_port()}", "OUTRIDER_DRAIN": "100ms", **more}
     script = "echo $OTEL_EXPORTER_OTLP_ENDPOINT; exec cat"
-    return launched("sh", "-c", script, env=environ, stdin=subprocess.PIPE, stderr=subprocess.DEVNULL)
+    for _ in range(10):
+        with ExitStack() as ends:
+            running = [
+                ends.enter_context(launched("sh", "-c", script, env=environ, stdin=subprocess.PIPE))
+                for _ in range(number)
+            ]
+            heard = [launcher.stdout.readline() for launcher in running if launcher.stdout is not None]
+            said = [launcher.communicate(timeout=50)[1] for launcher in running]
+        if not any(NOT_READY in text for text in said):
+            break
+    return heard
 
 
 def test_a_signal_to_the_launcher_is_one_to_the_command() -> None:
