@@ -126,7 +126,7 @@ class Store:
     def _work(self, path: str, opened: Future[None]) -> None:
         try:
             db = _open(path)
-        except (sqlite3.Error, StoreError) as error:
+        except (sqlite3.Error, OSError, StoreError) as error:
             opened.set_exception(StoreError(f"{path}: {error}"))
             return
         opened.set_result(None)

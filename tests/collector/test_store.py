@@ -166,3 +166,5 @@ async def test_what_is_not_ours_is_refused(tmp_path: Path) -> None:
         Store(str(tmp_path / "text"))
     with pytest.raises(StoreError, match="does not exist"):
         Store(str(tmp_path / "missing" / "db"))
+    with pytest.raises(StoreError, match="File name too long"):
+        Store(str(tmp_path / ("x" * 300) / "db"))
