@@ -5,6 +5,8 @@ BIN := .venv/bin
 PIP := env -u PYTHONDONTWRITEBYTECODE $(BIN)/python -m pip --disable-pip-version-check --quiet
 
 .PHONY: demo test check fmt fuzz bench reference lock clean
+# Also with -j: the targets share a .venv.
+.NOTPARALLEL:
 
 demo: .venv/demo ## two services, sidecars and a collector, until Ctrl-C; DEMO are its options
 	@$(BIN)/outrider demo $(DEMO)
@@ -43,15 +45,17 @@ lock: ## writes requirements/*.txt anew (needs uv)
 clean:
 	rm -rf .venv build *.egg-info .mypy_cache .ruff_cache .pytest_cache
 
-.venv/bin/python:
+# A stamp, because a .venv that was begun and not finished has its python too.
+.venv/made:
 	$(PYTHON) -m venv .venv
+	@touch $@
 
-.venv/demo: .venv/bin/python requirements/demo.txt pyproject.toml
+.venv/demo: .venv/made requirements/demo.txt pyproject.toml
 	$(PIP) install --require-hashes -r requirements/demo.txt
 	$(PIP) install --no-deps --no-build-isolation --config-settings editable_mode=compat --editable .
 	@touch $@
 
-.venv/dev: .venv/bin/python requirements/dev.txt pyproject.toml
+.venv/dev: .venv/made requirements/dev.txt pyproject.toml
 	$(PIP) install --require-hashes -r requirements/dev.txt
 	$(PIP) install --no-deps --no-build-isolation --config-settings editable_mode=compat --editable .
 	@touch $@ .venv/demo

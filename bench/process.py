@@ -11,7 +11,7 @@ from pathlib import Path
 
 import msgspec
 
-LIMIT = 15.0
+LIMIT = 60.0
 
 
 class Memory(msgspec.Struct, frozen=True):
@@ -74,8 +74,8 @@ def until_200(
     since: float,
     process: subprocess.Popen[bytes] | None = None,
 ) -> float:
-    """Milliseconds from `since` (perf_counter) until a request is answered 200; asks every millisecond, for 15 s at most or
-    until the process has ended. Raises `TimeoutError`."""
+    """Milliseconds from `since` (perf_counter) until a request is answered 200; asks every millisecond, for `LIMIT`
+    seconds at most or until the process has ended. Raises `TimeoutError`."""
     until = time.perf_counter() + LIMIT
     while time.perf_counter() < until and (process is None or process.poll() is None):
         connection = http.client.HTTPConnection("127.0.0.1", port, timeout=2)

@@ -14,6 +14,7 @@ import asyncio
 import queue
 import sqlite3
 import threading
+import time
 from collections.abc import Callable, Sequence
 from concurrent.futures import Future
 from pathlib import Path
@@ -31,6 +32,8 @@ MAX_EVENTS = 100_000
 MAX_AGE = 30 * 86400.0
 PATIENCE = 30.0
 """Seconds that a question waits for its answer."""
+HELD = 20.0
+"""Seconds that another process may hold the file: one that ends, or a backup."""
 
 T = TypeVar("T")
 
@@ -135,7 +138,7 @@ class Store:
     def _work(self, path: str, opened: Future[None]) -> None:
         try:
             db = _open(path)
-        except (sqlite3.Error, StoreError) as error:
+        except (sqlite3.Error, OSError, StoreError) as error:
             opened.set_exception(StoreError(f"{path}: {error}"))
             return
         opened.set_result(None)
@@ -147,19 +150,48 @@ class Store:
 def _open(path: str) -> sqlite3.Connection:
     if path != ":memory:" and not Path(path).absolute().parent.is_dir():
         raise StoreError(f"the folder {Path(path).absolute().parent} does not exist")
-    db = sqlite3.connect(path, isolation_level=None)
-    version = db.execute("PRAGMA user_version").fetchone()[0]
-    if version > SCHEMA:
+    db = sqlite3.connect(path, isolation_level=None, timeout=HELD)
+    try:
+        if _version(db) == 0:
+            _create(db)
+        _keep_a_log(db)
+        db.execute("PRAGMA synchronous=NORMAL")
+    except BaseException:
         db.close()
-        raise StoreError(f"written by a newer version (schema {version}, expected at most {SCHEMA})")
-    if version == 0 and db.execute("SELECT count(*) FROM sqlite_master").fetchone()[0]:
-        db.close()
-        raise StoreError("a SQLite file of something else")
-    db.execute("PRAGMA journal_mode=WAL")
-    db.execute("PRAGMA synchronous=NORMAL")
-    if version == 0:
-        db.executescript(f"BEGIN; {_TABLES} PRAGMA user_version={SCHEMA}; COMMIT;")
+        raise
     return db
+
+
+def _version(db: sqlite3.Connection) -> int:
+    version: int = db.execute("PRAGMA user_version").fetchone()[0]
+    if version > SCHEMA:
+        raise StoreError(f"written by a newer version (schema {version}, expected at most {SCHEMA})")
+    return version
+
+
+def _create(db: sqlite3.Connection) -> None:
+    db.execute("BEGIN IMMEDIATE")
+    if _version(db) == 0:  # else somebody has come before us
+        if db.execute("SELECT count(*) FROM sqlite_master").fetchone()[0]:
+            raise StoreError("a SQLite file of something else")
+        for statement in _TABLES.split(";"):
+            db.execute(statement)
+        db.execute(f"PRAGMA user_version={SCHEMA}")
+    db.execute("COMMIT")
+
+
+def _keep_a_log(db: sqlite3.Connection) -> None:
+    """WAL. Of two that change the mode of a new file SQLite refuses one at once, whatever its timeout, because both read
+    and want to write (sqlite.org/c3ref/busy_handler.html); a moment later it has been done."""
+    until = time.monotonic() + HELD
+    while True:
+        try:
+            db.execute("PRAGMA journal_mode=WAL")
+            return
+        except sqlite3.OperationalError as error:
+            if error.sqlite_errorcode != sqlite3.SQLITE_BUSY or time.monotonic() > until:
+                raise
+        time.sleep(0.02)
 
 
 def _append(db: sqlite3.Connection, events: Sequence[Event], max_events: int) -> None:

@@ -155,10 +155,6 @@ def _run(options: argparse.Namespace) -> int:
 
     try:
         loaded = load(flags, os.environ, options.config)
-        if launcher is not None:
-            from .launched import elsewhere
-
-            loaded = load({**flags, **elsewhere(loaded)}, os.environ, options.config)
     except BadConfig as error:
         if options.on_bad_config == "exit":
             return _bad(error)
@@ -186,7 +182,7 @@ async def _serve(loaded: Loaded, launcher: Launcher | None) -> int:
             from .io.proc import Proc
             from .launched import hint, introduce, until_gone
 
-            await introduce(daemon, made, launcher, os.environ)
+            await introduce(daemon, made, launcher, os.environ, loaded.places)
             beside.append(asyncio.create_task(until_gone(daemon, launcher, serving)))
             beside.append(asyncio.create_task(hint(daemon, Proc())))
         return made

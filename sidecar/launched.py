@@ -9,12 +9,11 @@ from __future__ import annotations
 import asyncio
 import signal
 import sys
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 
-from .config import Loaded
 from .daemon.daemon import Closing, Daemon
 from .io.launcher import Launcher
-from .io.listener import Listener, is_free
+from .io.listener import Listener
 from .io.proc import Proc
 from .logic.child_environment import changes
 from .logic.found import found_text
@@ -23,33 +22,26 @@ from .logic.scalars import Address, show_duration
 
 LOOKS, LOOK = 60, 0.5
 """How often, and after how many seconds each, to look whether the command listens."""
-ANY_PORT = "127.0.0.1:0"
+ANY_PORT = Address("127.0.0.1", 0)
 _NEAR = {"localhost": "127.0.0.1", "": "127.0.0.1", "0.0.0.0": "127.0.0.1", "::": "::1"}
 """Where a program beside us reaches what listens there."""
 
 
-def elsewhere(loaded: Loaded) -> dict[str, str]:
-    """Settings to load again with: other ports for those that are taken, where none is asked for."""
-    config = loaded.config
-    listening = {f"{key}.listen": address for key, address in config.otlp.listening().items()}
-    return {
-        path: ANY_PORT
-        for path, address in {**listening, "api.listen": config.api.listen}.items()
-        if not {path, path.removesuffix(".listen")} & loaded.places.keys() and not is_free(address)
-    }
-
-
-async def introduce(daemon: Daemon, surface: Closing, launcher: Launcher, environ: Mapping[str, str]) -> None:
-    """We listen: let the command start, and learn which process it is."""
+async def introduce(
+    daemon: Daemon, surface: Closing, launcher: Launcher, environ: Mapping[str, str], asked: Collection[str]
+) -> None:
+    """We listen: let the command start, and learn which process it is. `asked` are the settings that somebody has made."""
+    named = {**daemon.parts.listeners, "api": surface.listener}
+    listeners = {f"{name.replace(' ', '.')}.listen": listener for name, listener in named.items()}
+    for path, listener in listeners.items():
+        if path not in asked and path.removesuffix(".listen") not in asked:
+            await listener.move(ANY_PORT)
     changed, why = dict[str, str | None](), "no upstream"
     if daemon.parts.upstreams:
         http, grpc = _endpoint(daemon, "otlp http"), _endpoint(daemon, "otlp grpc")
         changed, why = changes(environ, http, grpc, daemon.config.service.name)
-    listeners = {**daemon.parts.listeners, "api": surface.listener}
     again = {
-        f"{name.replace(' ', '.')}.listen": str(_bound(listener))
-        for name, listener in listeners.items()
-        if listener.up and not listener.address.port
+        path: str(_bound(listener)) for path, listener in listeners.items() if listener.up and not listener.address.port
     }
     pid = await launcher.started(Ready(daemon.config.drain, again, changed))
     if not pid:

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import asyncio
 import errno
-import ipaddress
 import socket
 from collections.abc import Callable
 
@@ -40,6 +39,7 @@ class Listener:
         self.tls = tls
         self.why = "not started"
         """What keeps it from listening; empty while it listens."""
+        self._taken = False
         self._handshakes = Handshakes(tls, factory, handshakes) if tls else None
         self._factory = self._handshakes.protocol if self._handshakes else factory
         self._clock = clock
@@ -60,18 +60,29 @@ class Listener:
         if not await self._open():
             self._retrying = asyncio.create_task(self._retry(), name=f"listen on {self.address}")
 
+    async def move(self, address: Address) -> None:
+        """To be called after `start`: where the address is taken, it listens at this one instead."""
+        await self._end_retries()
+        if self._taken:
+            self.address = address
+        if not self.up:
+            await self.start()
+
     async def stop(self) -> None:
         """Takes no more connections; those that are open are their protocols' business."""
-        if self._retrying is not None:
-            self._retrying.cancel()
-            await asyncio.wait([self._retrying])
-            self._retrying = None
+        await self._end_retries()
         for server in self._servers:
             server.close()
         self._servers = []
         if self._handshakes is not None:
             await self._handshakes.stop()
         self.why = "stopped"
+
+    async def _end_retries(self) -> None:
+        if self._retrying is not None:
+            self._retrying.cancel()
+            await asyncio.wait([self._retrying])
+            self._retrying = None
 
     async def _retry(self) -> None:
         opened = False
@@ -83,6 +94,7 @@ class Listener:
         loop = asyncio.get_running_loop()
         opened: list[asyncio.Server] = []
         port = self.address.port
+        self._taken = False
         if self.tls is not None:
             try:
                 self.tls.context()
@@ -103,26 +115,11 @@ class Listener:
                 for server in opened:
                     server.close()
                 self.why = f"cannot listen on {Address(host, port)}: {_reason(error)}"
+                self._taken = error.errno == errno.EADDRINUSE
                 return False
         self._servers = opened
         self.why = ""
         return True
-
-
-def is_free(address: Address) -> bool:
-    """Whether one could listen there now; a host name is not looked up, and taken for free."""
-    for host in _hosts(address.host):
-        try:
-            ip = ipaddress.ip_address(host)
-        except ValueError:
-            continue
-        family = socket.AF_INET6 if ip.version == 6 else socket.AF_INET
-        try:
-            _bound(IpAddress(family, host), address.port).close()
-        except OSError as error:
-            if error.errno == errno.EADDRINUSE:
-                return False
-    return True
 
 
 def _hosts(host: str) -> list[str]:

@@ -105,7 +105,8 @@ class SpoolFile:
             self.lost = self.rescue()
 
     def _connect(self) -> None:
-        db = sqlite3.connect(self.directory / NAME, isolation_level=None, timeout=5.0, check_same_thread=False)
+        with translated():
+            db = sqlite3.connect(self.directory / NAME, isolation_level=None, timeout=5.0, check_same_thread=False)
         self._db = db
         try:
             with translated():

@@ -37,7 +37,7 @@ class SpoolThread:
         self._report = report
         self._file: SpoolFile | None = None
         self._dead: set[int] = set()
-        self._trouble = ""
+        self._trouble = "not open"
         self._said = ""
         self._told: Totals = {}
         self._last_id = 0
@@ -47,7 +47,6 @@ class SpoolThread:
         self._unreadable: dict[str, int] = {}
 
     def run(self) -> None:
-        self._open()
         while True:
             operations = self._gather()
             closing = None in operations

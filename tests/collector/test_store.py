@@ -8,6 +8,7 @@ import threading
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from pathlib import Path
+from threading import Barrier
 
 import pytest
 
@@ -154,6 +155,23 @@ async def test_a_disk_that_does_not_answer_is_told_to_who_asks() -> None:
     await store.close()
 
 
+async def test_collectors_that_start_at_the_same_moment_share_a_new_file(tmp_path: Path) -> None:
+    for attempt in range(20):
+        together = Barrier(3)
+
+        def start(path: Path, together: Barrier) -> Store:
+            together.wait()
+            return Store(str(path))
+
+        path = tmp_path / f"{attempt}.db"
+        stores = await asyncio.gather(*(asyncio.to_thread(start, path, together) for _ in range(3)))
+        for at, store in enumerate(stores):
+            store.append([status(at, "shop")])
+            assert len((await store.page(service=None, before=None, limit=10)).events) == at + 1
+        for store in stores:
+            await store.close()
+
+
 async def test_a_newer_file_is_refused_and_untouched(tmp_path: Path) -> None:
     path = tmp_path / "db"
     with sqlite3.connect(path) as db:
@@ -177,3 +195,5 @@ async def test_what_is_not_ours_is_refused(tmp_path: Path) -> None:
         Store(str(tmp_path / "text"))
     with pytest.raises(StoreError, match="does not exist"):
         Store(str(tmp_path / "missing" / "db"))
+    with pytest.raises(StoreError, match="File name too long"):
+        Store(str(tmp_path / ("x" * 300) / "db"))

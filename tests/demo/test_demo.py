@@ -75,7 +75,7 @@ def unix(text: str) -> float:
     return datetime.fromisoformat(text).timestamp()
 
 
-@pytest.mark.timeout(150)
+@pytest.mark.timeout(400)
 async def test_the_demo_runs_tells_which_service_is_down_and_leaves_nothing_behind(tmp_path: Path) -> None:
     with running("--dir", str(tmp_path)) as demo:
         said = told(demo, "Ctrl-C")
@@ -130,9 +130,31 @@ def test_sigterm_in_the_middle_of_a_start_leaves_nothing_behind(tmp_path: Path) 
     assert [child for child in children if child.is_running()] == []
 
 
-def test_a_run_of_a_given_duration_stops_by_itself(tmp_path: Path) -> None:
-    with running("--dir", str(tmp_path), "--duration", "0.3") as demo:
+@pytest.mark.timeout(60)
+def test_sigterm_as_soon_as_there_is_a_directory_leaves_nothing_behind(tmp_path: Path) -> None:
+    script = """
+import os, signal, sys, tempfile
+from demo import run
+make = tempfile.mkdtemp
+def made(**options):
+    directory = make(**options)
+    os.kill(os.getpid(), signal.SIGTERM)
+    return directory
+tempfile.mkdtemp = made
+sys.exit(run.main(["--free-ports"]))
+"""
+    done = subprocess.run([sys.executable, "-c", script], env={**os.environ, "TMPDIR": str(tmp_path)})
+    assert (done.returncode, list(tmp_path.iterdir())) == (0, [])
+
+
+@pytest.mark.timeout(300)
+def test_a_given_duration_begins_when_all_has_started(tmp_path: Path) -> None:
+    with running("--dir", str(tmp_path), "--duration", "0.1") as demo:
+        assert demo.stdout is not None
+        said = demo.stdout.read()
         assert demo.wait() == 0
+    assert "Ctrl-C stops everything that was started here." in said
+    assert said.endswith("stopping...\nstopped\n")
 
 
 def test_a_child_that_cannot_start_is_shown_with_the_end_of_its_log(tmp_path: Path) -> None:

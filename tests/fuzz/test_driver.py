@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 import types
 from collections import Counter
 
@@ -25,6 +26,12 @@ def below(limit: int, number: int) -> None:
 def hangs(_: None) -> None:
     while True:
         pass
+
+
+@settings(max_examples=5, database=None, deadline=None)
+@given(st.none())
+def waits(_: None) -> None:
+    time.sleep(0.3)
 
 
 def module(*tests: object) -> types.ModuleType:
@@ -62,3 +69,8 @@ def test_an_example_that_never_ends_is_a_failure(
     monkeypatch.setattr(driver, "HANG", 0.1)
     assert driver.fuzz(list(properties({"loop": [module(hangs)]})), 0.0, 1, Counter()) is False
     assert "Hung" in capsys.readouterr().err
+
+
+def test_an_example_that_has_to_wait_for_the_machine_is_none(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(driver, "HANG", 0.1)
+    assert driver.fuzz(list(properties({"stop": [module(waits)]})), 0.0, 1, Counter())

@@ -66,6 +66,28 @@ async def test_stopping_ends_the_retries() -> None:
         assert len(asyncio.all_tasks()) == 1
 
 
+async def test_it_moves_from_an_address_that_is_taken_and_from_no_other() -> None:
+    clock, anywhere = FakeClock(), Address("127.0.0.1", 0)
+    with socket.create_server(("127.0.0.1", 0)) as other:
+        taken = other.getsockname()[1]
+        listener = Listener(Address("127.0.0.1", taken), Hello, clock)
+        await listener.start()
+        await listener.move(anywhere)
+        (port,) = listener.ports
+        assert (listener.why, port == taken) == ("", False)
+        await listener.move(anywhere)
+        assert listener.ports == (port,)
+    await clock.advance(5)
+    assert listener.ports == (port,), "nothing goes on trying"
+    assert await greeting("127.0.0.1", port) == b"hello"
+    await listener.stop()
+    foreign = Listener(Address("192.0.2.1", 4317), Hello, clock)
+    await foreign.start()
+    await foreign.move(anywhere)
+    assert foreign.why == "cannot listen on 192.0.2.1:4317: Cannot assign requested address"
+    await foreign.stop()
+
+
 async def test_half_a_localhost_is_not_kept() -> None:
     """When ::1 is taken, 127.0.0.1 is given back: both or none."""
     port = free_port()

@@ -158,6 +158,30 @@ async def test_a_place_that_cannot_be_used_is_said_and_tried_again(
         assert await put(spool) is not None
 
 
+async def test_a_file_that_cannot_be_opened_is_said_and_tried_again(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(spool_thread, "AGAIN", 0.05)
+    (tmp_path / NAME).mkdir()
+    async with spooling(tmp_path) as spool:
+        assert spool.why == "unable to open database file"
+        (tmp_path / NAME).rmdir()
+        await until(lambda: spool.usable)
+        assert await put(spool) is not None
+    assert spool.counters.errors.keys() == {"unwritable"}
+
+
+async def test_an_error_that_nobody_expects_of_an_open_is_said_and_nobody_waits_for_it(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def broken(*_: object) -> bool:
+        raise PermissionError("not yours")
+
+    monkeypatch.setattr("sidecar.io.spool_file.is_torn", broken)
+    async with asyncio.timeout(30), spooling(tmp_path) as spool:
+        assert spool.why == "PermissionError: not yours"
+
+
 async def test_a_file_that_breaks_while_it_is_open_is_replaced(tmp_path: Path) -> None:
     async with spooling(tmp_path) as spool:
         for n in range(200):
