@@ -259,6 +259,11 @@ class SpoolFile:
         except FileNotFoundError:
             return 0
 
+    def used_bytes(self) -> int:
+        """Of the main file, pages in use: rows, their index, the quarantine."""
+        with translated():
+            return (self._pages("page_count") - self._pages("freelist_count")) * PAGE
+
     def disk_bytes(self) -> int:
         """The main file and the WAL."""
         try:
