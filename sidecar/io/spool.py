@@ -27,7 +27,7 @@ from ..model.counters import SpoolCounters
 from ..model.signals import Batch, Signal
 from ..model.spool import Key, Row, Totals
 from .spool_operations import Delete, Evict, Flush, Move, News, Operation, Read, Result, Write
-from .spool_rows import cost_of
+from .spool_rows import cost_of, left_by
 
 SMALLEST = 8 << 20
 
@@ -60,7 +60,7 @@ class Config(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class _Evictions:
-    """Of one upstream, as `cost_of` reckons bytes, since the spool was opened."""
+    """Of one upstream, in bytes since the spool was opened."""
 
     def __init__(self) -> None:
         self.asked = 0
@@ -70,7 +70,7 @@ class _Evictions:
 
     @property
     def pending(self) -> int:
-        """What will be gone before anything is written that is asked for from now on."""
+        """What will be free before anything is written that is asked for from now on."""
         return max(0, self.asked - self.freed)
 
     def answered(self, freed: int) -> None:
@@ -187,17 +187,12 @@ class Spool:
             self._reserve(name, self._taken.get(name, 0) - before.get(name, 0))
         self.rows_in_all = sum(self._waiting.values())
 
-    @property
-    def _yield(self) -> float:
-        """What evicted rows leave of their `cost_of`, at least: they may be packed twice as densely as most."""
-        return self._density / 2
-
     def room(self, upstream: str) -> int:
         """Bytes that `reserve` may still give."""
         free, own = self._free, self._own.get(upstream, self._quota)
         if self._evictions:
-            free += int(sum(eviction.pending for eviction in self._evictions.values()) * self._yield)
-            own += int(self._evictions[upstream].pending * self._yield) if upstream in self._evictions else 0
+            free += sum(eviction.pending for eviction in self._evictions.values())
+            own += self._evictions[upstream].pending if upstream in self._evictions else 0
         return min(free, own)
 
     def share(self, upstream: str, signals: Collection[Signal], size: int) -> float:
@@ -225,8 +220,7 @@ class Spool:
             if not evict or self.rows(upstream) <= len(skip):
                 return False
             evictions = self._evictions.setdefault(upstream, _Evictions())
-            wanted = max(missing, 32 << 10) / self._yield
-            evictions.asked = max(evictions.asked, evictions.freed) + int(wanted)
+            evictions.asked = max(evictions.asked, evictions.freed) + max(missing, 64 << 10)
             evictions.waiting += 1
             self._operations.put(Evict(upstream, evictions.asked, frozenset(skip)))
         self._reserve(upstream, cost)
@@ -329,7 +323,7 @@ class Spool:
                     read.set_result(result if isinstance(result, list) else [])
             case Evict(upstream):
                 gone: list[Key] = result if isinstance(result, list) else []
-                self._evictions[upstream].answered(sum(cost_of(key.size) for key in gone))
+                self._evictions[upstream].answered(sum(left_by(key.size) for key in gone))
                 SpoolCounters.add(self.counters.evicted, upstream, len(gone))
                 for key in gone:
                     self.on_loss(key, "evicted")

@@ -39,7 +39,7 @@ from ..model.signals import Signal
 from ..model.spool import Key, Row, Totals
 from .spool_errors import Corrupt, Full, Unusable, translated
 from .spool_log import is_torn
-from .spool_rows import COLUMNS, SCHEMA, Values, add, cost_of, marks, row_of, values_of
+from .spool_rows import COLUMNS, SCHEMA, Values, add, left_by, marks, row_of, values_of
 from .spool_salvage import salvage
 
 VERSION = 1
@@ -203,7 +203,7 @@ class SpoolFile:
             db.execute("DELETE FROM quarantine WHERE id = (SELECT min(id) FROM quarantine)")
 
     def evict(self, upstream: str, size: int, skip: Collection[int]) -> list[Key]:
-        """Delete the oldest rows of an upstream, of any signal, that take (`cost_of`) `size` bytes together; which they were."""
+        """Delete the oldest rows of an upstream, of any signal, that leave (`left_by`) `size` bytes together; which they were."""
         gone: list[Key] = []
         with translated():
             found = self._db.execute(
@@ -214,7 +214,7 @@ class SpoolFile:
                     break
                 if number not in skip:
                     gone.append(Key(number, upstream, Signal(signal), length, items))
-                    size -= cost_of(length)
+                    size -= left_by(length)
             found.close()
         self.apply((), [key.id for key in gone], ())
         return gone

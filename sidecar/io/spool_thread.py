@@ -14,7 +14,7 @@ from ..model.spool import Key, Row, Totals
 from .spool_errors import Corrupt, Full, Unusable
 from .spool_file import SpoolFile
 from .spool_operations import Change, Delete, Evict, Move, News, Operation, Read, Result, Write, size_of
-from .spool_rows import cost_of
+from .spool_rows import left_by
 
 AGAIN = 1.0
 """Seconds between trials while nothing can be written."""
@@ -168,7 +168,7 @@ class SpoolThread:
         gone: list[Key] = []
         if freed < size:
             gone = self._guarded(lambda: file.evict(upstream, size - freed, skip), gone)
-            self._freed[upstream] = freed + sum(cost_of(key.size) for key in gone)
+            self._freed[upstream] = freed + sum(left_by(key.size) for key in gone)
         return gone
 
     def _guarded(self, work: Callable[[], Found], otherwise: Found) -> Found:
