@@ -15,7 +15,7 @@ from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, ru
 
 from sidecar.io.spool_errors import Full, Unusable
 from sidecar.io.spool_file import NAME, SpoolFile, look, reserve_of
-from sidecar.io.spool_rows import cost_of
+from sidecar.io.spool_rows import left_by
 from sidecar.model.signals import Batch, Signal
 from sidecar.model.spool import Row
 
@@ -99,7 +99,7 @@ class Model(RuleBasedStateMachine):
         for each in sorted(self.rows):
             if left > 0 and self.rows[each].upstream == upstream:
                 expected.append(each)
-                left -= cost_of(len(self.rows[each].batch.body))
+                left -= left_by(len(self.rows[each].batch.body))
         gone = self.file.evict(upstream, size, ())
         assert [key.id for key in gone] == expected
         for key in gone:
