@@ -121,6 +121,7 @@ class SpoolFile:
                 db.execute("PRAGMA auto_vacuum=INCREMENTAL")
                 db.execute("PRAGMA journal_mode=WAL")
                 for pragma in (
+                    "secure_delete=FAST",  # Debian's SQLite would write each page that is let go, full of zeros
                     f"synchronous={self._sync}",
                     "wal_autocheckpoint=0",
                     f"journal_size_limit={self._reserve // 8}",
