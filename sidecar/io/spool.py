@@ -6,8 +6,9 @@ What a caller can rely on:
   looks is committed at once (group commit), so that a thousand small requests cost a few transactions.
 - Nothing here raises, and nothing here stops for good. While the disk is full, read-only or broken, `why` says so, `usable` is
   false, writes fail at once and deletes are remembered; once a second the thread tries again, by a real write.
-- `reserve` is answered on the loop, from numbers: bytes of rows, bytes being written, and bytes that have a place promised but
-  may never need one. A promise that was given is kept unless the disk itself fails.
+- `reserve` is answered on the loop, from numbers: pages in use as they were last measured, and at their worst cost the rows that
+  are being written or have a place promised that they may never need. A promise that was given is kept unless the disk itself
+  fails.
 - An idle spool costs nothing: the thread waits without a timeout.
 """
 
@@ -26,7 +27,7 @@ from ..model.counters import SpoolCounters
 from ..model.signals import Batch, Signal
 from ..model.spool import Key, Row, Totals
 from .spool_operations import Delete, Evict, Flush, Move, News, Operation, Read, Result, Write
-from .spool_rows import cost_of
+from .spool_rows import cost_of, left_by
 
 SMALLEST = 8 << 20
 
@@ -84,6 +85,13 @@ def _cost_of(rows: int, size: int) -> int:
     return min(2 * size, size + 4096 * rows) + 400 * rows
 
 
+def _density(news: News) -> float:
+    """What its rows really take of their `cost_of`: at least their bodies, and what was measured."""
+    reckoned = sum(_cost_of(rows, size) for rows, size in news.totals.values())
+    least = sum(rows + size for rows, size in news.totals.values())
+    return min(1.0, max(least, news.used_bytes) / reckoned) if reckoned else 1.0
+
+
 class Spool:
     """`await open(upstreams)` once, `await close()` once; between them everything may be called from the loop."""
 
@@ -101,6 +109,8 @@ class Spool:
         self._quota = 0
         self._row_bytes = 0
         self._totals: Totals = {}
+        self._density = 1.0
+        """What a committed row really takes of its `cost_of`, on average."""
         self._oldest: Mapping[str, float] = {}
         self._writing: Totals = {}
         self._free = 0
@@ -169,10 +179,10 @@ class Spool:
         """Once for each change of rows, because `reserve` is asked with every request."""
         before = self._taken
         self._waiting, self._taken = {}, {}
-        for totals in (self._totals, self._writing):
+        for totals, density in ((self._totals, self._density), (self._writing, 1.0)):
             for (name, _), (rows, size) in totals.items():
                 self._waiting[name] = self._waiting.get(name, 0) + rows
-                self._taken[name] = self._taken.get(name, 0) + _cost_of(rows, size)
+                self._taken[name] = self._taken.get(name, 0) + int(_cost_of(rows, size) * density)
         for name in before.keys() | self._taken.keys():
             self._reserve(name, self._taken.get(name, 0) - before.get(name, 0))
         self.rows_in_all = sum(self._waiting.values())
@@ -187,8 +197,9 @@ class Spool:
 
     def share(self, upstream: str, signals: Collection[Signal], size: int) -> float:
         """The part of the upstream's quota that rows of these signals will have with a body of this size."""
-        had = [t.get((upstream, signal), (0, 0)) for signal in signals for t in (self._totals, self._writing)]
-        return (sum(_cost_of(*rows_and_bytes) for rows_and_bytes in had) + cost_of(size)) / self._quota
+        had = sum(_cost_of(*self._totals.get((upstream, signal), (0, 0))) for signal in signals) * self._density
+        had += sum(_cost_of(*self._writing.get((upstream, signal), (0, 0))) for signal in signals)
+        return (had + cost_of(size)) / self._quota
 
     def fits(self, size: int) -> bool:
         """Can a body of this size be written at all, now?"""
@@ -280,6 +291,7 @@ class Spool:
 
     def _report(self, results: list[Result], news: News) -> None:
         self._totals, self.disk_bytes, self.why = news.totals, news.disk_bytes, news.why
+        self._density = _density(news)
         self._oldest = news.oldest
         self._last = max(self._last, news.last_id)
         for reason in news.errors:
@@ -311,7 +323,7 @@ class Spool:
                     read.set_result(result if isinstance(result, list) else [])
             case Evict(upstream):
                 gone: list[Key] = result if isinstance(result, list) else []
-                self._evictions[upstream].answered(sum(cost_of(key.size) for key in gone))
+                self._evictions[upstream].answered(sum(left_by(key.size) for key in gone))
                 SpoolCounters.add(self.counters.evicted, upstream, len(gone))
                 for key in gone:
                     self.on_loss(key, "evicted")

@@ -39,7 +39,7 @@ from ..model.signals import Signal
 from ..model.spool import Key, Row, Totals
 from .spool_errors import Corrupt, Full, Unusable, translated
 from .spool_log import is_torn
-from .spool_rows import COLUMNS, SCHEMA, Values, add, cost_of, marks, row_of, values_of
+from .spool_rows import COLUMNS, SCHEMA, Values, add, left_by, marks, row_of, values_of
 from .spool_salvage import salvage
 
 VERSION = 1
@@ -122,6 +122,7 @@ class SpoolFile:
                 db.execute("PRAGMA auto_vacuum=INCREMENTAL")
                 db.execute("PRAGMA journal_mode=WAL")
                 for pragma in (
+                    "secure_delete=FAST",  # Debian's SQLite would write each page that is let go, full of zeros
                     f"synchronous={self._sync}",
                     "wal_autocheckpoint=0",
                     f"journal_size_limit={self._reserve // 8}",
@@ -204,7 +205,7 @@ class SpoolFile:
             db.execute("DELETE FROM quarantine WHERE id = (SELECT min(id) FROM quarantine)")
 
     def evict(self, upstream: str, size: int, skip: Collection[int]) -> list[Key]:
-        """Delete the oldest rows of an upstream, of any signal, that take (`cost_of`) `size` bytes together; which they were."""
+        """Delete the oldest rows of an upstream, of any signal, that leave (`left_by`) `size` bytes together; which they were."""
         gone: list[Key] = []
         with translated():
             found = self._db.execute(
@@ -215,7 +216,7 @@ class SpoolFile:
                     break
                 if number not in skip:
                     gone.append(Key(number, upstream, Signal(signal), length, items))
-                    size -= cost_of(length)
+                    size -= left_by(length)
             found.close()
         self.apply((), [key.id for key in gone], ())
         return gone
@@ -259,6 +260,11 @@ class SpoolFile:
             return (self.directory / f"{NAME}-wal").stat().st_size
         except FileNotFoundError:
             return 0
+
+    def used_bytes(self) -> int:
+        """Of the main file, pages in use: rows, their index, the quarantine."""
+        with translated():
+            return (self._pages("page_count") - self._pages("freelist_count")) * PAGE
 
     def disk_bytes(self) -> int:
         """The main file and the WAL."""

@@ -28,6 +28,11 @@ def cost_of(size: int) -> int:
     return min(2 * size, size + 4096) + 400
 
 
+def left_by(size: int) -> int:
+    """Bytes that a row leaves to others when it goes, at least."""
+    return size + 60
+
+
 def marks(number: int) -> str:
     return ", ".join("?" * number)
 

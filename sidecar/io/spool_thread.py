@@ -14,7 +14,7 @@ from ..model.spool import Key, Row, Totals
 from .spool_errors import Corrupt, Full, Unusable
 from .spool_file import SpoolFile
 from .spool_operations import Change, Delete, Evict, Move, News, Operation, Read, Result, Write, size_of
-from .spool_rows import cost_of
+from .spool_rows import left_by
 
 AGAIN = 1.0
 """Seconds between trials while nothing can be written."""
@@ -40,6 +40,7 @@ class SpoolThread:
         self._trouble = "not open"
         self._said = ""
         self._told: Totals = {}
+        self._used = 0
         self._last_id = 0
         self._freed: dict[str, int] = {}
         self._errors: list[str] = []
@@ -54,7 +55,7 @@ class SpoolThread:
                 listening = self._turn([operation for operation in operations if operation is not None])
             except Exception as error:  # noqa: BLE001 - a bug of ours may not leave anybody waiting
                 self._trouble = f"{type(error).__name__}: {error}"
-                news = News(dict(self._told), {}, 0, self._trouble, 0, ["bug"])
+                news = News(dict(self._told), self._used, {}, 0, self._trouble, 0, ["bug"])
                 listening = self._report([(operation, None) for operation in operations], news)
             if closing or not listening:
                 break
@@ -97,9 +98,13 @@ class SpoolThread:
         met = self._errors or self._corrupt or self._unreadable
         if not (results or met or self._trouble != self._said or totals != self._told):
             return True
-        disk = self._file.disk_bytes() if self._file else 0
+        disk = 0
+        if self._file:
+            self._used = self._guarded(self._file.used_bytes, self._used)
+            disk = self._file.disk_bytes()
+        unreadable = dict(self._unreadable)
         news = News(
-            totals, oldest, disk, self._trouble, self._last_id, self._errors, self._corrupt, dict(self._unreadable)
+            totals, self._used, oldest, disk, self._trouble, self._last_id, self._errors, self._corrupt, unreadable
         )
         self._said, self._told, self._last_id = self._trouble, totals, 0
         self._errors, self._corrupt = [], []
@@ -162,7 +167,7 @@ class SpoolThread:
         gone: list[Key] = []
         if freed < size:
             gone = self._guarded(lambda: file.evict(upstream, size - freed, skip), gone)
-            self._freed[upstream] = freed + sum(cost_of(key.size) for key in gone)
+            self._freed[upstream] = freed + sum(left_by(key.size) for key in gone)
         return gone
 
     def _guarded(self, work: Callable[[], Found], otherwise: Found) -> Found:

@@ -45,12 +45,12 @@ async def outage(target: Sidecar, number: int, acknowledged: set[str], points: l
     statuses, most = set(), 0
     for _ in range(3 * CAP // SIZE):
         number += 1
+        if await target.post("metrics", point(number)) == 200:
+            points.append(number)
         status = await target.post("traces", traces(f"{number}", SIZE))
         statuses.add(status)
         if status == 200:
             acknowledged.add(f"{number}")
-        if await target.post("metrics", point(number)) == 200:
-            points.append(number)
         most = max(most, target.disk())
     assert statuses == {200, 429}
     return most

@@ -207,16 +207,18 @@ async def test_no_room_is_429_until_there_is_room_again(tmp_path: Path) -> None:
     async with spooling(tmp_path, True) as setup:
         setup.sink.judge = lambda b: RetryLater(0.2, "down")
         replies = [await setup.relay.take(Batch(Signal.TRACES, large(200_000), 1)) for _ in range(40)]
-        assert [reply.status for reply in replies] == [200] * 28 + [429] * 12
+        taken = [reply.status for reply in replies].count(200)
+        assert taken in (28, 29)
+        assert [reply.status for reply in replies] == [200] * taken + [429] * (40 - taken)
         assert replies[-1].retry_after == 2
         view = setup.view()
-        assert view.counters.by_outcome() == {"refused": 12}
+        assert view.counters.by_outcome() == {"refused": 40 - taken}
         assert (view.state, view.why) == (UpstreamState.FULL, "the spool is full; down")
         setup.sink.judge = lambda b: Accepted()
         await setup.empty()
         assert await take(setup, b"a") == [OK]
         assert setup.view().state is UpstreamState.OK
-        assert sum(b.items for b in setup.sink.sent if b.items) >= 28
+        assert sum(b.items for b in setup.sink.sent if b.items) >= taken
 
 
 async def test_the_oldest_go_where_that_is_wanted(tmp_path: Path) -> None:
@@ -227,7 +229,7 @@ async def test_the_oldest_go_where_that_is_wanted(tmp_path: Path) -> None:
         await setup.spool.flush()
         assert setup.spool.counters.evicted == {"up0": 60 - setup.view().queue_rows}
         assert setup.view().counters.by_outcome() == {"evicted": 60 - setup.view().queue_rows}
-        assert 20 < setup.view().queue_rows <= 28
+        assert 20 < setup.view().queue_rows <= 29
 
 
 async def test_what_waits_for_an_optional_upstream_outlives_the_process_and_its_oldest_make_room(
