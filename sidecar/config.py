@@ -308,9 +308,8 @@ def load(flags: Mapping[str, str], environ: Mapping[str, str], file: str | None)
     if patterns := environ.get(LOGS):
         _put(own, "logs", patterns, f"environment {LOGS}")
     spelled_out(Config, from_file)
-    layers = [from_file, otel_environment(environ), own, given]
-    merged = merge([detected(environ), *layers])
-    _derive(merged)
+    merged = merge([from_file, otel_environment(environ), own, given])
+    _derive(merged, environ)
 
     def files(config: Config) -> Checks:
         """Of what is written: those of a derived export are the collector's."""
@@ -338,23 +337,17 @@ def _put(layer: Layer, path: str, value: str, place: str) -> None:
         layer.put(path, value, place)
 
 
-def detected(environ: Mapping[str, str]) -> Layer:
-    """What this machine tells: the instance is the host name (a container's id, a Pod's name)."""
-    layer = Layer()
-    layer.put("service.instance", environ.get("HOSTNAME") or socket.gethostname(), "detected")
-    return layer
-
-
-def _derive(merged: Layer) -> None:
-    """Defaults that follow from other values, so that one URL alone makes a working sidecar. From a wrong one nothing follows."""
-    target, collector = merged.tree.get("target"), merged.tree.get("collector")
+def _derive(merged: Layer, environ: Mapping[str, str]) -> None:
+    """Defaults that follow from the machine and from other values, so that one URL alone makes a working sidecar. From a wrong
+    one nothing follows."""
+    service, target, collector = (merged.tree.get(section) for section in ("service", "target", "collector"))
     url = target.get("url") if isinstance(target, dict) else None
-    service = merged.tree["service"]
-    if merged.places["service.instance"] == "detected" and isinstance(url, str) and isinstance(service, dict):
-        # Beside a service on this host there may be others: two of one name must not be taken for one.
-        local = re.match(r"\w+://(?:localhost|127\.[\d.]+|\[::1\])(:\d+)", url)
-        if local:
-            service["instance"] += local[1]
+    if service is None or (isinstance(service, dict) and service.get("instance") is None):
+        # The instance is the host name (a container's id, a Pod's name). Beside a service on this host there may be others: two
+        # of one name must not be taken for one.
+        host = environ.get("HOSTNAME") or socket.gethostname()
+        local = re.match(r"\w+://(?:localhost|127\.[\d.]+|\[::1\])(:\d+)", url) if isinstance(url, str) else None
+        merged.put("service.instance", host + (local[1] if local else ""), "detected")
     if not merged.tree.get("probes") and isinstance(url, str):
         kind = "tcp" if url.startswith("tcp://") else "http"
         merged.put("probes", {kind: {"kind": kind, "role": "readiness"}}, "default for target.url")

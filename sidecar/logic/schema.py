@@ -309,15 +309,11 @@ class _Walk:
                 values |= dict.fromkeys(near, _FAILED)  # what is misspelt is not missing
         required = {f.name for f in msgspec.structs.fields(kind) if f.required}
         for name, annotation in fields.items():
-            if raw.get(name) is None and name in raw and name not in required:
-                continue  # a key with everything below it commented out
-            if name in raw:
+            if raw.get(name) is not None:  # None is a key with everything below it commented out
                 values[name] = self.value(annotation, raw[name], join(path, name))
-            elif name in values:
-                continue
             elif not self.whole:
                 values[name] = _FAILED
-            elif name in required:
+            elif name in required and name not in values:
                 expected = next((m.expected for m in (scalar_of(annotation), *rules_of(annotation)) if m), "a value")
                 values[name] = self.bad(join(path, name), "missing", expected)
         made = kind(**values)

@@ -107,12 +107,13 @@ class Entry(msgspec.Struct, frozen=True, kw_only=True):
 
     @property
     def _reads(self) -> str:
-        named = self.docker or self.kubernetes
+        kind = self.kind
         if self.file:
             return ",".join(self.file)
         if self.fifo:
             return self.fifo.path
-        return named.container or self.kind if named else self.kind
+        named = self.docker or self.kubernetes
+        return named.container or kind if named else kind
 
     @property
     def settings(self) -> Any:
