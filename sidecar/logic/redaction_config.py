@@ -14,15 +14,16 @@ from .schema import Checks
 PRIVATE_KEY = "private_key"
 """The rule that is none of `redaction_rules`: it spans lines."""
 
-
-RULE_NAME = "lower case letters, digits and _"
+RuleName = Annotated[
+    str, Rule(re.compile(r"[a-z][a-z0-9_]{0,62}").fullmatch, "is not a name", "lower case letters, digits and _")
+]
 
 
 class OwnRule(msgspec.Struct, frozen=True, kw_only=True):
     """What else is secret: a `literal`, a `glob` (`*` is a run of up to 256 bytes without white space, quotes and backslashes),
     or a `regex` in RE2 syntax, which needs the `re2` extra and looks at each line."""
 
-    name: Annotated[str, Rule(re.compile(r"[a-z][a-z0-9_]{0,62}").fullmatch, "is not a name", RULE_NAME)]
+    name: RuleName
     literal: str = ""
     glob: str = ""
     regex: str = ""
@@ -51,9 +52,9 @@ class Config(msgspec.Struct, frozen=True, kw_only=True):
         yield self._disable_problems()
 
     def _own_problems(self) -> Checks:
-        own: set[str] = set()
+        names = {*_built_in(with_email=True)} if len(self.rules) else set()
         for number, rule in enumerate(self.rules):
-            yield _taken(number, rule, own)
+            yield _taken(number, rule, names)
 
     def _disable_problems(self) -> Checks:
         names = [*_built_in(), *(rule.name for rule in self.rules)] if len(self.disable) else []
@@ -61,10 +62,11 @@ class Config(msgspec.Struct, frozen=True, kw_only=True):
             yield _not_there(number, name, names)
 
 
-def _taken(number: int, rule: OwnRule, own: set[str]) -> Checks:
-    if rule.name in own or rule.name in (*_built_in(), "email"):
+def _taken(number: int, rule: OwnRule, names: set[str]) -> Checks:
+    """`names` are those of the rules before."""
+    if rule.name in names:
         yield f"rules.{number}.name", f'"{rule.name}" is taken', "another name"
-    own.add(rule.name)
+    names.add(rule.name)
 
 
 def _not_there(number: int, name: str, names: list[str]) -> Checks:
@@ -72,10 +74,11 @@ def _not_there(number: int, name: str, names: list[str]) -> Checks:
         yield f"disable.{number}", f'there is no rule "{name}"', "one of " + ", ".join(names)
 
 
-def _built_in() -> list[str]:
-    from .redaction_rules import BUILT_IN  # half a megabyte, which only those need that read logs
+def _built_in(*, with_email: bool = False) -> list[str]:
+    """The names of the rules that are there by default, and of the one that is not."""
+    from .redaction_rules import BUILT_IN, EMAIL  # half a megabyte, which only those need that read logs
 
-    return [rule.name for rule in BUILT_IN] + [PRIVATE_KEY]
+    return [rule.name for rule in BUILT_IN] + [PRIVATE_KEY] + [EMAIL.name] * with_email
 
 
 def _regex_problems(pattern: str) -> list[tuple[str, str, str]]:

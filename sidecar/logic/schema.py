@@ -8,9 +8,9 @@ raises for bad input: it returns what is wrong, one line each, in the form::
 
 A value's *place* is where it was written: a file, `environment OUTRIDER_DRAIN`, `flag --target`.
 
-All of them at once: what one field must be is said by its annotation (`Rule`), whatever the others are. What several must be
-together is said by the struct's `problems`, which also looks at a struct in which some fields are wrong: these give up
-whatever check asks for them, that one and no other.
+All of them come at once. What a field must be by itself stands in its annotation (`Rule`), so that no other field hides it. What
+several must be together is said by their struct's `problems`; it looks at structs with wrong fields too, and a check that asks
+for one of these ends there, with nothing said, and ends no other check.
 """
 
 from __future__ import annotations
