@@ -7,6 +7,7 @@ import re
 from collections.abc import Iterator
 from copy import deepcopy
 from pathlib import Path
+from random import Random
 from typing import Any
 
 import pytest
@@ -144,6 +145,20 @@ def test_every_wrong_value_is_told_at_once() -> None:
     problems = told(json.dumps(tree))
     assert sorted(problem.split(": ")[1] for problem in problems) == sorted(wrong)
     assert len(wrong) > 100
+
+
+JUNK: tuple[Any, ...] = ("", -1, 5.5, True, "x", "a\nb", "h:1", "http://localhost:4318/x", None, [[]], {"?": []})
+
+
+@pytest.mark.parametrize("seed", range(100))
+def test_no_heap_of_junk_raises_or_is_told_twice(seed: int) -> None:
+    random, tree = Random(seed), deepcopy(GOOD)
+    for path, holds in random.sample(list(values(GOOD)), 20):
+        if not holds:
+            at(tree, path[:-1])[path[-1]] = random.choice(JUNK)
+    problems = list(map(str, load_tree(Config, tree, {}, "file")[1]))
+    assert problems
+    assert len(problems) == len(set(problems))
 
 
 def behind(beside: Tree, tree: Tree, problems: list[str]) -> tuple[Tree, list[str]] | None:
