@@ -10,6 +10,7 @@ import signal
 import sys
 from collections.abc import AsyncIterator, Mapping, Sequence
 from contextlib import asynccontextmanager
+from itertools import chain
 from typing import cast
 
 import msgspec
@@ -255,7 +256,7 @@ def main(argv: Sequence[str] | None = None) -> int:
         except OSError as error:
             sys.stderr.write(f"outrider collector: --token-file: {error}\n")
             return EX_CONFIG
-    if settings.tls is not None and (unusable := list(settings.tls.unusable())):
+    if settings.tls is not None and (unusable := list(chain.from_iterable(settings.tls.unusable()))):
         for name, why in unusable:
             sys.stderr.write(f"outrider collector: --{name.replace('_', '-')}: {why}\n")
         return EX_CONFIG

@@ -25,7 +25,7 @@ import demo.run  # noqa: E402
 from sidecar.cli import HEALTHCHECK_USAGE, parser  # noqa: E402
 from sidecar.config import Config  # noqa: E402
 from sidecar.logic.layers import variables  # noqa: E402
-from sidecar.logic.schema import hints, join, optional_of, scalar_of, shorthand_of, table_of  # noqa: E402
+from sidecar.logic.schema import bare, hints, join, optional_of, rules_of, scalar_of, shorthand_of, table_of  # noqa: E402
 from sidecar.metrics.exposition import prometheus_name  # noqa: E402
 from sidecar.metrics.tree import DECLARED as PROCESS  # noqa: E402
 from sidecar.model.signals import Declared  # noqa: E402
@@ -96,9 +96,14 @@ def _is_struct(kind: Any) -> bool:
 
 
 def _takes(kind: Any) -> str:
+    return "; ".join([_type(kind), *(rule.expected for rule in rules_of(kind))])
+
+
+def _type(kind: Any) -> str:
     scalar = scalar_of(kind)
     if scalar is not None:
         return re.sub(r"\w+://[^\s,]+", r"`\g<0>`", scalar.expected)
+    kind = bare(kind)
     origin, args = typing.get_origin(kind) or kind, typing.get_args(kind)
     if origin is dict:
         return f"a mapping to {_takes(args[1])}"

@@ -22,7 +22,7 @@ from .io.server_tls import Config as ServerTlsConfig
 from .io.spool import Config as SpoolConfig
 from .io.tls import Config as TlsConfig
 from .io.yaml_file import BadYaml, load_file
-from .logic.http_header import is_value, value_problems
+from .logic.http_header import HeaderText, is_value
 from .logic.layers import Layer, leaves, merge, otel_environment, own_environment, spelled_out
 from .logic.redaction_config import Config as Redaction
 from .logic.scalars import (
@@ -30,6 +30,7 @@ from .logic.scalars import (
     Duration,
     HttpUrl,
     ListenAddress,
+    Rule,
     Scalar,
     Secret,
     SecretText,
@@ -38,7 +39,7 @@ from .logic.scalars import (
     quoted,
     show_duration,
 )
-from .logic.schema import Problem, Table, hints, join, one_of, optional_of, scalar_of, shorthand_of
+from .logic.schema import Checks, Problem, Table, hints, join, one_of, optional_of, scalar_of, shorthand_of
 from .logic.schema import load as load_tree
 from .logs.config import Entry as LogEntry
 from .metrics.process import Config as ProcessConfig
@@ -68,12 +69,20 @@ KNOWN_ELSEWHERE = frozenset(
     }
 )
 
+FROM_COLLECTOR = "default for collector.url"
+"""Where an export comes from that is not written."""
 MAX_LOGS = 32
 """Sources of logs."""
 MAX_PROBES = 200
 """As many as a collector takes of one instance."""
-_PROBE_NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9_.-]{0,62}")
-PROBE_NAME = "a letter or digit, then letters, digits, _, . or -, at most 63 in all"
+ProbeName = Annotated[
+    str,
+    Rule(
+        re.compile(r"[A-Za-z0-9][A-Za-z0-9_.-]{0,62}").fullmatch,
+        "is not a name",
+        "a letter or digit, then letters, digits, _, . or -, at most 63 in all",
+    ),
+]
 
 CheckConfigs = Annotated[CheckConfig, Table("kind", {kind: made.config for kind, made in PROBES.items()})]
 
@@ -81,16 +90,12 @@ CheckConfigs = Annotated[CheckConfig, Table("kind", {kind: made.config for kind,
 class Service(msgspec.Struct, frozen=True, kw_only=True):
     """Who the telemetry is about. Environment variables `OTEL_SERVICE_NAME`, `OTEL_RESOURCE_ATTRIBUTES` say it too."""
 
-    name: str = ""
+    name: Annotated[str, Rule(lambda name: len(name) <= 255, "is too long", "at most 255 characters")] = ""
     namespace: str = ""
     version: str = ""
     environment: str = ""
     instance: str = ""
     attributes: dict[str, str] = {}
-
-    def problems(self) -> Iterable[tuple[str, str, str]]:
-        if len(self.name) > 255:
-            yield "name", f"{len(self.name)} characters long", "at most 255"
 
 
 class Target(msgspec.Struct, frozen=True, kw_only=True):
@@ -128,7 +133,7 @@ class Export(msgspec.Struct, frozen=True, kw_only=True):
         """The one that is given."""
         return self.otlp_grpc or self.otlp_http or OtlpHttpConfig()
 
-    def problems(self) -> Iterable[tuple[str, str, str]]:
+    def problems(self) -> Checks:
         if (self.otlp_http is None) is (self.otlp_grpc is None):
             given = "neither otlp_http nor otlp_grpc" if self.otlp_http is None else "both otlp_http and otlp_grpc"
             yield "", given, "one of them for each upstream"
@@ -138,15 +143,9 @@ class Collector(msgspec.Struct, frozen=True, kw_only=True):
     """Where heartbeats go and, unless an export is configured, telemetry too."""
 
     url: HttpUrl
-    interval: Duration = 10.0
-    token: SecretText | None = None
+    interval: Annotated[Duration, Rule(lambda s: 0.5 <= s <= 3600, "is out of range", "500ms to 1h")] = 10.0
+    token: HeaderText | None = None
     tls: TlsConfig = TlsConfig()
-
-    def problems(self) -> Iterable[tuple[str, str, str]]:
-        if not 0.5 <= self.interval <= 3600:
-            yield "interval", f"{show_duration(self.interval)} is out of range", "500ms to 1h"
-        if self.token is not None:
-            yield from value_problems("token", self.token)
 
 
 class Api(msgspec.Struct, frozen=True, kw_only=True):
@@ -160,11 +159,7 @@ class Api(msgspec.Struct, frozen=True, kw_only=True):
 class Metrics(msgspec.Struct, frozen=True, kw_only=True):
     """How often the neighbour's process and the sidecar itself are measured and exported."""
 
-    interval: Duration = 15.0
-
-    def problems(self) -> Iterable[tuple[str, str, str]]:
-        if self.interval < 1:
-            yield "interval", f"{show_duration(self.interval)} is too short", "at least 1s"
+    interval: Annotated[Duration, Rule(lambda s: s >= 1, "is too short", "at least 1s")] = 15.0
 
 
 class Level(StrEnum):
@@ -183,7 +178,7 @@ class Log(msgspec.Struct, frozen=True, kw_only=True):
 class Config(msgspec.Struct, frozen=True, kw_only=True):
     service: Service = Service()
     target: Target = Target()
-    probes: dict[str, CheckConfigs] = {}
+    probes: dict[ProbeName, CheckConfigs] = {}
     otlp: Otlp = Otlp()
     export: tuple[Export, ...] = ()
     spool: SpoolConfig | None = None
@@ -195,39 +190,75 @@ class Config(msgspec.Struct, frozen=True, kw_only=True):
     drain: Duration = 5.0
     log: Log = Log()
 
-    def problems(self) -> Iterable[tuple[str, str, str]]:
+    def problems(self) -> Checks:
+        yield self._probe_problems()
+        yield self._log_problems()
+        yield self._listener_problems()
+        yield self._export_problems()
+
+    def _probe_problems(self) -> Checks:
         if len(self.probes) > MAX_PROBES:
             yield "probes", f"{len(self.probes)} probes", f"at most {MAX_PROBES}"
         for name, check in self.probes.items():
-            if not _PROBE_NAME.fullmatch(name):
-                yield join("probes", name), f"{quoted(name)} is not a name", PROBE_NAME
-            for key, problem, expected in PROBES[kind_of(check)].misses(check, self.target.url):
-                yield join(f"probes.{name}", key), problem, expected
-        yield from self._log_problems()
-        listeners = self.otlp.listening()
-        for key, listen in listeners.items():
-            if listen.overlaps(self.api.listen):
-                yield "api.listen", f"{self.api.listen} is {key} too ({listen})", "another host or port"
-        grpc, http = listeners.get("otlp.grpc"), listeners.get("otlp.http")
-        if grpc is not None and http is not None and grpc.overlaps(http):
-            yield "otlp.grpc", f"{grpc} is otlp.http too ({http})", "another host or port"
-        for index, export in enumerate(self.export):
-            for key, endpoint in export.sink.urls():
-                if any(_is_our_own(endpoint, listen) for listen in listeners.values()):
-                    path = f"export.{index}.{export.kind}.{key}"
-                    yield path, f'"{endpoint}" is this sidecar\'s own listener', "another host or port"
+            yield self._missing(name, check)
 
-    def _log_problems(self) -> Iterable[tuple[str, str, str]]:
+    def _missing(self, name: str, check: CheckConfig) -> Checks:
+        for kind in PROBES.values():
+            if isinstance(check, kind.config):
+                for key, problem, expected in kind.misses(check, self.target.url):
+                    yield join(f"probes.{name}", key), problem, expected
+
+    def _log_problems(self) -> Checks:
         if len(self.logs) > MAX_LOGS:
             yield "logs", f"{len(self.logs)} sources", f"at most {MAX_LOGS}"
+        labels: set[str] = set()
+        for index, entry in enumerate(self.logs):
+            yield _read_twice(index, entry, labels)
+        yield self._source_problems()
+
+    def _source_problems(self) -> Checks:
         labels = [entry.label for entry in self.logs]
-        for index, label in enumerate(labels):
-            if label in labels[:index]:
-                yield f"logs.{index}", f"{quoted(label)} is read twice", "another name"
         for name, check in self.probes.items():
-            if isinstance(check, LogCheck) and check.source and check.source not in labels:
-                expected = one_of(labels) if labels else "the name of an entry of logs"
-                yield f"probes.{name}.source", f"{quoted(check.source)} is not read", expected
+            if isinstance(check, LogCheck):
+                yield _not_read(name, check, labels)
+
+    def _listener_problems(self) -> Checks:
+        api, grpc, http = self.api, self.otlp.grpc, self.otlp.http
+        yield _same_port("api.listen", api, "otlp.http", http)
+        yield _same_port("api.listen", api, "otlp.grpc", grpc)
+        yield _same_port("otlp.grpc", grpc, "otlp.http", http)
+
+    def _export_problems(self) -> Checks:
+        for index, export in enumerate(self.export):
+            for listener in (self.otlp.http, self.otlp.grpc):
+                yield _to_ourselves(f"export.{index}", export, listener)
+
+
+def _read_twice(index: int, entry: LogEntry, labels: set[str]) -> Checks:
+    """`labels` are those of the entries before."""
+    if entry.label in labels:
+        yield f"logs.{index}", f"{quoted(entry.label)} is read twice", "another name"
+    labels.add(entry.label)
+
+
+def _not_read(name: str, check: LogCheck, labels: list[str]) -> Checks:
+    if check.source and check.source not in labels:
+        expected = one_of(labels) if labels else "the name of an entry of logs"
+        yield f"probes.{name}.source", f"{quoted(check.source)} is not read", expected
+
+
+def _same_port(key: str, one: Api | GrpcConfig | HttpConfig, other_key: str, other: GrpcConfig | HttpConfig) -> Checks:
+    if one.listen is not None and other.listen is not None and one.listen.overlaps(other.listen):
+        yield key, f"{one.listen} is {other_key} too ({other.listen})", "another host or port"
+
+
+def _to_ourselves(path: str, export: Export, listener: GrpcConfig | HttpConfig) -> Checks:
+    def check(key: str, endpoint: str) -> Checks:
+        if listener.listen is not None and _is_our_own(endpoint, listener.listen):
+            yield f"{path}.{export.kind}.{key}", f'"{endpoint}" is this sidecar\'s own listener', "another host or port"
+
+    for key, endpoint in export.sink.urls():
+        yield check(key, endpoint)
 
 
 def kind_of(check: CheckConfig) -> str:
@@ -277,13 +308,18 @@ def load(flags: Mapping[str, str], environ: Mapping[str, str], file: str | None)
     if patterns := environ.get(LOGS):
         _put(own, "logs", patterns, f"environment {LOGS}")
     spelled_out(Config, from_file)
-    layers = [from_file, otel_environment(environ), own, given]
-    merged = merge([detected(environ), *layers])
-    _derive(merged)
-    config, problems = load_tree(Config, merged.tree, merged.places, named or "default")
+    merged = merge([from_file, otel_environment(environ), own, given])
+    _derive(merged, environ)
+
+    def files(config: Config) -> Checks:
+        """Of what is written: those of a derived export are the collector's."""
+        derived = merged.places.get("export") == FROM_COLLECTOR
+        return _unreadable(msgspec.structs.replace(config, export=()) if derived else config)
+
+    config, problems = load_tree(
+        Config, merged.tree, merged.places, named or "default", whole=not from_file.problems, outside=files
+    )
     problems = merged.problems + problems
-    if config is not None:
-        problems += [Problem(_origin(path, merged.places), path, *said) for path, *said in _unreadable(config)]
     if config is None or problems:
         raise BadConfig(problems)
     return Loaded(config, merged.places, [*merged.warnings, *_doubtful(config)])
@@ -301,29 +337,23 @@ def _put(layer: Layer, path: str, value: str, place: str) -> None:
         layer.put(path, value, place)
 
 
-def detected(environ: Mapping[str, str]) -> Layer:
-    """What this machine tells: the instance is the host name (a container's id, a Pod's name)."""
-    layer = Layer()
-    layer.put("service.instance", environ.get("HOSTNAME") or socket.gethostname(), "detected")
-    return layer
-
-
-def _derive(merged: Layer) -> None:
-    """Defaults that follow from other values, so that one URL alone makes a working sidecar."""
-    target, collector = merged.tree.get("target"), merged.tree.get("collector")
+def _derive(merged: Layer, environ: Mapping[str, str]) -> None:
+    """Defaults that follow from the machine and from other values, so that one URL alone makes a working sidecar. From a wrong
+    one nothing follows."""
+    service, target, collector = (merged.tree.get(section) for section in ("service", "target", "collector"))
     url = target.get("url") if isinstance(target, dict) else None
-    service = merged.tree["service"]
-    if merged.places["service.instance"] == "detected" and isinstance(url, str) and isinstance(service, dict):
-        # Beside a service on this host there may be others: two of one name must not be taken for one.
-        local = re.match(r"\w+://(?:localhost|127\.[\d.]+|\[::1\])(:\d+)", url)
-        if local:
-            service["instance"] += local[1]
+    if service is None or (isinstance(service, dict) and service.get("instance") is None):
+        # The instance is the host name (a container's id, a Pod's name). Beside a service on this host there may be others: two
+        # of one name must not be taken for one.
+        host = environ.get("HOSTNAME") or socket.gethostname()
+        local = re.match(r"\w+://(?:localhost|127\.[\d.]+|\[::1\])(:\d+)", url) if isinstance(url, str) else None
+        merged.put("service.instance", host + (local[1] if local else ""), "detected")
     if not merged.tree.get("probes") and isinstance(url, str):
         kind = "tcp" if url.startswith("tcp://") else "http"
         merged.put("probes", {kind: {"kind": kind, "role": "readiness"}}, "default for target.url")
-    if not merged.tree.get("export") and isinstance(collector, dict) and collector.get("url"):
+    if not merged.tree.get("export") and collector and load_tree(Collector, collector, {}, "")[0] is not None:
         sink = {"endpoint": collector["url"], **({"tls": collector["tls"]} if collector.get("tls") else {})}
-        merged.put("export", [{"otlp_http": sink}], "default for collector.url")
+        merged.put("export", [{"otlp_http": sink}], FROM_COLLECTOR)
 
 
 def read(file: str, *, must_exist: bool) -> Layer:
@@ -346,7 +376,7 @@ def read(file: str, *, must_exist: bool) -> Layer:
     return layer
 
 
-def _unreadable(loaded: Any, path: str = "") -> Iterable[tuple[str, str, str]]:
+def _unreadable(loaded: Any, path: str = "") -> Checks:
     """Files that cannot be used: of secrets, also such that hold what no header can; of certificates and their keys. Read
     once, and never shown."""
     if isinstance(loaded, Secret) and loaded.file is not None:
@@ -360,17 +390,17 @@ def _unreadable(loaded: Any, path: str = "") -> Iterable[tuple[str, str, str]]:
             elif not is_value(value) and (".headers." in path or path == "collector.token"):
                 yield path, f"{loaded.file} has more than one line, or a control character", "one line"
     elif isinstance(loaded, TlsConfig | ServerTlsConfig):
-        for key, problem in loaded.unusable():
-            yield join(path, key), problem, "a readable PEM file"
+        for problems in loaded.unusable():
+            yield ((join(path, key), problem, "a readable PEM file") for key, problem in problems)
     elif isinstance(loaded, msgspec.Struct):
         for name in loaded.__struct_fields__:
-            yield from _unreadable(getattr(loaded, name), join(path, name))
+            yield _unreadable(getattr(loaded, name), join(path, name))
     elif isinstance(loaded, dict):
         for name, value in loaded.items():
-            yield from _unreadable(value, join(path, str(name)))
+            yield _unreadable(value, join(path, str(name)))
     elif isinstance(loaded, tuple):
         for index, value in enumerate(loaded):
-            yield from _unreadable(value, f"{path}.{index}")
+            yield _unreadable(value, f"{path}.{index}")
 
 
 def _doubtful(config: Config) -> Iterable[str]:

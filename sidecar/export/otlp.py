@@ -8,8 +8,9 @@ from enum import StrEnum
 import msgspec
 
 from ..io.tls import Config as TlsConfig
-from ..logic.http_header import header_problems
-from ..logic.scalars import Duration, HttpUrl, SecretText, show_duration
+from ..logic.http_header import HeaderName, HeaderText
+from ..logic.scalars import HttpUrl, Timeout
+from ..logic.schema import Checks
 from ..model.signals import Signal
 
 
@@ -26,9 +27,9 @@ class Config(msgspec.Struct, frozen=True, kw_only=True):
     traces_endpoint: HttpUrl | None = None
     metrics_endpoint: HttpUrl | None = None
     logs_endpoint: HttpUrl | None = None
-    headers: dict[str, SecretText] = {}
+    headers: dict[HeaderName, HeaderText] = {}
     compression: Compression = Compression.NONE
-    timeout: Duration = 10.0
+    timeout: Timeout = 10.0
     tls: TlsConfig = TlsConfig()
     traces_tls: TlsConfig | None = None
     metrics_tls: TlsConfig | None = None
@@ -44,9 +45,6 @@ class Config(msgspec.Struct, frozen=True, kw_only=True):
         own: TlsConfig | None = getattr(self, f"{signal}_tls")
         return own or self.tls
 
-    def problems(self) -> Iterable[tuple[str, str, str]]:
+    def problems(self) -> Checks:
         if self.endpoint is None and len(list(self.urls())) < len(Signal):
             yield "endpoint", "missing", "a URL, or one for each of traces, metrics and logs"
-        if not 0 < self.timeout <= 300:
-            yield "timeout", f"{show_duration(self.timeout)} is out of range", "more than 0s and at most 5m"
-        yield from header_problems(self.headers)

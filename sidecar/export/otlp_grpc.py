@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Iterable
+from collections.abc import Callable
+from typing import Annotated
 from urllib.parse import urlsplit
 
 import msgspec
@@ -15,12 +16,13 @@ from ..io.resolver import Resolver
 from ..io.secrets import SecretValue
 from ..io.tls import ClientTls
 from ..io.tls import Config as TlsConfig
-from ..logic.grpc_client import metadata_problems, prefix, request_block
+from ..logic.grpc_client import MetadataName, MetadataText, prefix, request_block
 from ..logic.grpc_outcome import outcome
 from ..logic.http2_frames import LEAST_FRAME, Piece
 from ..logic.http_request import endpoint
 from ..logic.otlp_http import HOP_HEADER, VIA_HEADER
-from ..logic.scalars import Bytes, Duration, masked_url, show_bytes, show_duration
+from ..logic.scalars import Bytes, Duration, Rule, masked_url, show_bytes
+from ..logic.schema import Checks
 from ..model.signals import Batch, Outcome, RetryLater, Signal, Split
 from ..version import VERSION
 from . import otlp
@@ -33,21 +35,16 @@ class KeepaliveConfig(msgspec.Struct, frozen=True, kw_only=True):
     """A PING after `interval` in which the upstream has said nothing; the connection is given up when no answer comes within
     `timeout`. Many servers refuse more than one in five minutes (gRPC's own default)."""
 
-    interval: Duration
-    timeout: Duration = 20.0
-
-    def problems(self) -> Iterable[tuple[str, str, str]]:
-        if not 10 <= self.interval <= 86400:
-            yield "interval", f"{show_duration(self.interval)} is out of range", "10s to 1d"
-        if not 1 <= self.timeout <= 300:
-            yield "timeout", f"{show_duration(self.timeout)} is out of range", "1s to 5m"
+    interval: Annotated[Duration, Rule(lambda s: 10 <= s <= 86400, "is out of range", "10s to 1d")]
+    timeout: Annotated[Duration, Rule(lambda s: 1 <= s <= 300, "is out of range", "1s to 5m")] = 20.0
 
 
 class Config(otlp.Config, frozen=True, kw_only=True):
     """Endpoints are scheme, host and port. Requests above `max_message_bytes`, as the upstream's own limit is, are split
     before they are sent; without it, when the upstream says so."""
 
-    max_message_bytes: Bytes | None = None
+    headers: dict[MetadataName, MetadataText] = {}
+    max_message_bytes: Annotated[Bytes, Rule(lambda n: n >= 1 << 10, "is too small", "at least 1KiB")] | None = None
     keepalive: KeepaliveConfig | None = None
 
     def url(self, signal: Signal) -> str:
@@ -55,16 +52,17 @@ class Config(otlp.Config, frozen=True, kw_only=True):
         own: str | None = getattr(self, f"{signal}_endpoint")
         return own or self.endpoint or ""
 
-    def problems(self) -> Iterable[tuple[str, str, str]]:
-        yield from super().problems()
+    def problems(self) -> Checks:
+        yield super().problems()
         for key, url in self.urls():
-            parts = urlsplit(url)
-            if parts.path or parts.query:
-                alone = masked_url(f"{parts.scheme}://{parts.netloc}")
-                yield key, f'"{masked_url(url)}" has a path, and gRPC has its own', f'"{alone}"'
-        if self.max_message_bytes is not None and self.max_message_bytes < 1 << 10:
-            yield "max_message_bytes", f"{show_bytes(self.max_message_bytes)} is too small", "at least 1KiB"
-        yield from metadata_problems(self.headers)
+            yield _path_problems(key, url)
+
+
+def _path_problems(key: str, url: str) -> Checks:
+    parts = urlsplit(url)
+    if parts.path or parts.query:
+        alone = masked_url(f"{parts.scheme}://{parts.netloc}")
+        yield key, f'"{masked_url(url)}" has a path, and gRPC has its own', f'"{alone}"'
 
 
 class OtlpGrpc:

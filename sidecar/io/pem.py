@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import os
 import ssl
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 
 from .regular_file import read_regular
 
@@ -18,6 +18,8 @@ _CERTIFICATE = b"CERTIFICATE-----", "a certificate"
 _KEY = b"PRIVATE KEY-----", "a private key"
 
 Stamp = tuple[tuple[int, int, int], ...]
+FileProblems = Iterable[tuple[str, str]]
+"""The key that names the file, and why it cannot be used."""
 
 
 def stamp(*files: str | None) -> Stamp:
@@ -47,23 +49,33 @@ def load_authorities(context: ssl.SSLContext, ca: str) -> None:
         raise OSError(f"{ca} cannot be used: {_told(error)}") from None
 
 
-def identity_problems(cert: str, key: str) -> Iterator[tuple[str, str]]:
-    """All that is wrong with the two now: ("cert" or "key", what)."""
-    fine = True
-    for name, file, expected in (("cert", cert, _CERTIFICATE), ("key", key, _KEY)):
-        try:
-            _expect(file, *expected)
-        except OSError as error:
-            fine = False
-            yield name, reason(error)
-    if fine:
-        try:
-            load_identity(ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT), cert, key)
-        except OSError as error:
-            yield "key", reason(error)
+def identity_problems(cert: str | None, key: str | None) -> Iterator[FileProblems]:
+    """All that is wrong with the two now: of each by itself, and where both are fine, together."""
+    yield _file_problems("cert", cert, *_CERTIFICATE)
+    yield _file_problems("key", key, *_KEY)
+    yield _pair_problems(cert, key)
 
 
-def authorities_problems(name: str, ca: str) -> Iterator[tuple[str, str]]:
+def _file_problems(name: str, file: str | None, marker: bytes, what: str) -> FileProblems:
+    try:
+        if file is not None:
+            _expect(file, marker, what)
+    except OSError as error:
+        yield name, reason(error)
+
+
+def _pair_problems(cert: str | None, key: str | None) -> FileProblems:
+    if cert is None or key is None:
+        return
+    if any((*_file_problems("cert", cert, *_CERTIFICATE), *_file_problems("key", key, *_KEY))):
+        return
+    try:
+        load_identity(ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT), cert, key)
+    except OSError as error:
+        yield "key", reason(error)
+
+
+def authorities_problems(name: str, ca: str) -> FileProblems:
     try:
         load_authorities(ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT), ca)
     except OSError as error:

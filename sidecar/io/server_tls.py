@@ -34,11 +34,11 @@ class Config(msgspec.Struct, frozen=True, kw_only=True):
     key: PemFile
     client_ca: PemFile | None = None
 
-    def unusable(self) -> Iterable[tuple[str, str]]:
-        """Key and reason of each file that cannot be used now."""
+    def unusable(self) -> Iterable[pem.FileProblems]:
+        """Key and reason of each file that cannot be used now; what is in one of them takes nothing from the others."""
         yield from pem.identity_problems(self.cert, self.key)
         if self.client_ca is not None:
-            yield from pem.authorities_problems("client_ca", self.client_ca)
+            yield pem.authorities_problems("client_ca", self.client_ca)
 
 
 class ServerTls:

@@ -19,10 +19,11 @@ import queue
 import threading
 from collections.abc import Callable, Collection, Mapping, Sequence
 from enum import StrEnum
+from typing import Annotated
 
 import msgspec
 
-from ..logic.scalars import Bytes, show_bytes
+from ..logic.scalars import NOT_ABSOLUTE, Bytes, Rule, is_absolute
 from ..model.counters import SpoolCounters
 from ..model.signals import Batch, Signal
 from ..model.spool import Key, Row, Totals
@@ -45,18 +46,10 @@ class Fsync(StrEnum):
 class Config(msgspec.Struct, frozen=True, kw_only=True):
     """Where telemetry waits on disk for an upstream, and how much of it. Without `path` there is none."""
 
-    path: str
-    max_bytes: Bytes = 256 << 20
+    path: Annotated[str, Rule(is_absolute, NOT_ABSOLUTE, "a directory such as /var/lib/outrider")]
+    max_bytes: Annotated[Bytes, Rule(lambda n: n >= SMALLEST, "is too small", "at least 8MiB")] = 256 << 20
     on_full: OnFull = OnFull.REFUSE
     fsync: Fsync = Fsync.NORMAL
-
-    def problems(self) -> list[tuple[str, str, str]]:
-        bad = []
-        if not self.path.startswith("/") or "\0" in self.path:
-            bad.append(("path", f'"{self.path}" is not an absolute path', "a directory such as /var/lib/outrider"))
-        if self.max_bytes < SMALLEST:
-            bad.append(("max_bytes", f"{show_bytes(self.max_bytes)} is too small", "at least 8MiB"))
-        return bad
 
 
 class _Evictions:

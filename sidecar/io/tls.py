@@ -4,10 +4,11 @@ from __future__ import annotations
 
 import ssl
 from collections.abc import Iterable
+from typing import Annotated
 
 import msgspec
 
-from ..logic.scalars import PemFile
+from ..logic.scalars import PemFile, Rule
 from . import pem
 
 # What the reasons of OpenSSL mean for whoever reads them in a log.
@@ -31,22 +32,22 @@ class Config(msgspec.Struct, frozen=True, kw_only=True):
     ca: PemFile | None = None
     cert: PemFile | None = None
     key: PemFile | None = None
-    server_name: str | None = None
+    server_name: Annotated[str, Rule(lambda name: name.strip("."), "is not a name", "a host name")] | None = None
 
     def problems(self) -> Iterable[tuple[str, str, str]]:
         if self.cert is not None and self.key is None:
             yield "cert", "given without key", "both, or none"
         if self.key is not None and self.cert is None:
             yield "key", "given without cert", "both, or none"
-        if self.server_name is not None and not self.server_name.strip("."):
-            yield "server_name", f'"{self.server_name}" is not a name', "a host name"
 
-    def unusable(self) -> Iterable[tuple[str, str]]:
-        """Key and reason of each file that cannot be used now."""
+    def unusable(self) -> Iterable[pem.FileProblems]:
+        """Key and reason of each file that cannot be used now; what is in one of them takes nothing from the others."""
+        yield self._authorities_problems()
+        yield from pem.identity_problems(self.cert, self.key)
+
+    def _authorities_problems(self) -> pem.FileProblems:
         if self.ca is not None and self.verify:
             yield from pem.authorities_problems("ca", self.ca)
-        if self.cert is not None and self.key is not None:
-            yield from pem.identity_problems(self.cert, self.key)
 
 
 class ClientTls:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import operator
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from typing import Any, NamedTuple, TypeAlias
 
 import msgspec
@@ -12,6 +12,7 @@ import msgspec
 from ..model.health import Severity, State
 from . import json_pointer
 from .scalars import Duration, JsonPointer, Regex, Status, StatusRanges, show_duration
+from .schema import Checks
 
 DEFAULT_STATUS = StatusRanges(((200, 399),))
 _WORST = {State.PASS: 0, State.WARN: 1, State.FAIL: 2}
@@ -34,7 +35,7 @@ class Body(msgspec.Struct, frozen=True, kw_only=True):
         if self.matches is not None and not self.matches.search(text):
             yield _SAID_BY[self.severity], f'the body does not match "{self.matches.pattern}"'
 
-    def problems(self) -> Iterable[tuple[str, str, str]]:
+    def problems(self) -> Checks:
         if self.contains is None and self.matches is None:
             yield "", "nothing to compare with", "contains or matches"
 
@@ -103,7 +104,7 @@ class JsonValue(msgspec.Struct, frozen=True, kw_only=True):
                     f"{self.pointer or 'the document'} is {_shown(seen)}, expected {expected}",
                 )
 
-    def problems(self) -> Iterable[tuple[str, str, str]]:
+    def problems(self) -> Checks:
         if not list(self._comparisons()):
             yield "", "nothing to compare with", ", ".join(list(_WORDS)[:-1]) + " or " + list(_WORDS)[-1]
 
@@ -125,7 +126,7 @@ class Latency(msgspec.Struct, frozen=True, kw_only=True):
                 yield state, f"answered in {span(seconds)}, expected at most {show_duration(limit)}"
                 return
 
-    def problems(self) -> Iterable[tuple[str, str, str]]:
+    def problems(self) -> Checks:
         if self.warn is not None and self.fail is not None and self.warn >= self.fail:
             yield "warn", f"{show_duration(self.warn)} is not below fail: {show_duration(self.fail)}", "less"
 

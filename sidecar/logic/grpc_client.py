@@ -6,15 +6,17 @@ is built once and sent on every connection.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Mapping
+from typing import Annotated
 
 from ..model.signals import Signal
 from . import http2_frames as f
 from .grpc import PATHS
 from .http2_headers import literal
+from .http_header import HeaderName, HeaderText
 from .http_request import Endpoint
 from .otlp_http import HOP_HEADER, VIA_HEADER
-from .scalars import Secret
+from .scalars import Rule
 
 PATH_OF = {signal: path for path, signal in PATHS.items()}
 _OWN = frozenset({"te", "content-type", "content-length", "host", "user-agent", HOP_HEADER, VIA_HEADER})
@@ -57,15 +59,21 @@ def prefix(size: int, *, compressed: bool) -> bytes:
     return bytes((compressed,)) + size.to_bytes(4, "big")
 
 
-def metadata_problems(headers: Mapping[str, Secret]) -> Iterable[tuple[str, str, str]]:
-    """What is wrong with configured `headers` in gRPC, beside what is wrong in any header. Never shows a value."""
-    for name, secret in headers.items():
-        low = name.lower()
-        if low in _OWN or low in _HTTP_1 or low.startswith("grpc-"):
-            yield f"headers.{name}", "belongs to gRPC itself", "another name"
-        if secret.literal is not None and not _is_ascii(secret.literal):
-            yield f"headers.{name}", "has a character that gRPC cannot send", "printable ASCII"
+def _is_free(name: str) -> bool:
+    low = name.lower()
+    return low not in _OWN and low not in _HTTP_1 and not low.startswith("grpc-")
 
 
 def _is_ascii(value: str) -> bool:
     return value.isascii() and value.isprintable() and value == value.strip()
+
+
+MetadataName = Annotated[HeaderName, Rule(_is_free, "belongs to gRPC itself", "another name")]
+MetadataText = Annotated[
+    HeaderText,
+    Rule(
+        lambda secret: secret.literal is None or _is_ascii(secret.literal),
+        "has a character that gRPC cannot send",
+        "printable ASCII",
+    ),
+]

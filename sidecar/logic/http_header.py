@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable, Mapping
+from typing import Annotated
 
-from .scalars import Secret
+from .scalars import Rule, SecretText
 
 _NAME = re.compile(r"[A-Za-z0-9!#$%&'*+\-.^_`|~]+")
 _VALUE = re.compile(r"[\t\x20-\x7e\x80-\U0010ffff]*")
@@ -16,14 +16,12 @@ def is_value(text: str) -> bool:
     return _VALUE.fullmatch(text) is not None
 
 
-def header_problems(headers: Mapping[str, Secret]) -> Iterable[tuple[str, str, str]]:
-    """What is wrong with configured `headers`, for a `Config.problems`. Never shows a value."""
-    for name, secret in headers.items():
-        if not _NAME.fullmatch(name):
-            yield f"headers.{name}", "not a header's name", "letters, digits and dashes"
-        yield from value_problems(f"headers.{name}", secret)
-
-
-def value_problems(key: str, secret: Secret) -> Iterable[tuple[str, str, str]]:
-    if secret.literal is not None and not is_value(secret.literal):
-        yield key, "has a line break or control character in it", "one line"
+HeaderName = Annotated[str, Rule(_NAME.fullmatch, "is not a header's name", "letters, digits and dashes")]
+HeaderText = Annotated[
+    SecretText,
+    Rule(
+        lambda secret: secret.literal is None or is_value(secret.literal),
+        "has a line break or control character in it",
+        "one line",
+    ),
+]

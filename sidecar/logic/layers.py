@@ -16,7 +16,7 @@ from urllib.parse import unquote
 import msgspec
 
 from .scalars import quoted
-from .schema import Problem, hints, join, optional_of, scalar_of, shorthand_of, table_of
+from .schema import Problem, bare, hints, join, optional_of, scalar_of, shorthand_of, table_of
 
 PREFIX = "OUTRIDER_"
 
@@ -56,7 +56,7 @@ def leaves(tree: Any, path: str = "") -> Iterator[tuple[str, Any]]:
 
 
 def merge(layers: list[Layer]) -> Layer:
-    """Later layers win, mapping by mapping; lists are replaced whole."""
+    """Later layers win, mapping by mapping; lists are replaced whole. What should be a mapping and is none stays, to be told."""
     merged = Layer()
     for layer in layers:
         merged.tree = _overlay(merged.tree, layer.tree)
@@ -67,7 +67,9 @@ def merge(layers: list[Layer]) -> Layer:
 
 
 def _overlay(below: Any, above: Any) -> Any:
-    if isinstance(below, dict) and isinstance(above, dict):
+    if isinstance(above, dict) and below is not None:
+        if not isinstance(below, dict):
+            return below
         return below | {key: _overlay(below[key], value) if key in below else value for key, value in above.items()}
     return above
 
@@ -106,7 +108,7 @@ def variables(kind: type, path: str = "") -> Iterator[tuple[str, str]]:
                 yield below, variable(at) if below == join(at, key) else of_it
         elif isinstance(inner, type) and issubclass(inner, msgspec.Struct):
             yield from variables(inner, at)
-        elif isinstance(inner, type) and not hasattr(inner, "__args__") and table_of(annotation) is None:
+        elif isinstance(bare(inner), type) and table_of(annotation) is None:
             yield at, variable(at)
 
 

@@ -3,29 +3,33 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator
 from importlib import import_module
-from typing import Any
+from typing import Annotated, Any
 
 import msgspec
 
+from .scalars import Rule
+from .schema import Checks
+
 PRIVATE_KEY = "private_key"
 """The rule that is none of `redaction_rules`: it spans lines."""
+
+RuleName = Annotated[
+    str, Rule(re.compile(r"[a-z][a-z0-9_]{0,62}").fullmatch, "is not a name", "lower case letters, digits and _")
+]
 
 
 class OwnRule(msgspec.Struct, frozen=True, kw_only=True):
     """What else is secret: a `literal`, a `glob` (`*` is a run of up to 256 bytes without white space, quotes and backslashes),
     or a `regex` in RE2 syntax, which needs the `re2` extra and looks at each line."""
 
-    name: str
+    name: RuleName
     literal: str = ""
     glob: str = ""
     regex: str = ""
 
-    def problems(self) -> Iterator[tuple[str, str, str]]:
+    def problems(self) -> Checks:
         given = [kind for kind in ("literal", "glob", "regex") if getattr(self, kind)]
-        if not re.fullmatch(r"[a-z][a-z0-9_]{0,62}", self.name):
-            yield "name", f'"{self.name}" is not a name', "lower case letters, digits and _"
         if len(given) != 1:
             yield "", "one kind of pattern is needed", "one of literal, glob or regex"
         elif "\n" in self.literal + self.glob:
@@ -43,19 +47,38 @@ class Config(msgspec.Struct, frozen=True, kw_only=True):
     rules: list[OwnRule] = []
     disable: list[str] = []
 
-    def problems(self) -> Iterator[tuple[str, str, str]]:
-        if not self.rules and not self.disable:
-            return
-        from .redaction_rules import BUILT_IN, EMAIL  # half a megabyte, which only those need that read logs
+    def problems(self) -> Checks:
+        yield self._own_problems()
+        yield self._disable_problems()
 
-        names = [rule.name for rule in BUILT_IN] + [PRIVATE_KEY]
+    def _own_problems(self) -> Checks:
+        names = {*_built_in(with_email=True)} if len(self.rules) else set()
         for number, rule in enumerate(self.rules):
-            if rule.name in names or rule.name == EMAIL.name:
-                yield f"rules.{number}.name", f'"{rule.name}" is taken', "another name"
-            names.append(rule.name)
+            yield _taken(number, rule, names)
+
+    def _disable_problems(self) -> Checks:
+        names = [*_built_in(), *(rule.name for rule in self.rules)] if len(self.disable) else []
         for number, name in enumerate(self.disable):
-            if name not in names:
-                yield f"disable.{number}", f'there is no rule "{name}"', "one of " + ", ".join(names)
+            yield _not_there(number, name, names)
+
+
+def _taken(number: int, rule: OwnRule, names: set[str]) -> Checks:
+    """`names` are those of the rules before."""
+    if rule.name in names:
+        yield f"rules.{number}.name", f'"{rule.name}" is taken', "another name"
+    names.add(rule.name)
+
+
+def _not_there(number: int, name: str, names: list[str]) -> Checks:
+    if name not in names:
+        yield f"disable.{number}", f'there is no rule "{name}"', "one of " + ", ".join(names)
+
+
+def _built_in(*, with_email: bool = False) -> list[str]:
+    """The names of the rules that are there by default, and of the one that is not."""
+    from .redaction_rules import BUILT_IN, EMAIL  # half a megabyte, which only those need that read logs
+
+    return [rule.name for rule in BUILT_IN] + [PRIVATE_KEY] + [EMAIL.name] * with_email
 
 
 def _regex_problems(pattern: str) -> list[tuple[str, str, str]]:

@@ -39,6 +39,16 @@ class Scalar:
         self.secret = secret
 
 
+class Rule:
+    """Marks `Annotated[Duration, Rule(lambda s: s >= 1, "is too short", "at least 1s")]`: what a value must be beside its type.
+    It is told as the value (unless that is secret), the problem, and what was expected."""
+
+    def __init__(self, holds: Callable[[Any], object], problem: str, expected: str) -> None:
+        self.holds = holds
+        self.problem = problem
+        self.expected = expected
+
+
 def quoted(value: object) -> str:
     """A value as an error shows it: strings in double quotes, the rest as YAML would; long ones cut."""
     if value is None:
@@ -51,6 +61,13 @@ def quoted(value: object) -> str:
         return "a list"
     text = f'"{value}"' if isinstance(value, str) else str(value)
     return text if len(text) <= 80 else text[:76] + '..."'
+
+
+NOT_ABSOLUTE = "is not an absolute path"
+
+
+def is_absolute(path: str) -> bool:
+    return path.startswith("/") and "\0" not in path
 
 
 _UNITS = {"us": 1e-6, "ms": 1e-3, "s": 1.0, "m": 60.0, "h": 3600.0, "d": 86400.0}
@@ -274,6 +291,8 @@ def parse_pem_file(raw: Any) -> str:
 
 
 Duration = Annotated[float, Scalar("a number with a unit such as 500ms, 10s or 2m", parse_duration, show_duration)]
+Timeout = Annotated[Duration, Rule(lambda s: 0 < s <= 300, "is out of range", "more than 0s and at most 5m")]
+Count = Annotated[int, Rule(lambda number: number >= 1, "is out of range", "1 or more")]
 Bytes = Annotated[int, Scalar("a size such as 512KiB or 20MiB", parse_bytes, show_bytes)]
 ListenAddress = Annotated[Address, Scalar("host:port such as 127.0.0.1:4318", parse_address)]
 ListenAddressOrOff = Annotated[

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import difflib
-from collections.abc import Iterable
 from enum import StrEnum
 from typing import Annotated, Any
 
@@ -13,12 +12,12 @@ from ..logic.globs import ExcludePatterns, FilePatterns
 from ..logic.multiline import Mode
 from ..logic.noise import Noise
 from ..logic.printable import printable
-from ..logic.scalars import Bytes, Invalid, Scalar, quoted
-from ..logic.schema import Shorthand
+from ..logic.scalars import Invalid, Rule, Scalar, quoted
+from ..logic.schema import Checks, Shorthand, Unknown
 from ..model.counters import LogCounters
 from ..model.logs import Keep, StartAt
 from .formats import AUTO, FORMATS
-from .settings import Docker, Fifo, Files, Kubernetes, Pods, Stdin
+from .settings import Docker, Fifo, Files, Kubernetes, LineBytes, Pods, Stdin
 
 KINDS = ("file", "docker", "kubernetes", "pods", "fifo", "stdin", "child")
 """The keys of which an entry has one."""
@@ -51,6 +50,14 @@ def parse_format(raw: Any) -> str:
     raise Invalid(f"{quoted(raw)} is not known", meant=near[0] if near else None)
 
 
+SourceName = Annotated[
+    str,
+    Rule(
+        lambda name: len(name) <= LONGEST and printable(name) == name == name.strip(),
+        "is no name",
+        f"at most {LONGEST} characters that can be shown",
+    ),
+]
 FormatName = Annotated[str, Scalar(f"auto, {', '.join(FORMATS)}", parse_format)]
 
 
@@ -63,11 +70,11 @@ class Entry(msgspec.Struct, frozen=True, kw_only=True):
     time.
     """
 
-    name: str = ""
+    name: SourceName = ""
     file: FilePatterns | None = None
     exclude: ExcludePatterns = ()
     start_at: StartAt = StartAt.BEGINNING
-    max_line: Bytes = 256 << 10
+    max_line: LineBytes = 256 << 10
     docker: Annotated[Docker, Shorthand("container")] | None = None
     kubernetes: Annotated[Kubernetes, Shorthand("container")] | None = None
     pods: Annotated[Pods, Shorthand("pod")] | None = None
@@ -77,13 +84,20 @@ class Entry(msgspec.Struct, frozen=True, kw_only=True):
     format: FormatName = AUTO
     multiline: Mode = Mode.AUTO
     attributes: Keep = Keep.ALL
-    rate_limit: int | None = None
+    rate_limit: Annotated[int, Rule(lambda n: n >= 1, "is out of range", "1 or more lines a second")] | None = None
     dedup: bool = False
     drop_below: Level | None = None
 
     @property
+    def given(self) -> list[str]:
+        return [key for key in KINDS if (value := getattr(self, key)) is not None and value is not False]
+
+    @property
     def kind(self) -> str:
-        return next(key for key in KINDS if getattr(self, key))
+        given = self.given
+        if len(given) != 1:
+            raise Unknown  # which `problems` tells
+        return given[0]
 
     @property
     def label(self) -> str:
@@ -93,12 +107,13 @@ class Entry(msgspec.Struct, frozen=True, kw_only=True):
 
     @property
     def _reads(self) -> str:
-        named = self.docker or self.kubernetes
+        kind = self.kind
         if self.file:
             return ",".join(self.file)
         if self.fifo:
             return self.fifo.path
-        return named.container or self.kind if named else self.kind
+        named = self.docker or self.kubernetes
+        return named.container or kind if named else kind
 
     @property
     def settings(self) -> Any:
@@ -121,25 +136,20 @@ class Entry(msgspec.Struct, frozen=True, kw_only=True):
             return None
         return Noise(counters.dropped, self.rate_limit, self.dedup, below)
 
-    def problems(self) -> Iterable[tuple[str, str, str]]:
-        given = [key for key in KINDS if getattr(self, key)]
+    def problems(self) -> Checks:
+        given = self.given
         if len(given) != 1:
             yield "", f"{' and '.join(given)} in one" if given else "nothing to read", f"one of {', '.join(KINDS)}"
             return
-        options = {"exclude": self.exclude != (), "start_at": self.start_at is not StartAt.BEGINNING}
-        options["max_line"] = self.max_line != 256 << 10
-        for key, is_given in options.items():
-            if is_given and given[0] not in HERE:
-                yield (
-                    key,
-                    f"not an option beside {given[0]}",
-                    "it beside file" if key == "exclude" else f"{given[0]}.{key}",
-                )
-            elif is_given and given[0] != "file" and key != "max_line":
-                yield key, f"not an option beside {given[0]}", "it beside file"
-        if len(self.name) > LONGEST or printable(self.name) != self.name or self.name != self.name.strip():
-            expected = f"at most {LONGEST} characters that can be shown"
-            yield "name", f"{quoted(printable(self.name))} is no name", expected
-        yield from self._files().problems()
-        if self.rate_limit is not None and self.rate_limit < 1:
-            yield "rate_limit", f"{self.rate_limit} is out of range", "1 or more lines a second"
+        for key in ("exclude", "start_at", "max_line"):
+            yield self._option_problems(key, given[0])
+
+    def _option_problems(self, key: str, kind: str) -> Checks:
+        """Options that a source has in a section of its own, or not at all."""
+        if kind == "file" or (key == "max_line" and kind in HERE) or getattr(self, key) == getattr(DEFAULTS, key):
+            return
+        its_own = kind not in HERE and key != "exclude"
+        yield key, f"not an option beside {kind}", f"{kind}.{key}" if its_own else "it beside file"
+
+
+DEFAULTS = Entry()

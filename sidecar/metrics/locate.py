@@ -7,14 +7,14 @@ from __future__ import annotations
 
 import ipaddress
 import os
-from collections.abc import Iterable
-from typing import NamedTuple
+from typing import Annotated, NamedTuple
 from urllib.parse import urlsplit
 
 import msgspec
 
 from ..io.proc import ENDED, Proc, Stat
-from ..logic.scalars import Regex
+from ..logic.scalars import Regex, Rule
+from ..logic.schema import Checks
 from ..model.process import Missing
 
 # What container runtimes put into a PID namespace beside the containers' own processes.
@@ -29,19 +29,15 @@ class Config(msgspec.Struct, frozen=True, kw_only=True):
     `name` is the name of the executable, `cmdline` is searched for in the arguments joined by spaces.
     """
 
-    pid: int | None = None
+    pid: Annotated[int, Rule(lambda pid: pid >= 1, "is not a process id", "1 or more")] | None = None
     name: str | None = None
     cmdline: Regex | None = None
-    port: int | None = None
+    port: Annotated[int, Rule(lambda port: 0 < port < 65536, "is not a port", "1 to 65535")] | None = None
 
-    def problems(self) -> Iterable[tuple[str, str, str]]:
+    def problems(self) -> Checks:
         given = [key for key in self.__struct_fields__ if getattr(self, key) is not None]
         if len(given) > 1:
             yield "", " and ".join(given) + " together", "one of pid, name, cmdline and port"
-        if self.pid is not None and self.pid < 1:
-            yield "pid", f"{self.pid} is not a process id", "1 or more"
-        if self.port is not None and not 0 < self.port < 65536:
-            yield "port", f"{self.port} is not a port", "1 to 65535"
 
 
 class Located(NamedTuple):

@@ -18,8 +18,9 @@ from __future__ import annotations
 
 import asyncio
 import gc
-from collections.abc import Awaitable, Callable, Iterable, Mapping
+from collections.abc import Awaitable, Callable, Mapping
 from concurrent.futures import ThreadPoolExecutor
+from typing import Annotated
 
 import msgspec
 
@@ -30,7 +31,8 @@ from ..logic.otlp_http import OK, PATHS, Reply, refusal
 from ..logic.otlp_json_scalars import Wrong
 from ..logic.otlp_wire import Splicer, TooMany
 from ..logic.protobuf import Malformed
-from ..logic.scalars import Bytes, Duration, show_bytes, show_duration
+from ..logic.scalars import Bytes, Count, Duration, Rule, show_bytes
+from ..logic.schema import Checks
 from ..model.counters import ReceiverCounters
 from ..model.signals import Batch
 from .connection import Connection
@@ -55,26 +57,24 @@ def claims(first: bytes) -> bool:
     return first.startswith(_CLAIMED)
 
 
+Wait = Annotated[Duration, Rule(lambda s: 0 < s <= 3600, "is out of range", "more than 0s and at most 1h")]
+
+
 class Config(msgspec.Struct, frozen=True, kw_only=True):
     """How much is taken at once, and how long it may take."""
 
-    max_body_bytes: Bytes = 20 << 20
+    max_body_bytes: Annotated[Bytes, Rule(lambda n: 1 << 10 <= n <= 1 << 30, "is out of range", "1KiB to 1GiB")] = (
+        20 << 20
+    )
     max_in_flight_bytes: Bytes = 32 << 20
-    max_connections: int = 4096
-    header_timeout: Duration = 10.0
-    body_timeout: Duration = 10.0
-    idle_timeout: Duration = 120.0
+    max_connections: Count = 4096
+    header_timeout: Wait = 10.0
+    body_timeout: Wait = 10.0
+    idle_timeout: Wait = 120.0
 
-    def problems(self) -> Iterable[tuple[str, str, str]]:
-        if not 1 << 10 <= self.max_body_bytes <= 1 << 30:
-            yield "max_body_bytes", f"{show_bytes(self.max_body_bytes)} is out of range", "1KiB to 1GiB"
+    def problems(self) -> Checks:
         if self.max_in_flight_bytes < self.max_body_bytes:
             yield "max_in_flight_bytes", "smaller than max_body_bytes", show_bytes(self.max_body_bytes) + " or more"
-        if self.max_connections < 1:
-            yield "max_connections", f"{self.max_connections} is out of range", "1 or more"
-        for key in ("header_timeout", "body_timeout", "idle_timeout"):
-            if not 0 < getattr(self, key) <= 3600:
-                yield key, f"{show_duration(getattr(self, key))} is out of range", "more than 0s and at most 1h"
 
 
 class Receiver:

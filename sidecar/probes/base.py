@@ -5,13 +5,14 @@ from __future__ import annotations
 import random
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
-from typing import Any, Protocol
+from typing import Annotated, Any, Protocol
 
 import msgspec
 
 from ..io.resolver import Resolver
 from ..logic.log_watch import LogWatch
-from ..logic.scalars import Duration, show_duration
+from ..logic.scalars import Count, Duration, Rule, Timeout
+from ..logic.schema import Checks
 from ..model.health import Result, Role, Severity
 from ..model.process import ProcessSample
 
@@ -31,20 +32,12 @@ class CheckConfig(msgspec.Struct, frozen=True, kw_only=True):
     role: Role = Role.NONE
     severity: Severity = Severity.FAIL
     initial_delay: Duration = 0.0
-    period: Duration = 10.0
-    timeout: Duration = 1.0
-    success_threshold: int = 1
-    failure_threshold: int = 3
+    period: Annotated[Duration, Rule(lambda s: s >= 0.1, "is too short", "at least 100ms")] = 10.0
+    timeout: Timeout = 1.0
+    success_threshold: Count = 1
+    failure_threshold: Count = 3
 
-    def problems(self) -> Iterable[tuple[str, str, str]]:
-        if self.period < 0.1:
-            yield "period", f"{show_duration(self.period)} is too short", "at least 100ms"
-        if not 0 < self.timeout <= 300:
-            yield "timeout", f"{show_duration(self.timeout)} is out of range", "more than 0s and at most 5m"
-        if self.success_threshold < 1:
-            yield "success_threshold", f"{self.success_threshold} is out of range", "1 or more"
-        if self.failure_threshold < 1:
-            yield "failure_threshold", f"{self.failure_threshold} is out of range", "1 or more"
+    def problems(self) -> Checks:
         if self.success_threshold > 1 and self.role in (Role.LIVENESS, Role.STARTUP):
             yield "success_threshold", f"{self.success_threshold} with role: {self.role}", "1, as in Kubernetes"
 

@@ -25,9 +25,9 @@ from ..io.secrets import SecretValue
 from ..io.tls import ClientTls, told
 from ..io.tls import Config as TlsConfig
 from ..logic.conditions import DEFAULT_STATUS, Answer, Expect, judge
-from ..logic.http_header import header_problems
+from ..logic.http_header import HeaderName, HeaderText
 from ..logic.http_request import endpoint, request_head
-from ..logic.scalars import Invalid, Scalar, SecretText, StatusRanges, masked_url, quoted, url
+from ..logic.scalars import Invalid, Scalar, StatusRanges, masked_url, quoted, url
 from ..model.health import Observed, Result, State
 from . import reach
 from .base import CheckConfig, Context
@@ -69,13 +69,9 @@ class Config(CheckConfig, frozen=True, kw_only=True):
 
     url: UrlOrPath | None = None
     method: Method = "GET"
-    headers: dict[str, SecretText] = {}
+    headers: dict[HeaderName, HeaderText] = {}
     expect: Expect = Expect()
     tls: TlsConfig = TlsConfig()
-
-    def problems(self) -> Iterable[tuple[str, str, str]]:
-        yield from CheckConfig.problems(self)
-        yield from header_problems(self.headers)
 
 
 def misses(config: Config, target_url: str | None) -> Iterable[tuple[str, str, str]]:

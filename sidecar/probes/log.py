@@ -16,7 +16,8 @@ import msgspec
 
 from ..logic.bounded_pattern import BoundedRegex
 from ..logic.log_watch import LogWatch, Seen, Sight
-from ..logic.scalars import Duration, Invalid, Scalar, quoted, show_duration
+from ..logic.scalars import Count, Duration, Invalid, Rule, Scalar, quoted, show_duration
+from ..logic.schema import Checks
 from ..model.health import Observed, Result, State
 from .base import CheckConfig, Context
 
@@ -41,9 +42,9 @@ class ErrorRate(msgspec.Struct, frozen=True, kw_only=True):
 
     warn: Share | None = None
     fail: Share | None = None
-    records: int = 10
+    records: Count = 10
 
-    def problems(self) -> Iterable[tuple[str, str, str]]:
+    def problems(self) -> Checks:
         if self.warn is None and self.fail is None:
             yield "", "nothing to compare with", "warn or fail"
         if self.warn is not None and self.fail is not None and self.warn >= self.fail:
@@ -55,11 +56,11 @@ class Config(CheckConfig, frozen=True, kw_only=True):
     `pattern` is searched for in the first 8 KiB of each line."""
 
     source: str = ""
-    window: Duration = 60.0
+    window: Annotated[Duration, Rule(lambda s: 1 <= s <= LONGEST, "is out of range", "1s to 1h")] = 60.0
     fatal: bool | None = None
     error_rate: ErrorRate | None = None
     pattern: BoundedRegex | None = None
-    silence: Duration | None = None
+    silence: Annotated[Duration, Rule(lambda s: s >= 1, "is too short", "at least 1s")] | None = None
 
     @property
     def is_fatal_meant(self) -> bool:
@@ -67,12 +68,8 @@ class Config(CheckConfig, frozen=True, kw_only=True):
             return not (self.error_rate or self.pattern or self.silence)
         return self.fatal
 
-    def problems(self) -> Iterable[tuple[str, str, str]]:
-        yield from CheckConfig.problems(self)
-        if not 1 <= self.window <= LONGEST:
-            yield "window", f"{show_duration(self.window)} is out of range", "1s to 1h"
-        if self.silence is not None and self.silence < 1:
-            yield "silence", f"{show_duration(self.silence)} is too short", "at least 1s"
+    def problems(self) -> Checks:
+        yield CheckConfig.problems(self)
         if not (self.is_fatal_meant or self.error_rate or self.pattern or self.silence):
             yield "", "nothing to look for", "fatal, error_rate, pattern or silence"
 

@@ -306,14 +306,14 @@ def test_a_configuration_needs_an_endpoint_without_a_path() -> None:
         "file: keepalive.timeout: 0s is out of range, expected 1s to 5m",
     ]
     assert problems(endpoint="http://a:4317/v1/traces", max_message_bytes="10") == [
-        'file: endpoint: "http://a:4317/v1/traces" has a path, and gRPC has its own, expected "http://a:4317"',
         "file: max_message_bytes: 10 is too small, expected at least 1KiB",
+        'file: endpoint: "http://a:4317/v1/traces" has a path, and gRPC has its own, expected "http://a:4317"',
     ]
 
 
 def test_metadata_that_grpc_cannot_carry_or_has_itself_are_refused() -> None:
     assert problems(endpoint="http://a", headers={"TE": "x", "grpc-timeout": "1S", "x-token": "ä"}) == [
-        "file: headers.TE: belongs to gRPC itself, expected another name",
-        "file: headers.grpc-timeout: belongs to gRPC itself, expected another name",
+        'file: headers.TE: "TE" belongs to gRPC itself, expected another name',
+        'file: headers.grpc-timeout: "grpc-timeout" belongs to gRPC itself, expected another name',
         "file: headers.x-token: has a character that gRPC cannot send, expected printable ASCII",
     ]

@@ -141,6 +141,6 @@ def test_a_configuration_needs_an_endpoint_for_each_signal() -> None:
 
 def test_headers_that_http_cannot_carry_are_refused() -> None:
     assert problems(endpoint="http://a", headers={"bad name": "x", "x-token": "a\r\nb: c"}) == [
-        "file: headers.bad name: not a header's name, expected letters, digits and dashes",
+        'file: headers.bad name: "bad name" is not a header\'s name, expected letters, digits and dashes',
         "file: headers.x-token: has a line break or control character in it, expected one line",
     ]

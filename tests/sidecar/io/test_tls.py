@@ -11,6 +11,7 @@ import ssl
 import threading
 from collections.abc import AsyncIterator, Iterator, Mapping
 from contextlib import asynccontextmanager, contextmanager, suppress
+from itertools import chain
 from pathlib import Path
 
 import pytest
@@ -235,7 +236,7 @@ def test_a_file_that_cannot_be_used_is_named(authority: Authority, tmp_path: Pat
             [("ca", f"{broken} cannot be used: no start line: cadata does not contain a certificate")],
         ),
     ):
-        assert list(config.unusable()) == problems
+        assert list(chain.from_iterable(config.unusable())) == problems
 
 
 def test_an_encrypted_key_is_an_error_and_no_question(authority: Authority, tmp_path: Path) -> None:
@@ -243,7 +244,7 @@ def test_an_encrypted_key_is_an_error_and_no_question(authority: Authority, tmp_
     locked = tmp_path / "locked.key"
     authority.openssl("ec -aes128 -passout pass:hunter2", "-in", key, "-out", locked)
     why = f"{locked} is encrypted, and there is nobody to ask for its password"
-    assert list(Config(cert=str(cert), key=str(locked)).unusable()) == [("key", why)]
+    assert list(chain.from_iterable(Config(cert=str(cert), key=str(locked)).unusable())) == [("key", why)]
 
 
 def test_the_context_is_the_same_while_the_files_are(authority: Authority) -> None:

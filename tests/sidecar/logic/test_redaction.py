@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 from typing import Any
 
+import msgspec
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -242,7 +243,7 @@ def test_own_literals_and_globs() -> None:
             OwnRule(name="rest", glob="cust_*"),
         ]
     )
-    assert list(config.problems()) == []
+    assert problems(**msgspec.to_builtins(config)) == []
     out, counts = redact(
         b"on Blue (Moon), not blue (moon)",
         b"see ACME-12-x-end, ACME-1 2-x-end",
@@ -293,7 +294,7 @@ def test_a_regular_expression_without_re2_names_the_remedy(monkeypatch: pytest.M
 
 def test_regular_expressions_with_re2(capfd: pytest.CaptureFixture[str]) -> None:
     config = Config(rules=[OwnRule(name="order", regex=r"ord-\d+\b"), OwnRule(name="hex", regex="(?i)0x[0-9a-f]+$")])
-    assert list(config.problems()) == []
+    assert problems(**msgspec.to_builtins(config)) == []
     assert redact(b"ord-12 ord-x \xff 0xFF", b"clean", rules=Rules(config)) == (
         [b"[REDACTED] ord-x \xff [REDACTED]", b"clean"],
         {"order": 1, "hex": 1},

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import pytest
 
+from sidecar.logic.schema import load
 from sidecar.logs.config import Entry
 
 
@@ -24,6 +25,6 @@ def test_a_source_is_called_by_its_name_or_what_it_reads_and_never_by_more_than_
 
 
 def test_a_name_is_at_most_128_characters_long() -> None:
-    ((key, _, expected),) = Entry(stdin=True, name="x" * 129).problems()
-    assert (key, expected) == ("name", "at most 128 characters that can be shown")
-    assert list(Entry(stdin=True, name="x" * 128).problems()) == []
+    _, (problem,) = load(Entry, {"stdin": True, "name": "x" * 129}, {}, "file")
+    assert (problem.path, problem.expected) == ("name", "at most 128 characters that can be shown")
+    assert load(Entry, {"stdin": True, "name": "x" * 128}, {}, "file")[1] == []

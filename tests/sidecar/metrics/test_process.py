@@ -13,6 +13,7 @@ from pathlib import Path
 import pytest
 
 from sidecar.io.proc import ENDED, Proc
+from sidecar.logic.schema import load
 from sidecar.metrics.process import Config, ProcessMetrics
 from sidecar.model.process import ProcessSample
 
@@ -276,14 +277,14 @@ def test_a_zombie_of_the_same_name_is_not_taken_for_the_service(tmp_path: Path) 
 @pytest.mark.parametrize(
     ("config", "problems"),
     [
-        (Config(), []),
-        (Config(pid=1, port=80), [("", "pid and port together", "one of pid, name, cmdline and port")]),
-        (Config(pid=0), [("pid", "0 is not a process id", "1 or more")]),
-        (Config(port=65536), [("port", "65536 is not a port", "1 to 65535")]),
+        ({}, []),
+        ({"pid": 1, "port": 80}, ["file: pid and port together, expected one of pid, name, cmdline and port"]),
+        ({"pid": 0}, ["file: pid: 0 is not a process id, expected 1 or more"]),
+        ({"port": 65536}, ["file: port: 65536 is not a port, expected 1 to 65535"]),
     ],
 )
-def test_bad_settings_are_explained(config: Config, problems: list[tuple[str, str, str]]) -> None:
-    assert list(config.problems()) == problems
+def test_bad_settings_are_explained(config: dict[str, int], problems: list[str]) -> None:
+    assert list(map(str, load(Config, config, {}, "file")[1])) == problems
 
 
 class Exhausted(Proc):

@@ -10,6 +10,7 @@ from typing import Any
 import pytest
 
 from sidecar.logic.otlp_http import Reply, decode_status, encode_partial_success
+from sidecar.logic.schema import load
 from sidecar.model.counters import ReceiverCounters
 from sidecar.model.signals import Batch, Signal
 from sidecar.otlp.http import Config, Receiver, claims
@@ -393,9 +394,10 @@ def test_only_export_requests_are_claimed(first: bytes, ours: bool) -> None:
 
 
 def test_the_limits_of_the_configuration_hold_together() -> None:
-    assert list(Config().problems()) == []
-    assert list(Config(max_body_bytes=40 << 20, max_connections=0, idle_timeout=0.0).problems()) == [
-        ("max_in_flight_bytes", "smaller than max_body_bytes", "40MiB or more"),
-        ("max_connections", "0 is out of range", "1 or more"),
-        ("idle_timeout", "0s is out of range", "more than 0s and at most 1h"),
+    assert load(Config, {}, {}, "file")[1] == []
+    _, problems = load(Config, {"max_body_bytes": "40MiB", "max_connections": 0, "idle_timeout": "0s"}, {}, "file")
+    assert list(map(str, problems)) == [
+        "file: max_connections: 0 is out of range, expected 1 or more",
+        "file: idle_timeout: 0s is out of range, expected more than 0s and at most 1h",
+        "file: max_in_flight_bytes: smaller than max_body_bytes, expected 40MiB or more",
     ]

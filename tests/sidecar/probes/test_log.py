@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import re
+from typing import Any
 
 import pytest
 
 from sidecar.logic.log_watch import LogWatch, Sight
+from sidecar.logic.schema import load
 from sidecar.model.health import Result, State
 from sidecar.model.logs import LogRecord
 from sidecar.probes.log import Config, ErrorRate, LogProbe
@@ -217,17 +219,18 @@ async def test_a_long_window_keeps_one_count_a_second() -> None:
 @pytest.mark.parametrize(
     ("config", "problem"),
     [
-        (Config(window=0.5), ("window", "500ms is out of range", "1s to 1h")),
-        (Config(silence=0.5), ("silence", "500ms is too short", "at least 1s")),
-        (Config(fatal=False), ("", "nothing to look for", "fatal, error_rate, pattern or silence")),
+        ({"window": "500ms"}, "window: 500ms is out of range, expected 1s to 1h"),
+        ({"silence": "500ms"}, "silence: 500ms is too short, expected at least 1s"),
+        ({"fatal": False}, "nothing to look for, expected fatal, error_rate, pattern or silence"),
+        ({"error_rate": {"warn": "5%", "records": 0}}, "error_rate.records: 0 is out of range, expected 1 or more"),
     ],
 )
-def test_what_makes_no_sense_is_told(config: Config, problem: tuple[str, str, str]) -> None:
-    assert list(config.problems()) == [problem]
+def test_what_makes_no_sense_is_told(config: dict[str, Any], problem: str) -> None:
+    assert [str(told) for told in load(Config, config, {}, "file")[1]] == [f"file: {problem}"]
 
 
 def test_an_error_rate_needs_a_limit_and_an_order() -> None:
-    assert list(ErrorRate().problems()) == [("", "nothing to compare with", "warn or fail")]
-    assert list(ErrorRate(warn=0.5, fail=0.1).problems()) == [
-        ("warn", "50% is not below fail (10%)", "a smaller share")
-    ]
+    _, (problem,) = load(ErrorRate, {}, {}, "file")
+    assert str(problem) == "file: nothing to compare with, expected warn or fail"
+    _, (problem,) = load(ErrorRate, {"warn": "50%", "fail": "10%"}, {}, "file")
+    assert str(problem) == "file: warn: 50% is not below fail (10%), expected a smaller share"

@@ -12,6 +12,7 @@ from struct import pack
 import pytest
 from structlog.testing import capture_logs
 
+from sidecar.logic.schema import load
 from sidecar.logs.settings import Docker
 from sidecar.logs.sources.docker import DockerSource
 from sidecar.model.logs import ORDINAL_BITS, StartAt
@@ -441,18 +442,18 @@ async def test_what_was_remembered_by_somebody_else_is_not_used(bench: Bench) ->
 @pytest.mark.parametrize(
     ("config", "key"),
     [
-        (Docker(container=""), "container"),
-        (Docker(container="two words"), "container"),
-        (Docker(container="web", socket="docker.sock"), "socket"),
+        ({"container": ""}, "container"),
+        ({"container": "two words"}, "container"),
+        ({"container": "web", "socket": "docker.sock"}, "socket"),
     ],
 )
-def test_settings_that_cannot_work_are_named(config: Docker, key: str) -> None:
-    assert [problem[0] for problem in config.problems()] == [key]
+def test_settings_that_cannot_work_are_named(config: dict[str, str], key: str) -> None:
+    assert [problem.path for problem in load(Docker, config, {}, "file")[1]] == [key]
 
 
 def test_a_name_an_id_and_a_label_are_containers() -> None:
     for container in ("web", "shop_web.1-x", "0a1b2c3d4e5f", "com.docker.compose.service=web"):
-        assert list(Docker(container=container).problems()) == []
+        assert load(Docker, {"container": container}, {}, "file")[1] == []
 
 
 async def test_docker_host_names_the_socket(bench: Bench) -> None:

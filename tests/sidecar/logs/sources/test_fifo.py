@@ -11,6 +11,7 @@ from pathlib import Path
 import pytest
 from structlog.testing import capture_logs
 
+from sidecar.logic.schema import load
 from sidecar.logs.settings import Fifo, Stdin
 from sidecar.logs.sources.fifo import FifoSource, StdinSource
 from tests.fakes import FakeClock, RecordingIntake, source_context, until
@@ -267,5 +268,5 @@ async def test_standard_input_may_be_nothing() -> None:
 
 
 def test_a_relative_path_is_named() -> None:
-    assert [problem[0] for problem in Fifo(path="log").problems()] == ["path"]
-    assert list(Fifo(path="/var/run/app/log").problems()) == []
+    assert [problem.path for problem in load(Fifo, {"path": "log"}, {}, "file")[1]] == ["path"]
+    assert load(Fifo, {"path": "/var/run/app/log"}, {}, "file")[1] == []

@@ -13,6 +13,7 @@ from pathlib import Path
 import pytest
 from structlog.testing import capture_logs
 
+from sidecar.logic.schema import load
 from sidecar.logs.settings import Kubernetes
 from sidecar.logs.sources.kubernetes import KubernetesSource
 from sidecar.model.logs import ORDINAL_BITS, StartAt
@@ -278,6 +279,7 @@ async def test_an_api_server_that_is_away_is_waited_for(bench: Bench) -> None:
 
 
 def test_settings_that_cannot_work_are_named() -> None:
-    config = Kubernetes(container="App", pod="a b", namespace="../x")
-    assert [problem[0] for problem in config.problems()] == ["container", "pod", "namespace"]
-    assert list(Kubernetes(container="app", pod="web-0.1", namespace="shop").problems()) == []
+    _, problems = load(Kubernetes, {"container": "App", "pod": "a b", "namespace": "../x"}, {}, "file")
+    assert [problem.path for problem in problems] == ["container", "pod", "namespace"]
+    _, problems = load(Kubernetes, {"container": "app", "pod": "web-0.1", "namespace": "shop"}, {}, "file")
+    assert problems == []

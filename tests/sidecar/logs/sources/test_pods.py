@@ -10,6 +10,7 @@ from typing import Any
 
 import pytest
 
+from sidecar.logic.schema import load
 from sidecar.logic.unwrap import Unwrapper
 from sidecar.logs.settings import Pods
 from sidecar.logs.sources.pods import PodsSource
@@ -148,6 +149,6 @@ async def test_symlinks_to_docker_s_own_files_are_followed(node: Node, tmp_path:
 
 
 def test_settings_that_cannot_work_are_named() -> None:
-    config = Pods(namespace="a_b", pod="", container="x/y", path="pods")
-    assert {problem[0] for problem in config.problems()} >= {"namespace", "pod", "container", "path"}
-    assert list(Pods().problems()) == []
+    _, problems = load(Pods, {"namespace": "a_b", "pod": "", "container": "x/y", "path": "pods"}, {}, "file")
+    assert [problem.path for problem in problems] == ["namespace", "pod", "container", "path"]
+    assert load(Pods, {}, {}, "file")[1] == []
