@@ -3,7 +3,8 @@
 What a caller can rely on:
 
 - Calls take effect in the order made. A future of `write` that is true means: committed. Everything that waits when the thread
-  looks is committed at once (group commit), so that a thousand small requests cost a few transactions.
+  looks is committed at once (group commit), and a small row waits some milliseconds for others, so that a thousand small
+  requests cost a few transactions.
 - Nothing here raises, and nothing here stops for good. While the disk is full, read-only or broken, `why` says so, `usable` is
   false, writes fail at once and deletes are remembered; once a second the thread tries again, by a real write.
 - `reserve` is answered on the loop, from numbers: pages in use as they were last measured, and at their worst cost the rows that

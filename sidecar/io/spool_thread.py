@@ -7,6 +7,7 @@ leaves the file when that is possible. A trial a second is a real write.
 from __future__ import annotations
 
 import queue
+import time
 from collections.abc import Callable
 from typing import TypeVar
 
@@ -18,6 +19,9 @@ from .spool_rows import left_by
 
 AGAIN = 1.0
 """Seconds between trials while nothing can be written."""
+LINGER = 0.005
+"""Seconds that a small row waits for others, to be committed with them."""
+SMALL = 64 << 10
 
 Found = TypeVar("Found")
 
@@ -30,11 +34,13 @@ class SpoolThread:
         opened: Callable[[], SpoolFile],
         operations: queue.SimpleQueue[Operation],
         report: Callable[[list[Result], News], bool],
+        wait: Callable[[float], None] = time.sleep,
     ) -> None:
         """`report` is called in the thread; false: nobody listens any more."""
         self._opened = opened
         self._operations = operations
         self._report = report
+        self._wait = wait
         self._file: SpoolFile | None = None
         self._dead: set[int] = set()
         self._trouble = "not open"
@@ -68,6 +74,8 @@ class SpoolThread:
             found = [self._operations.get(timeout=AGAIN if self._trouble or self._dead else None)]
         except queue.Empty:
             return []
+        if isinstance(found[0], Write) and size_of(found[0]) < SMALL:
+            self._wait(LINGER)
         size = 0
         most = self._file.group_bytes if self._file else 1 << 20
         while size < most and len(found) < 4096:

@@ -103,9 +103,10 @@ async def test_the_oldest_make_room_where_that_is_wanted_and_are_counted(tmp_pat
 async def test_small_rows_have_all_the_room_but_what_pages_cost(tmp_path: Path) -> None:
     """A body of 3,600 bytes takes a page of 4,096, whatever it could take beside rows of other sizes."""
     async with spooling(tmp_path, 16 * MIB) as spool:
-        while spool.reserve("a", 3600):
-            number = spool.next_id()
-            assert await spool.write(number, "a", batch(b"x" * 3600))
+        while writes := [
+            spool.write(spool.next_id(), "a", batch(b"x" * 3600)) for _ in range(50) if spool.reserve("a", 3600)
+        ]:
+            assert all(await asyncio.gather(*writes))
         assert spool.rows("a") > 0.9 * (12 * MIB * 15 / 16 / 2) / 4096
         assert spool.counters.errors == {}
 
