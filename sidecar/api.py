@@ -21,13 +21,13 @@ from .logic.http_message import Request, Response, problem
 from .logic.rollup import badness, is_open, weight
 from .logic.scalars import Address, show_duration
 from .metrics.exposition import Exposition
-from .model.health import CheckReport, State, Verdict
+from .model.health import CheckReport, Role, State, Verdict
 from .model.resource import Resource
 from .model.signals import Metric
 from .model.status import Status
 from .version import VERSION
 
-GATES = ("live", "ready", "started")
+GATES = {"live": Role.LIVENESS, "ready": Role.READINESS, "started": Role.STARTUP}
 JSON = "application/json"
 FRESH = {"Cache-Control": "no-store"}
 
@@ -39,21 +39,15 @@ class Source(Protocol):
 
     def now(self) -> float: ...
     def unready(self) -> Sequence[str]: ...
-    def verdict(self) -> Verdict: ...
+    def verdict(self, role: Role | None = None) -> Verdict: ...
     def checks(self) -> Sequence[CheckReport]: ...
     def status(self) -> Status: ...
     def metrics(self) -> Sequence[Metric]: ...
 
 
-def gate_of(verdict: Verdict, probe: str | None) -> tuple[State, bool]:
-    """The state that a gate shows and whether it answers 200: unknown is 200 for liveness, 503 for the others."""
-    state = {"live": verdict.live, "ready": verdict.ready, "started": verdict.started}.get(probe or "", verdict.status)
-    return state, is_open(state, unknown_passes=probe == "live")
-
-
-def health_text(verdict: Verdict, state: State, checks: Sequence[CheckReport], resource: Resource, now: float) -> str:
+def health_text(verdict: Verdict, checks: Sequence[CheckReport], resource: Resource, now: float) -> str:
     """The verdict for a person at a terminal: one line, then a line a check, the worst first."""
-    head = f"{state.value} since {rfc3339(verdict.since)} ({_ago(now - verdict.since)})"
+    head = f"{verdict.status.value} since {rfc3339(verdict.since)} ({_ago(now - verdict.since)})"
     lines = [f"{head}  {resource.service} {resource.instance}"]
     width = max((len(check.name) for check in checks), default=0)
     lines += [
@@ -94,13 +88,14 @@ def application(source: Source, bearer: Bearer | None = None) -> dict[str, Handl
     async def health(request: Request) -> Response:
         if what := _misasked(request.query):
             return problem(400, f"{what}, expected probe=live, probe=ready or probe=started")
-        verdict, checks = source.verdict(), source.checks()
-        state, is_up = gate_of(verdict, dict(request.query).get("probe"))
-        status = 200 if is_up else 503
+        role = GATES.get(dict(request.query).get("probe", ""))
+        verdict, checks = source.verdict(role), source.checks()
+        # Unknown is 200 for liveness, 503 for the others.
+        status = 200 if is_open(verdict.status, unknown_passes=role is Role.LIVENESS) else 503
         if wants_text(request.headers.get("accept", "*/*"), request.headers.get("user-agent", "")):
-            text = health_text(verdict, state, checks, source.resource, source.now())
+            text = health_text(verdict, checks, source.resource, source.now())
             return Response(status, text.encode(), headers=FRESH)
-        document = health_json(verdict, state, checks, source.resource)
+        document = health_json(verdict, checks, source.resource)
         return Response(status, msgspec.json.encode(document), CONTENT_TYPE, FRESH)
 
     async def status(_: Request) -> Response:

@@ -76,7 +76,8 @@ class Monitor:
         self._gate = asyncio.Event()
         now = clock.now()
         self._board = {name: _Entry(watched, self._fresh(watched.config), now) for name, watched in checks.items()}
-        self._verdict = rollup(self.checks(), None, clock.now())
+        self._verdicts: dict[Role | None, Verdict] = {}
+        self._roll(self.checks(), now)
 
     async def run(self) -> None:
         async with asyncio.TaskGroup() as tasks:
@@ -97,9 +98,10 @@ class Monitor:
         """Every check now, in the order of the configuration. Time passing alone can make one `unknown`."""
         return [self._report(name, entry) for name, entry in self._board.items()]
 
-    def verdict(self) -> Verdict:
-        self._verdict = rollup(self.checks(), self._verdict, self._clock.now())
-        return self._verdict
+    def verdict(self, role: Role | None = None) -> Verdict:
+        """Over all checks, or over those of one role: a gate, with its own `since` and reasons."""
+        self._roll(self.checks(), self._clock.now())
+        return self._verdicts[role]
 
     def runs(self) -> dict[str, dict[State, int]]:
         """How often each check has been run, by what it saw."""
@@ -175,10 +177,17 @@ class Monitor:
             return
         entry.transitions += 1
         entry.since = self._clock.now()
-        self._verdict = rollup([self._shown(*item) for item in self._board.items()], self._verdict, entry.since)
+        self._roll([self._shown(*item) for item in self._board.items()], entry.since)
         transition = Transition(check=name, before=before.state, after=threshold.state, at=entry.since, output=output)
         for listener in self._listeners:
             listener(transition)
+
+    def _roll(self, checks: Sequence[Check], now: float) -> None:
+        gates: dict[Role | None, Verdict] = {
+            role: rollup([check for check in checks if check.role is role], self._verdicts.get(role), now, State.PASS)
+            for role in (Role.LIVENESS, Role.READINESS, Role.STARTUP)
+        }
+        self._verdicts = {None: rollup(checks, self._verdicts.get(None), now), **gates}
 
     def _wake(self) -> None:
         """Let every task that waits for the gate look at it again."""

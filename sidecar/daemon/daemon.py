@@ -22,7 +22,7 @@ from ..io.listener import Listener
 from ..io.log import configure
 from ..logic.otlp_metrics import encode
 from ..logs.sources import WRAPPED
-from ..model.health import CheckReport, State, Transition, Verdict
+from ..model.health import CheckReport, Role, State, Transition, Verdict
 from ..model.process import ProcessSample
 from ..model.signals import Batch, Metric, Signal
 from ..model.status import Status
@@ -80,8 +80,8 @@ class Daemon:
     def now(self) -> float:
         return self.clock.now()
 
-    def verdict(self) -> Verdict:
-        return self.parts.monitor.verdict()
+    def verdict(self, role: Role | None = None) -> Verdict:
+        return self.parts.monitor.verdict(role)
 
     def checks(self) -> Sequence[CheckReport]:
         return self.parts.monitor.checks()

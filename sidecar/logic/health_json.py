@@ -36,17 +36,17 @@ def wants_text(accept: str, user_agent: str) -> bool:
     return "text/plain" in accept or ("*/*" in accept and user_agent.lower().startswith(("curl/", "wget/", "httpie/")))
 
 
-def health_json(verdict: Verdict, state: State, checks: Sequence[Check], resource: Resource) -> dict[str, Any]:
-    """The document for one gate: `state` is the gate's, `checks` are keyed `name:measurement` as the draft says."""
+def health_json(verdict: Verdict, checks: Sequence[Check], resource: Resource) -> dict[str, Any]:
+    """The document: `checks` are keyed `name:measurement` as the draft says."""
     document: dict[str, Any] = {
-        "status": status_word(state),
+        "status": status_word(verdict.status),
         "serviceId": resource.service,
         "description": f"{resource.service} ({resource.instance})",
         "since": rfc3339(verdict.since),
     }
     if "service.version" in resource.attributes:
         document["version"] = resource.attributes["service.version"]
-    if flags := flags_of(state, verdict.flags):
+    if flags := flags_of(verdict.status, verdict.flags):
         document["flags"] = flags
     if verdict.reasons:
         document["output"] = "; ".join(verdict.reasons)

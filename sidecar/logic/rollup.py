@@ -31,13 +31,15 @@ def weight(check: Check) -> State:
     return check.state
 
 
-def rollup(checks: Sequence[Check], before: Verdict | None = None, now: float = 0.0) -> Verdict:
-    """The verdict over `checks`; `since` is kept from `before` while the status stays the same."""
+def rollup(
+    checks: Sequence[Check], before: Verdict | None = None, now: float = 0.0, empty: State = State.UNKNOWN
+) -> Verdict:
+    """The verdict over `checks`, `empty` without any; `since` is kept from `before` while the status stays the same."""
 
     def gate(role: Role) -> State:
         return worst((weight(check) for check in checks if check.role is role), State.PASS)
 
-    status = worst(map(weight, checks), State.UNKNOWN)
+    status = worst(map(weight, checks), empty)
     unwell = sorted(
         (check for check in checks if weight(check) is not State.PASS),
         key=lambda check: (-badness(weight(check)), check.since, check.name),
@@ -50,7 +52,7 @@ def rollup(checks: Sequence[Check], before: Verdict | None = None, now: float = 
         since=before.since if before is not None and before.status is status else now,
         flags=tuple(sorted({flag for check in checks for flag in check.flags} & _VERDICT_FLAGS)),
         reasons=tuple(f"{check.name}: {check.output}" if check.output else check.name for check in unwell)
-        or (() if checks else ("no checks are configured",)),
+        or (() if status is State.PASS else ("no checks are configured",)),
     )
 
 

@@ -64,8 +64,9 @@ class ScriptedSidecar:
             for name, state in self.states.items()
         ]
 
-    def verdict(self) -> Verdict:
-        return rollup(self.checks(), None, 40.0)
+    def verdict(self, role: Role | None = None) -> Verdict:
+        checks = [check for check in self.checks() if role in (None, check.role)]
+        return rollup(checks, None, 40.0, State.PASS)
 
     def status(self) -> Status:
         raise RuntimeError("scripted")
@@ -125,6 +126,14 @@ async def test_health_is_a_gate(
     assert statuses == [overall, gate_live, gate_ready]
 
 
+async def test_a_gate_that_passes_names_no_reason_of_another(surface: tuple[ScriptedSidecar, str]) -> None:
+    sidecar, url = surface
+    sidecar.states = {"live": State.PASS, "ready": State.FAIL}
+    documents = [json.loads((await get(f"{url}/health?probe={probe}"))[2]) for probe in ("live", "ready", "started")]
+    seen = [(document["status"], document.get("output")) for document in documents]
+    assert seen == [("pass", None), ("fail", "ready: saw fail"), ("pass", None)]
+
+
 async def test_health_is_plain_text_for_curl_and_health_json_for_the_rest(surface: tuple[ScriptedSidecar, str]) -> None:
     sidecar, url = surface
     sidecar.states = {"live": State.PASS, "ready": State.FAIL}
@@ -154,7 +163,7 @@ def test_failures_that_are_not_enough_yet_are_not_hidden() -> None:
         failing=2,
         last_success=88.0,
     )
-    text = health_text(rollup([report], None, 40.0), State.PASS, [report], Resource(RESOURCE), 100.0)
+    text = health_text(rollup([report], None, 40.0), [report], Resource(RESOURCE), 100.0)
     assert text.splitlines()[1] == (
         "  pass     ready     1m  no answer within 1s [failed 2 of 3 times in a row, last success 12s ago]"
     )
@@ -181,7 +190,7 @@ def test_the_worst_check_stands_first_and_what_only_warns_says_so() -> None:
         report("queue", State.UNKNOWN),
         report("ready", State.FAIL),
     ]
-    text = health_text(rollup(checks, None, 40.0), State.FAIL, checks, Resource(RESOURCE), 100.0)
+    text = health_text(rollup(checks, None, 40.0), checks, Resource(RESOURCE), 100.0)
     assert text.splitlines()[1:] == [
         "  fail     ready     1m  seen",
         "  unknown  queue     1m  seen",

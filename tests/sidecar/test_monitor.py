@@ -77,6 +77,20 @@ async def test_since_is_the_time_of_day_of_the_change_after_a_suspend_too() -> N
         assert (check.state, check.since - 1_000_000, monitor.verdict().since - 1_000_000) == ("fail", 28830, 28830)
 
 
+async def test_a_gate_has_its_own_since_and_reasons() -> None:
+    """The service fails since second 20 because of its readiness; nothing has happened to its liveness since its start."""
+    checks = {"live": watched("++++", Role.LIVENESS), "ready": watched("+---", failure_threshold=2)}
+    async with running(checks) as (monitor, clock, _):
+        await clock.advance(25)
+        seen = [monitor.verdict(role) for role in (None, Role.LIVENESS, Role.READINESS, Role.STARTUP)]
+        assert [(verdict.status.value, verdict.since - 1_000_000, verdict.reasons) for verdict in seen] == [
+            ("fail", 20, ("ready: saw -",)),
+            ("pass", 0, ()),
+            ("fail", 20, ("ready: saw -",)),
+            ("pass", 0, ()),
+        ]
+
+
 async def test_a_hung_probe_delays_no_other() -> None:
     async with running({"hung": watched("hhhhhh", timeout=300), "well": watched("+" * 9)}) as (monitor, clock, _):
         await clock.advance(60)

@@ -32,7 +32,7 @@ CHECKS = [
 
 def test_the_whole_document() -> None:
     verdict = rollup(CHECKS, None, 3.0)
-    assert health_json(verdict, verdict.status, CHECKS, RESOURCE) == {
+    assert health_json(verdict, CHECKS, RESOURCE) == {
         "status": "warn",
         "serviceId": "api",
         "description": "api (api-1)",
@@ -70,5 +70,5 @@ def test_the_whole_document() -> None:
 
 
 def test_unknown_is_warn_with_a_flag_because_the_draft_has_no_word_for_it() -> None:
-    document = health_json(rollup([]), State.UNKNOWN, [], RESOURCE)
+    document = health_json(rollup([]), [], RESOURCE)
     assert (document["status"], document["flags"]) == ("warn", ["unknown"])
