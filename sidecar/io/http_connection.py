@@ -46,9 +46,16 @@ class HttpConnection(asyncio.Protocol):
     """
 
     def __init__(
-        self, most_body: int, *, cut: bool = False, lost: Callable[[HttpConnection], None] | None = None
+        self,
+        most_body: int,
+        *,
+        cut: bool = False,
+        lenient: bool = False,
+        lost: Callable[[HttpConnection], None] | None = None,
     ) -> None:
-        """`lost` is called once, when the connection has gone."""
+        """`lost` is called once, when the connection has gone. `lenient` takes what browsers and curl take too: lines that end
+        in a line feed alone, folded headers, control characters in them, a length beside chunks. Such an answer may be
+        read in two ways, so it is for connections that are not used again."""
         self.closed = False
         self.reusable = False
         """The last exchange left the connection as it was before it."""
@@ -60,6 +67,10 @@ class HttpConnection(asyncio.Protocol):
         self._cut = cut
         self._lost = lost
         self._parser = httptools.HttpResponseParser(self)
+        if lenient:
+            self._parser.set_dangerous_leniencies(
+                lenient_headers=True, lenient_chunked_length=True, lenient_optional_cr_before_lf=True
+            )
         self._transport: asyncio.Transport | None = None
         self._waiting: asyncio.Future[Response] | None = None
         self._used = False

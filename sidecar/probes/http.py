@@ -161,7 +161,7 @@ class HttpProbe:
         trace = f"00-{random.randrange(1, 1 << 128):032x}-{random.randrange(1, 1 << 64):016x}-00"
         headers = {"traceparent": trace, **way.headers}
         head = request_head(method, where, where.target, headers, 0 if method == "POST" else None)
-        connection = HttpConnection(MOST_BODY, cut=True)
+        connection = HttpConnection(MOST_BODY, cut=True, lenient=True)
         started = perf_counter()
         sock = await connect(way.addresses, where.port)
         try:

@@ -157,6 +157,23 @@ async def test_every_way_to_end_a_body_is_understood(answer: bytes, said: str) -
         assert result.partition("http://HOST/h: ")[2].startswith(said)
 
 
+@pytest.mark.parametrize(
+    "answer",
+    [
+        b"HTTP/1.0 200 OK\n\nok",
+        b"HTTP/1.1 200 OK\nContent-Length: 2\n\nok",
+        b"HTTP/1.1 200 OK\r\nX-A: b\r\n c\r\nContent-Length: 2\r\n\r\nok",
+        b"HTTP/1.1 200 OK\r\nX-A: b\x01c\r\nContent-Length: 2\r\n\r\nok",
+        b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\nContent-Length: 2\r\n\r\n2\r\nok\r\n0\r\n\r\n",
+    ],
+)
+async def test_an_answer_that_every_browser_takes_is_no_failure(answer: bytes) -> None:
+    """A line feed alone, a folded header, a control character in one, a length beside chunks: sloppy, and it serves."""
+    async with HttpServer({"/h": answer}) as server:
+        result = await look(config(url="/h", expect={"body": {"matches": "^ok$"}}), server.url)
+        assert result == "pass: GET http://HOST/h: 200 in TIME"
+
+
 async def test_head_has_no_body_whatever_its_length_says() -> None:
     async with HttpServer({"/h": b"HTTP/1.1 200 OK\r\nContent-Length: 99\r\n\r\n"}) as server:
         assert await look(config(url="/h", method="HEAD"), server.url) == "pass: HEAD http://HOST/h: 200 in TIME"
