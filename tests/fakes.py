@@ -112,27 +112,29 @@ class ScriptedProbe:
 
 
 class HttpServer:
-    """An HTTP server on a free port that answers by path; other paths get 404.
+    """An HTTP server that answers by path, on a free port unless one is given; other paths get 404.
 
     An answer is a status, a status with a body, or raw bytes to send. `requests` holds (method, path, headers with
     lower-case names). Each connection serves one request.
     """
 
-    def __init__(self, answers: Mapping[str, int | tuple[int, bytes] | bytes], host: str = "127.0.0.1") -> None:
+    def __init__(
+        self, answers: Mapping[str, int | tuple[int, bytes] | bytes], host: str = "127.0.0.1", port: int = 0
+    ) -> None:
         self.answers = dict(answers)
         self._host = host
         self.requests: list[tuple[str, str, dict[str, str]]] = []
         self.delay = 0.0
         self.held = ""
         """A path that is not answered as long as it stands here."""
-        self.port = 0
+        self.port = port
 
     @property
     def url(self) -> str:
         return f"http://127.0.0.1:{self.port}"
 
     async def __aenter__(self) -> Self:
-        self._server = await asyncio.start_server(self._serve, self._host, 0)
+        self._server = await asyncio.start_server(self._serve, self._host, self.port)
         self.port = self._server.sockets[0].getsockname()[1]
         return self
 

@@ -122,6 +122,8 @@ class HttpProbe:
         except Closed as error:
             return Result(State.FAIL, f"{peer}: {error}")
         except OSError as error:
+            if self._finds:  # who comes back may be another release, with other endpoints
+                self._found, self._serves = None, False
             return reach.failure(error, peer)
         except ValueError as error:  # a header from a file with a line break in it
             return Result(State.UNKNOWN, f"not asked: {error}")
@@ -130,7 +132,8 @@ class HttpProbe:
         if self._found is None:
             return await self._find(way)
         answer = await self._ask(self._found, way)
-        if self._finds and not self._serves and answer.status == 404:
+        # It has gone, or a server that said no to everything (it was starting) now has something.
+        if self._finds and (answer.status < 400 if self._serves else answer.status == 404):
             self._found = None
             return await self._find(way)
         return self._result(self._found, answer)

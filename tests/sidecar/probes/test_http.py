@@ -344,6 +344,26 @@ async def test_an_endpoint_that_vanishes_is_looked_for_again() -> None:
         assert await trace(probe, 1) == ["GET http://HOST/health: 200 in TIME"]
 
 
+async def test_an_endpoint_that_comes_after_the_server_is_found() -> None:
+    """A server that starts may answer 404 to everything; its health is not taken for fine for good."""
+    async with HttpServer({}) as server:
+        probe = HttpProbe(config(), context(server.url))
+        await probe.check()
+        server.answers = {"/": 200, "/health": 503}
+        assert await trace(probe, 2) == ["GET http://HOST/health: 503, expected 200-399"] * 2
+
+
+async def test_endpoints_are_looked_for_again_when_the_service_comes_back() -> None:
+    """It may be another release."""
+    port = free_port()
+    async with HttpServer({"/": 200}, port=port) as server:
+        probe = HttpProbe(config(), context(server.url))
+        assert await trace(probe, 1) == ["GET http://HOST/: 200 in TIME"]
+    assert await trace(probe, 1) == ["connection refused by HOST"]
+    async with HttpServer({"/": 200, "/healthz": 503}, port=port):
+        assert await trace(probe, 2) == ["GET http://HOST/healthz: 503, expected 200-399"] * 2
+
+
 async def test_a_search_that_the_deadline_cuts_short_goes_on_at_the_next_look() -> None:
     async with HttpServer({"/health": 200}) as server:
         server.held = "/healthz"
