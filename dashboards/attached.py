@@ -27,7 +27,7 @@ def health() -> list[Builder[Panel]]:
         ],
         number(
             "Process",
-            "Whether the sidecar finds the process that it watches.",
+            "Whether the watched process runs; empty where the sidecar cannot see it.",
             "none",
             {"{{instance}}": latest("outrider_target_up", "instance")},
             words=YES_NO,

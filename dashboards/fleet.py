@@ -68,7 +68,7 @@ def fleet() -> Dashboard:
                 ),
                 timeline(
                     "Watched processes",
-                    "Whether the sidecar finds the process that it watches.",
+                    "Whether the watched process runs; empty where the sidecar cannot see it.",
                     {"{{job}} {{instance}}": latest("outrider_target_up", "job, instance")},
                     words=YES_NO,
                 ),

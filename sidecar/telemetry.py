@@ -43,9 +43,17 @@ CHECK_RUNS = Declared(
 CHECK_TRANSITIONS = Declared(
     "outrider.check.transitions", "counter", "{transition}", "Changes of a check's state.", ("check", "kind")
 )
-TARGET_UP = Declared("outrider.target.up", "gauge", "", "1 when the neighbour's process is found, else 0.")
+TARGET_UP = Declared(
+    "outrider.target.up",
+    "gauge",
+    "",
+    "1 while the neighbour's process runs, 0 when it has ended; absent where its process cannot be seen.",
+)
 TARGET_RESTARTS = Declared(
-    "outrider.target.restarts", "counter", "{restart}", "Starts of the neighbour's process after the first."
+    "outrider.target.restarts",
+    "counter",
+    "{restart}",
+    "Starts of the neighbour's process after the first; several between two looks (at most 5 s apart) count as one.",
 )
 OTLP_REQUESTS = Declared("outrider.otlp.requests", "counter", "{request}", "OTLP requests taken.", ("signal",))
 OTLP_ITEMS = Declared(
@@ -208,7 +216,7 @@ def health(
 
 def target(sample: ProcessSample, start: float) -> Iterator[Metric]:
     """The neighbour's process: is it there, how often did it start, and what it uses."""
-    yield TARGET_UP.of([((), float(sample.found))])
+    yield TARGET_UP.of([((), float(sample.runs))] if sample.unseen is None else [])
     yield TARGET_RESTARTS.of([((), sample.restarts)], start)
     yield from sample.metrics
 

@@ -57,8 +57,9 @@ class Neighbour:
             await self._clock.sleep(pause)
 
     def _say(self, before: ProcessSample, after: ProcessSample) -> None:
-        if after.found != before.found:
-            log = self._log.info if after.found else self._log.warning
-            log("process found" if after.found else "process gone", pid=after.pid or before.pid, why=after.why)
+        if after.runs != before.runs:
+            log = self._log.info if after.runs else self._log.warning
+            event, why = ("process found", after.why) if after.runs else ("process gone", after.trouble or after.why)
+            log(event, pid=after.pid or before.pid, why=why)
         for missing in set(after.missing) - set(before.missing):
             self._log.warning("cannot be measured", field=missing.field, reason=missing.reason, remedy=missing.remedy)

@@ -53,6 +53,11 @@ class ProcessSample(msgspec.Struct, frozen=True, kw_only=True):
         return next((missing for missing in self.missing if missing.field == "process"), None)
 
     @property
+    def runs(self) -> bool:
+        """Found, and not one that has ended and only its entry is left."""
+        return self.found and self.state not in ("zombie", "dead")
+
+    @property
     def trouble(self) -> str:
         """Why the process cannot work, in words; empty where it can, or is not seen."""
         if not self.found or self.state not in _DOWN or self.unseen is not None:
