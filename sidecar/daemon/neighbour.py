@@ -22,12 +22,13 @@ Logger = structlog.typing.FilteringBoundLogger
 class Neighbour:
     """`process` is how it was seen last, `await watch()` looks again and again."""
 
-    def __init__(self, config: Config, clock: Clock, log: Logger) -> None:
+    def __init__(self, config: Config, clock: Clock, log: Logger, processes: ProcessMetrics | None = None) -> None:
         self._config = config
         self._clock = clock
         self._log = log
-        self._processes = ProcessMetrics(config.target.process, config.target.url)
+        self._processes = processes or ProcessMetrics(config.target.process, config.target.url)
         self.process = self._processes.sample(clock.now())
+        self._said: set[tuple[str, str]] = set()
 
     def is_now(self, pid: int) -> None:
         """Unless the configuration says which it is."""
@@ -38,7 +39,7 @@ class Neighbour:
     @property
     def runs(self) -> bool:
         """Looked at for this."""
-        return self._processes.sample(self._clock.now()).found
+        return self._processes.sample(self._clock.now()).runs
 
     async def watch(self, restarted: Callable[[], None]) -> None:
         """Until cancelled; `restarted` is called when it has started anew. The search of a large /proc is slow, so it leaves the
@@ -61,5 +62,12 @@ class Neighbour:
             log = self._log.info if after.runs else self._log.warning
             event, why = ("process found", after.why) if after.runs else ("process gone", after.trouble or after.why)
             log(event, pid=after.pid or before.pid, why=why)
-        for missing in set(after.missing) - set(before.missing):
-            self._log.warning("cannot be measured", field=missing.field, reason=missing.reason, remedy=missing.remedy)
+        if before.unseen is None:  # not to see it at all is news whenever it begins
+            self._said = {(field, remedy) for field, remedy in self._said if field != "process"}
+        self._said.update((missing.field, missing.remedy) for missing in before.missing)
+        # By what would help: the reason names a pid, which is another one for each worker and after each restart.
+        for missing in after.missing:
+            if (missing.field, missing.remedy) not in self._said:
+                self._log.warning(
+                    "cannot be measured", field=missing.field, reason=missing.reason, remedy=missing.remedy
+                )
