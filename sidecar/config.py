@@ -49,7 +49,9 @@ from .otlp.listen import GrpcListener, HttpListener
 from .otlp.listen import Http as HttpConfig
 from .probes import PROBES
 from .probes.base import CheckConfig
+from .probes.http import Config as HttpCheck
 from .probes.log import Config as LogCheck
+from .probes.tcp import Config as TcpCheck
 
 DEFAULT_FILE = "/etc/outrider/outrider.yaml"
 LOGS = "OUTRIDER_LOGS"
@@ -409,6 +411,7 @@ def _doubtful(config: Config) -> Iterable[str]:
         if check.timeout > check.period:
             long, short = show_duration(check.timeout), show_duration(check.period)
             yield f"probes.{name}: the timeout of {long} is longer than the period of {short}"
+        yield from (f"probes.{name}.{never}" for never in _never_met(check))
     for index, export in enumerate(config.export):
         for key, address in export.sink.urls():
             tls = f"{key.removesuffix('endpoint')}tls"
@@ -417,6 +420,23 @@ def _doubtful(config: Config) -> Iterable[str]:
     collector = config.collector
     if collector is not None and collector.url.startswith("http://") and collector.tls != TlsConfig():
         yield f"collector.tls: {masked_url(collector.url)} is not https, so that this is not used"
+
+
+def _never_met(check: CheckConfig) -> Iterable[str]:
+    """Conditions that no answer can meet, or break."""
+    path, latency = "", None
+    match check:
+        case HttpCheck(expect=expect):
+            path, latency = "expect.", expect.latency
+            if check.method == "HEAD" and (expect.body or expect.json):
+                yield f"expect: the answer to HEAD has no body, so that {'body' if expect.body else 'json'} never holds"
+        case TcpCheck():
+            latency = check.latency
+    timeout = show_duration(check.timeout)
+    if latency is not None and latency.warn is not None and latency.warn >= check.timeout:
+        yield f"{path}latency.warn: {show_duration(latency.warn)} is never reached, the timeout is {timeout}"
+    if latency is not None and latency.fail is not None and latency.fail > check.timeout:
+        yield f"{path}latency.fail: {show_duration(latency.fail)} is never reached, the timeout is {timeout}"
 
 
 def show(loaded: Loaded) -> list[tuple[str, str, str]]:

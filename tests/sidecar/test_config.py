@@ -504,5 +504,23 @@ def test_a_timeout_longer_than_the_period_is_only_a_warning() -> None:
     assert loaded(text).warnings == ["probes.a: the timeout of 3s is longer than the period of 1s"]
 
 
+def test_a_condition_that_no_answer_can_meet_is_told() -> None:
+    """A limit beyond the timeout is no limit: the look fails first. Up to it all is as it was meant."""
+    text = """
+target: {url: 'http://h:1'}
+probes:
+  a: {kind: http, expect: {latency: {warn: 1s, fail: 2s}}}
+  b: {kind: tcp, timeout: 2s, latency: {warn: 3s}}
+  c: {kind: http, expect: {latency: {warn: 200ms, fail: 1s}}}
+  d: {kind: http, method: HEAD, expect: {json: [{pointer: /ok, equals: true}]}}
+"""
+    assert loaded(text).warnings == [
+        "probes.a.expect.latency.warn: 1s is never reached, the timeout is 1s",
+        "probes.a.expect.latency.fail: 2s is never reached, the timeout is 1s",
+        "probes.b.latency.warn: 3s is never reached, the timeout is 2s",
+        "probes.d.expect: the answer to HEAD has no body, so that json never holds",
+    ]
+
+
 def test_what_is_told_cannot_steer_a_terminal() -> None:
     assert problems('"\\e[2J\\n": 1\n')[0].startswith("outrider.yaml: \\x1b[2J\\x0a: unknown key, expected ")
