@@ -70,7 +70,7 @@ def process() -> list[Builder[Panel]]:
     return [
         lines(
             "CPU",
-            "Cores in use by the process and its children.",
+            "Cores in use by the process and its children, without those that start and end within 5 s.",
             "none",
             {"{{instance}} {{cpu_mode}}": rate("process_cpu_time_seconds_total", "instance, cpu_mode")},
         ),
