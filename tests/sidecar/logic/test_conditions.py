@@ -16,6 +16,18 @@ def said(expect: Expect, status: int = 200, body: bytes = b"", whole: bool = Tru
     return f"{state}: {text}"
 
 
+def test_a_pattern_holds_nobody_up_whatever_the_body() -> None:
+    """`.*x` over one line of 1 MiB would take minutes."""
+    expect = Expect(body=Body(matches=re.compile(".*ok.*")))
+    assert said(expect, body=b"x" * (32 << 10)) == 'fail: 200; the body does not match ".*ok.*"'
+    assert said(expect, body=b"x" * (1 << 20)) == (
+        'fail: 200; the first 32768 characters of the body do not match ".*ok.*"'
+    )
+    assert said(expect, body=b"x" * 32_000 + b"ok" + b"x" * (1 << 20)) == "pass: 200 in 3ms"
+    header = Expect(headers=(Header(name="x", matches=re.compile(".*ok.*")),))
+    assert judge(header, Answer(200, b"", True, 0.0, {"x": "y" * (1 << 20)}))[0] is State.FAIL
+
+
 def test_by_default_200_to_399_pass_as_in_kubernetes() -> None:
     assert said(Expect(), 200) == "pass: 200 in 3ms"
     assert said(Expect(), 399) == "pass: 399 in 3ms"
