@@ -1,10 +1,15 @@
-"""The sidecar's own log on standard error: JSON lines, or key=value where a person reads along."""
+"""The sidecar's own log on standard error: JSON lines, or key=value where a person reads along.
+
+A line that cannot be written, because the disk is full or the reader has gone, is lost: what says how things are must not be what
+ends them.
+"""
 
 from __future__ import annotations
 
+import contextlib
 import logging
 import sys
-from typing import TextIO
+from typing import TextIO, cast
 
 import structlog
 
@@ -17,7 +22,7 @@ def configure(level: str, stream: TextIO | None = None) -> structlog.typing.Filt
     tty = out.isatty()
     renderer = structlog.processors.LogfmtRenderer(bool_as_flag=False) if tty else structlog.processors.JSONRenderer()
     return structlog.wrap_logger(  # type: ignore[no-any-return]
-        structlog.PrintLogger(out),
+        structlog.PrintLogger(cast("TextIO", _Lossy(out))),
         processors=[
             structlog.processors.add_log_level,
             structlog.processors.TimeStamper(fmt="iso", utc=True),
@@ -29,6 +34,19 @@ def configure(level: str, stream: TextIO | None = None) -> structlog.typing.Filt
         wrapper_class=structlog.make_filtering_bound_logger(logging.getLevelNamesMapping()[level.upper()]),
         cache_logger_on_first_use=True,
     )
+
+
+class _Lossy:
+    def __init__(self, out: TextIO) -> None:
+        self._out = out
+
+    def write(self, text: str) -> None:
+        with contextlib.suppress(OSError):
+            self._out.write(text)
+
+    def flush(self) -> None:
+        with contextlib.suppress(OSError):
+            self._out.flush()
 
 
 def _what_first(_: object, __: str, event: structlog.typing.EventDict) -> structlog.typing.EventDict:

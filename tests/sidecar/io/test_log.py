@@ -3,6 +3,8 @@ from __future__ import annotations
 import io
 import json
 
+import pytest
+
 from sidecar.io.log import configure
 
 
@@ -23,3 +25,12 @@ def test_a_line_for_a_machine_is_json() -> None:
     configure("info", stream).warning("x", service="a\x1b\nb")
     assert json.loads(stream.getvalue())["service"] == "a\x1b\nb"
     assert stream.getvalue().count("\n") == 1
+
+
+def test_a_log_that_cannot_be_written_ends_nothing() -> None:
+    full = open("/dev/full", "w", buffering=1)  # noqa: SIM115 - closing it is part of the test
+    log = configure("info", full)
+    for number in range(1000):
+        log.info("outrider runs", number=number, text="x" * 100)
+    with pytest.raises(OSError, match="No space left on device"):
+        full.close()
