@@ -142,6 +142,7 @@ def _bad(error: BadConfig) -> int:
 def _run(options: argparse.Namespace) -> int:
     from .config import BadConfig, load
 
+    _fill_standard_files()
     launcher, flags = None, _flags(options)
     if options.launched is not None:
         from .io.launcher import Launcher, LauncherGoneError
@@ -160,6 +161,16 @@ def _run(options: argparse.Namespace) -> int:
             return _bad(error)
         return uvloop.run(_idle(error, launcher))
     return uvloop.run(_serve(loaded, launcher))
+
+
+def _fill_standard_files() -> None:
+    """Of 0, 1 and 2 whichever is closed: the next file would get its number, and libuv ends a process that closes such a one."""
+    for number in range(3):
+        try:
+            os.fstat(number)
+        except OSError:
+            os.open(os.devnull, os.O_RDWR)
+    sys.stderr = sys.stderr or open(os.devnull, "w")  # noqa: SIM115 - as long as we run
 
 
 async def _serve(loaded: Loaded, launcher: Launcher | None) -> int:

@@ -199,6 +199,15 @@ def test_sigterm_keeps_the_listeners_open_while_the_service_runs(server: int, tm
         assert sidecar.wait(20) == 1
 
 
+def test_closed_standard_files_end_no_sidecar(tmp_path: Path) -> None:
+    api = free_port()
+    command = ["sh", "-c", 'exec "$@" <&- >&- 2>&-', "sh", *outrider("run")]
+    with running(command, tmp_path / "log", environ(api, free_port())) as sidecar:
+        eventually(lambda: get(f"http://127.0.0.1:{api}/livez").status == 200)
+        sidecar.terminate()
+        assert sidecar.wait(20) == 0
+
+
 def test_sigterm_ends_soon_after_the_service_has_gone(tmp_path: Path) -> None:
     port, api = free_port(), free_port()
     command = [sys.executable, "-m", "http.server", str(port), "--bind", "127.0.0.1"]
