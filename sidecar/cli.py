@@ -236,6 +236,8 @@ async def _idle(error: BadConfig, launcher: Launcher | None) -> int:
     except Invalid:
         address = Api().listen
     surface = await open_surface(idle_application(problems), address, SystemClock())
+    if not surface.listener.up:
+        log.warning("api not open yet", why=surface.listener.why)
     if launcher is not None:
         await launcher.started(Ready(0.0, {}, {}))
         await launcher.gone()

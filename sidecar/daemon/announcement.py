@@ -26,8 +26,10 @@ def announce(parts: Parts, api: Listener | None) -> None:
         instance=parts.resource.instance,
         target=masked_url(config.target.url or "none"),
         checks=len(config.probes),
-        api=bound(api) if api else "none",
+        api=bound(api) if api and api.up else "none",
     )
+    if api is not None and not api.up:  # whoever asks there, asks another
+        log.warning("api not open yet", why=api.why)
     if parts.resource.service == UNNAMED:
         log.warning("the service has no name", service=UNNAMED, remedy="set OTEL_SERVICE_NAME")
     if not config.probes:

@@ -115,6 +115,18 @@ async def test_a_port_of_grpc_that_is_taken_keeps_us_from_being_ready() -> None:
             assert [(e["protocol"], e["why"]) for e in events.named("otlp not open yet")] == [("grpc", why)]
 
 
+async def test_an_api_whose_port_is_taken_is_said() -> None:
+    """Who asks there would be answered by somebody else, perhaps by another sidecar."""
+    taken = await asyncio.start_server(lambda reader, writer: writer.close(), "127.0.0.1", 0)
+    async with taken:
+        address = f"127.0.0.1:{taken.sockets[0].getsockname()[1]}"
+        async with running(settings({"OUTRIDER_API_LISTEN": address})) as (_, events):
+            await until(lambda: events.named("outrider runs"))
+        assert events.named("outrider runs")[0]["api"] == "none"
+        (said,) = events.named("api not open yet")
+        assert said["why"] == f"cannot listen on {address}: the port is taken by another process"
+
+
 async def test_status_is_complete_before_and_after_the_first_look() -> None:
     loaded = settings({"OUTRIDER_TARGET_URL": "tcp://127.0.0.1:9"})
     daemon = build(loaded, Events().log, Hurried(), random.Random(1))
