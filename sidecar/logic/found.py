@@ -27,7 +27,11 @@ def found_text(
         ("logs", _logs(status)),
         ("otlp", _otlp(status, told, not_told)),
         ("sent to", _upstreams(status)),
-        *(("status", f"{one.address}/status") for one in status.listeners if one.name == "api"),
+        *(
+            ("status", f"{one.address}/status" if one.up else f"not open: {one.why}")
+            for one in status.listeners
+            if one.name == "api"
+        ),
         *(("warning", warning) for warning in status.warnings),
     ]
     lines = [f"outrider {status.version} beside {service}", *(f"  {what:<8} {text}" for what, text in rows)]

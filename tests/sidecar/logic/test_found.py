@@ -4,10 +4,13 @@ from __future__ import annotations
 
 import random
 
+import msgspec
+
 from sidecar.config import load
 from sidecar.daemon.daemon import build
 from sidecar.io.clock import SystemClock
 from sidecar.logic.found import found_text
+from sidecar.model.status import ListenerStatus
 
 UPSTREAM = {"OTEL_EXPORTER_OTLP_ENDPOINT": "http://gateway:4318", "OTEL_SERVICE_NAME": "shop"}
 
@@ -41,3 +44,14 @@ async def test_a_command_that_was_over_at_once_is_not_called_one_that_was_not_fo
     daemon = build(load({}, {"HOSTNAME": "h"}, None), clock=SystemClock(), rng=random.Random(1))
     told = found_text(daemon.status(), "15s", {}, "no upstream", is_over=True).splitlines()
     assert told[1] == "  process  has ended already"
+
+
+async def test_nobody_is_sent_to_an_address_where_somebody_else_listens() -> None:
+    daemon = build(load({}, {"HOSTNAME": "h"}, None), clock=SystemClock(), rng=random.Random(1))
+    api = ListenerStatus(
+        name="api", address="127.0.0.1:4319", up=False, why="the port is taken", warning="", refused_handshakes={}
+    )
+    status = msgspec.structs.replace(daemon.status(), listeners=(api,))
+    assert "  status   not open: the port is taken" in found_text(status, "15s", {}, "no upstream").splitlines()
+    status = msgspec.structs.replace(status, listeners=(msgspec.structs.replace(api, up=True),))
+    assert "  status   127.0.0.1:4319/status" in found_text(status, "15s", {}, "no upstream").splitlines()
