@@ -371,6 +371,9 @@ def healthcheck(args: Sequence[str], environ: os._Environ[str] | dict[str, str])
     except OSError as error:
         print(f"healthcheck: {scheme}://{host}:{port}{path}: {error.strerror or error}", file=sys.stderr)
         return 1
+    except UnicodeError:  # a text that can be no name
+        print(f"healthcheck: {scheme}://{host}:{port}{path}: no such host", file=sys.stderr)
+        return 1
     status = answer.split(b" ", 2)[1:2]
     if status and status[0].startswith(b"2"):
         return 0

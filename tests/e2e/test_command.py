@@ -149,6 +149,11 @@ def test_healthcheck_asks_livez_and_imports_nothing_heavy(server: int) -> None:
     assert not heavy & set(modules.stdout.split())
 
 
+def test_healthcheck_of_what_can_be_no_host_is_one_line() -> None:
+    done = run("healthcheck", "http://a..b:80/livez")
+    assert (done.returncode, done.stderr) == (1, "healthcheck: http://a..b:80/livez: no such host\n")
+
+
 def test_run_says_what_it_found_and_logs_a_transition_once(server: int, tmp_path: Path) -> None:
     api, log = free_port(), tmp_path / "log"
     settings = environ(api, free_port(), OUTRIDER_SERVICE_NAME="files")
