@@ -80,10 +80,11 @@ def _cost_of(rows: int, size: int) -> int:
 
 
 def _density(news: News) -> float:
-    """What its rows really take of their `cost_of`: at least their bodies, and what was measured."""
+    """What its rows really take of their `cost_of`: at least their bodies, and what was measured. More than all of it where
+    they were left on pages that others have gone from."""
     reckoned = sum(_cost_of(rows, size) for rows, size in news.totals.values())
     least = sum(rows + size for rows, size in news.totals.values())
-    return min(1.0, max(least, news.used_bytes) / reckoned) if reckoned else 1.0
+    return max(least, news.used_bytes - news.quarantined_bytes) / reckoned if reckoned else 1.0
 
 
 class Spool:
@@ -109,6 +110,9 @@ class Spool:
         self._writing: Totals = {}
         self._free = 0
         """Bytes for rows that are neither taken nor reserved."""
+        self._least_aside = 0
+        self._aside = 0
+        """Bytes that are set apart for the quarantine: its share, or what it has where that is more."""
         self._own: dict[str, int] = {}
         """The same of each upstream's quota, once some of it was used."""
         self.rows_in_all = 0
@@ -128,7 +132,8 @@ class Spool:
         config = self.config
         budget = config.max_bytes - reserve_of(config.max_bytes)
         self._row_bytes = reserve_of(config.max_bytes) * 7 // 8
-        self._free = budget * 15 // 16  # the rest is the quarantine's
+        self._aside = self._least_aside = budget // 16
+        self._free = budget - self._aside
         self._quota = self._free // max(1, len(upstreams))
         self._loop = asyncio.get_running_loop()
         full = config.fsync is Fsync.FULL
@@ -286,6 +291,9 @@ class Spool:
     def _report(self, results: list[Result], news: News) -> None:
         self._totals, self.disk_bytes, self.why = news.totals, news.disk_bytes, news.why
         self._density = _density(news)
+        aside = max(self._least_aside, news.quarantined_bytes)
+        self._free += self._aside - aside
+        self._aside = aside
         self._oldest = news.oldest
         self._last = max(self._last, news.last_id)
         for reason in news.errors:

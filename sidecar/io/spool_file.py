@@ -60,6 +60,8 @@ class SpoolFile:
     def __init__(self, directory: str, max_bytes: int, *, full_sync: bool, now: Callable[[], float]) -> None:
         self.directory = Path(directory)
         self.totals: Totals = {}
+        self.quarantined_bytes = 0
+        """What the quarantine takes on disk, at least."""
         self.found_broken: list[str] = []
         """What was wrong with the files when they were opened, a word each: `corrupt`, `torn_log`. Work goes on."""
         self.lost: dict[str, int] = {}
@@ -134,6 +136,7 @@ class SpoolFile:
                 if version == 0:
                     db.executescript(f"BEGIN IMMEDIATE; {SCHEMA} PRAGMA user_version={VERSION}; COMMIT;")
                 self.totals = self._count()
+                self._quarantined()
                 self.last_id = self._last_id()
                 self._checkpoint()
         except BaseException:
@@ -148,6 +151,13 @@ class SpoolFile:
         """What is there, from the file itself."""
         with translated():
             self.totals = self._count()
+            self._quarantined()
+
+    def _quarantined(self) -> tuple[int, int]:
+        """Rows and bytes of bodies."""
+        rows, size = self._db.execute("SELECT count(*), coalesce(sum(size), 0) FROM quarantine").fetchone()
+        self.quarantined_bytes = size + rows * left_by(0)
+        return rows, size
 
     def _last_id(self) -> int:
         (last,) = self._db.execute(
@@ -199,7 +209,7 @@ class SpoolFile:
         db = self._db
         db.execute(f"INSERT OR REPLACE INTO quarantine VALUES ({marks(11)})", (*values, reason, self._now()))  # noqa: S608
         while True:
-            rows, size = db.execute("SELECT count(*), coalesce(sum(size), 0) FROM quarantine").fetchone()
+            rows, size = self._quarantined()
             if rows <= 1 or (rows <= MOST_QUARANTINED and size <= self._quarantine_bytes):
                 break
             db.execute("DELETE FROM quarantine WHERE id = (SELECT min(id) FROM quarantine)")
@@ -235,6 +245,7 @@ class SpoolFile:
         try:
             if self._db.in_transaction:
                 self._db.execute("ROLLBACK")
+                self._quarantined()
         except sqlite3.Error:
             pass  # what cannot be rolled back was not committed
 

@@ -133,6 +133,42 @@ async def test_a_promised_place_is_there_whatever_sizes_come_and_go(tmp_path: Pa
         assert spool.disk_bytes <= 8 * MIB
 
 
+@pytest.mark.parametrize("size", [500, 1400])
+async def test_a_promised_place_is_there_when_every_second_row_of_a_page_has_gone(tmp_path: Path, size: int) -> None:
+    """Two upstreams' rows lie side by side; what one leaves behind is half a page each time, which nobody else can use."""
+    async with spooling(tmp_path) as spool:
+        numbers: list[int] = []
+        writes: list[asyncio.Future[bool]] = []
+        while spool.room("a") > 100_000:
+            for name in "ab" * 20:
+                if spool.reserve(name, size):
+                    numbers += [spool.next_id()] if name == "a" else []
+                    number = numbers[-1] if name == "a" else spool.next_id()
+                    writes.append(spool.write(number, name, batch(b"x" * size)))
+            await writes[-1]
+        assert all(await asyncio.gather(*writes))
+        for number in numbers:
+            spool.delete(number)
+        await spool.flush()
+        while (again := spool.reserve("a", size)) and await spool.write(spool.next_id(), "a", batch(b"x" * size)):
+            pass
+        assert not again
+        assert spool.counters.errors == {}
+
+
+async def test_a_promised_place_is_there_when_the_quarantine_has_more_than_its_share(tmp_path: Path) -> None:
+    """The latest poison is kept whatever its size: 1.5 MiB where 384 KiB are set apart."""
+    async with spooling(tmp_path) as spool:
+        spool.quarantine(spool.next_id(), "a", batch(b"x" * (MIB * 3 // 2)), "rejected", "HTTP 400")
+        await spool.flush()
+        writes = []
+        for name in "ab":
+            while spool.reserve(name, 30_000):
+                writes.append(spool.write(spool.next_id(), name, batch(b"x" * 30_000)))
+        assert all(await asyncio.gather(*writes))
+        assert spool.counters.errors == {}
+
+
 @pytest.mark.parametrize("size", [1000, 3600, 60_000])
 async def test_what_waits_fills_the_quota_while_the_oldest_make_room(tmp_path: Path, size: int) -> None:
     async with spooling(tmp_path, on_full=OnFull.EVICT_OLDEST) as spool:
