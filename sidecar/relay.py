@@ -165,7 +165,12 @@ class Relay:
             if lane.crowds(batch):
                 why = f"no more {batch.signal} are kept for {lane.upstream.name}, which does not take them"
             else:
-                room = spool.reserve(lane.upstream.name, size, lane.ledger.claimed)
+                name, claimed = lane.upstream.name, lane.ledger.claimed
+                room = spool.reserve(name, size, claimed)
+                if not room and spool.lacks(name, size):
+                    for other in self._lanes:
+                        other.yields(spool, spool.lacks(name, size))
+                    room = spool.reserve(name, size, claimed)
                 if room is lane.standing.full:
                     lane.standing.full = not room
                     lane.standing.mark()

@@ -188,11 +188,15 @@ class Spool:
 
     def room(self, upstream: str) -> int:
         """Bytes that `reserve` may still give."""
-        free, own = self._free, self._own.get(upstream, self._quota)
-        if self._evictions:
-            free += sum(eviction.pending for eviction in self._evictions.values())
-            own += self._evictions[upstream].pending if upstream in self._evictions else 0
-        return min(free, own)
+        return min(self._room_of_all(), self._room_of(upstream))
+
+    def _room_of_all(self) -> int:
+        return self._free + sum(eviction.pending for eviction in self._evictions.values())
+
+    def _room_of(self, upstream: str) -> int:
+        """Of its quota. Less than nothing where others have gone from its pages, which are all its own since."""
+        evictions = self._evictions.get(upstream)
+        return self._own.get(upstream, self._quota) + (evictions.pending if evictions else 0)
 
     def share(self, upstream: str, signals: Collection[Signal], size: int) -> float:
         """The part of the upstream's quota that rows of these signals will have with a body of this size."""
@@ -215,14 +219,35 @@ class Spool:
             return True
         missing = cost - self.room(upstream)
         if missing > 0:
-            evict = evict or self.config.on_full is OnFull.EVICT_OLDEST
-            if not evict or self.rows(upstream) <= len(skip):
+            if not (evict or self.config.on_full is OnFull.EVICT_OLDEST):
                 return False
-            evictions = self._evictions.setdefault(upstream, _Evictions())
-            evictions.asked = max(evictions.asked, evictions.freed) + max(missing, 64 << 10)
-            evictions.waiting += 1
-            self._operations.put(Evict(upstream, evictions.asked, frozenset(skip)))
+            # Of what is beyond its quota not all goes at once: that would be nearly all that it has.
+            is_beyond = self._room_of(upstream) < 0
+            least = max(cost, cost - self._room_of_all()) if is_beyond else max(missing, 64 << 10)
+            if not self._evict(upstream, least, skip):
+                return False
         self._reserve(upstream, cost)
+        return True
+
+    def lacks(self, upstream: str, size: int) -> int:
+        """Bytes that keep a body from a place that the upstream's own quota has."""
+        cost = cost_of(size)
+        return max(0, cost - self._room_of_all()) if cost <= self._room_of(upstream) else 0
+
+    def shrink(self, upstream: str, size: int, skip: Collection[int]) -> None:
+        """The oldest go, but for `skip`, until so many bytes are free or the upstream has no more than its quota."""
+        beyond = min(size, -self._room_of(upstream))
+        if beyond > 0:
+            self._evict(upstream, beyond, skip)
+
+    def _evict(self, upstream: str, size: int, skip: Collection[int]) -> bool:
+        """False: there is nothing that may go."""
+        if self.rows(upstream) <= len(skip):
+            return False
+        evictions = self._evictions.setdefault(upstream, _Evictions())
+        evictions.asked = max(evictions.asked, evictions.freed) + size
+        evictions.waiting += 1
+        self._operations.put(Evict(upstream, evictions.asked, frozenset(skip)))
         return True
 
     def _reserve(self, upstream: str, cost: int) -> None:

@@ -253,6 +253,35 @@ async def test_what_waits_for_an_optional_upstream_outlives_the_process_and_its_
         assert setup.sinks[0].sent == []
 
 
+@pytest.mark.parametrize("on_full", OnFull)
+async def test_who_may_lose_what_waits_keeps_no_room_from_an_upstream_that_is_well(
+    tmp_path: Path, on_full: OnFull
+) -> None:
+    """Small rows of both lie on the same pages. When those of one have arrived, the other's take more than their share: they
+    leave little by little, and at once as far as a large request needs it."""
+    async with spooling(tmp_path, True, on_full is OnFull.EVICT_OLDEST, on_full=on_full) as setup:
+        for sink in setup.sinks:
+            sink.judge = lambda b: RetryLater(30.0, "down")
+        while setup.spool.room("up0") > 200_000:
+            await asyncio.gather(*[setup.relay.take(Batch(Signal.TRACES, large(500), 1)) for _ in range(100)])
+        await setup.spool.flush()
+    async with spooling(tmp_path, True, on_full is OnFull.EVICT_OLDEST, on_full=on_full) as setup:
+        setup.sinks[1].judge = lambda b: RetryLater(30.0, "down")
+        await until(lambda: not setup.view(0).queue_rows)
+        await setup.spool.flush()
+        for _ in range(20):
+            assert await setup.relay.take(Batch(Signal.TRACES, large(500), 1)) == OK
+            await setup.spool.flush()
+        assert 0 < setup.spool.counters.evicted["up1"] < 200, "a few for each that comes, of thousands"
+        assert await setup.relay.take(Batch(Signal.TRACES, large(1_000_000), 1)) == OK
+        assert await setup.relay.take(Batch(Signal.TRACES, large(1_000_000), 1)) == OK
+        await setup.spool.flush()
+        assert setup.spool.counters.errors == {}
+        lost = setup.view(1).counters.by_outcome()
+        assert lost.keys() == {"evicted"}
+        assert lost["evicted"] == setup.spool.counters.evicted["up1"]
+
+
 async def test_what_a_slow_optional_upstream_leaves_beyond_four_mib_goes_to_the_disk(tmp_path: Path) -> None:
     async with spooling(tmp_path, False) as setup:
         setup.sink.open.clear()
