@@ -8,7 +8,8 @@ What holds, at any moment and after a kill at any moment:
    while the file lives: the next one is above every row, quarantined ones included.
 3. Every body carries its CRC32. One that does not fit is moved to `quarantine`, counted, and the next row is read.
 4. The main file never exceeds `max_bytes` less a reserve for the WAL (`max_page_count`: SQLite itself refuses), and the WAL
-   is restarted whenever it holds an eighth of that reserve; one transaction may write a quarter of it, or one row.
+   is restarted whenever it holds an eighth of that reserve; one transaction may write a quarter of it, or one row. Where somebody
+   who reads the file keeps it from that, nothing is written once it holds half.
 5. A file that SQLite calls corrupt is moved aside whole (`corrupt-…`), every row that can still be read is carried into a
    fresh one, and work goes on. A file of a newer schema is left alone.
 
@@ -45,6 +46,8 @@ from .spool_salvage import salvage
 VERSION = 1
 NAME = "spool.db"
 PAGE = 4096
+PATIENCE = 5.0
+"""Seconds to wait for another process, but never for one that reads."""
 MOST_QUARANTINED = 1000
 MOST_ROWS_READ = 1000
 
@@ -70,6 +73,8 @@ class SpoolFile:
         self._max_pages = max(64, (max_bytes - self._reserve) // PAGE)
         self._quarantine_bytes = max_bytes // 16
         self._sync = "FULL" if full_sync else "NORMAL"
+        self._log_is_held = False
+        """Somebody was reading at the last checkpoint."""
         self._now = now
         self.last_id = 0
         """The highest id that was in use when the file was opened."""
@@ -108,7 +113,7 @@ class SpoolFile:
 
     def _connect(self) -> None:
         with translated():
-            db = sqlite3.connect(self.directory / NAME, isolation_level=None, timeout=5.0, check_same_thread=False)
+            db = sqlite3.connect(self.directory / NAME, isolation_level=None, timeout=PATIENCE, check_same_thread=False)
         self._db = db
         try:
             with translated():
@@ -171,6 +176,7 @@ class SpoolFile:
         """All of it or nothing, in one transaction: new rows, then rows that have arrived, then rows to quarantine (which need
         not be in the queue)."""
         db, totals = self._db, dict(self.totals)
+        self._must_have_log()
         try:
             with translated():
                 db.execute("BEGIN IMMEDIATE")
@@ -261,7 +267,15 @@ class SpoolFile:
             pass  # the next write meets the same trouble, and says so
 
     def _checkpoint(self, how: str = "RESTART") -> None:
-        self._db.execute(f"PRAGMA wal_checkpoint({how})").fetchall()
+        """Waits for nobody who reads."""
+        self._db.execute("PRAGMA busy_timeout=0")
+        (busy, _, _) = self._db.execute(f"PRAGMA wal_checkpoint({how})").fetchone()
+        self._db.execute(f"PRAGMA busy_timeout={PATIENCE * 1000:.0f}")
+        self._log_is_held = bool(busy)
+
+    def _must_have_log(self) -> None:
+        if self._log_is_held and self._wal_bytes() > self._reserve // 2:
+            raise Unusable("locked", f"{self.directory}: the log is full while another process reads")
 
     def _pages(self, pragma: str) -> int:
         return int(self._db.execute(f"PRAGMA {pragma}").fetchone()[0])
@@ -289,6 +303,7 @@ class SpoolFile:
         try:
             with translated():
                 self._checkpoint()
+                self._must_have_log()
                 self._db.execute("INSERT OR REPLACE INTO probe VALUES (1, zeroblob(65536))")
                 self._db.execute("DELETE FROM probe")
         except Full:
@@ -426,6 +441,6 @@ def look(directory: str) -> sqlite3.Connection:
     if not path.is_file():
         raise Unusable("missing", f"{path}: no such file")
     try:
-        return sqlite3.connect(f"{path.resolve().as_uri()}?mode=ro", uri=True, timeout=5.0)
+        return sqlite3.connect(f"{path.resolve().as_uri()}?mode=ro", uri=True, timeout=PATIENCE)
     except sqlite3.Error as error:
         raise Unusable("unreadable", f"{path}: {error}") from None
