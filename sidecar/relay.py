@@ -108,7 +108,7 @@ class Relay:
             lanes = {lane.upstream.name: lane for lane in self._lanes}
             await self.spool.open(list(lanes))
             self.spool.on_change = self._pump
-            self.spool.on_loss = lambda key, reason: lanes[key.upstream].lost(key.signal, reason, key.items)
+            self.spool.on_loss = lambda key, reason: lanes[key.upstream].ledger.lost(key, reason)
             self._pump()
 
     def _pump(self) -> None:

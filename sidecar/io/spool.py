@@ -120,6 +120,9 @@ class Spool:
         self._waiting: dict[str, int] = {}
         self._taken: dict[str, int] = {}
         self._evictions: dict[str, _Evictions] = {}
+        self._evictions_asked = self._evictions_answered = 0
+        self._settled: dict[int, int] = {}
+        """Rows that were deleted or quarantined while evictions were not answered, and the last of these: it loses nothing."""
         self._last = 0
         self._operations: queue.SimpleQueue[Operation] = queue.SimpleQueue()
         self._thread: threading.Thread | None = None
@@ -247,6 +250,7 @@ class Spool:
         evictions = self._evictions.setdefault(upstream, _Evictions())
         evictions.asked = max(evictions.asked, evictions.freed) + size
         evictions.waiting += 1
+        self._evictions_asked += 1
         self._operations.put(Evict(upstream, evictions.asked, frozenset(skip)))
         return True
 
@@ -277,13 +281,19 @@ class Spool:
 
     def delete(self, number: int) -> None:
         """It has arrived. What is not there is no error."""
+        self._settles(number)
         self._operations.put(Delete(number))
 
     def quarantine(self, number: int, upstream: str, batch: Batch, reason: str, why: str) -> None:
         """It will never arrive: keep it to be looked at, with `why`. It need not be in the queue. `reason` is a word for the
         counter."""
         SpoolCounters.add(self.counters.quarantined, (upstream, reason))
+        self._settles(number)
         self._operations.put(Move(Row(number, upstream, batch, self._now()), why))
+
+    def _settles(self, number: int) -> None:
+        if self._evictions_answered < self._evictions_asked:
+            self._settled[number] = self._evictions_asked
 
     def read(self, upstream: str, signal: Signal, skip: Collection[int], limit: int) -> asyncio.Future[list[Row]]:
         """The oldest rows but for `skip`, at most `limit` bytes of bodies unless the first alone has more."""
@@ -351,9 +361,13 @@ class Spool:
             case Evict(upstream):
                 gone: list[Key] = result if isinstance(result, list) else []
                 self._evictions[upstream].answered(sum(left_by(key.size) for key in gone))
-                SpoolCounters.add(self.counters.evicted, upstream, len(gone))
-                for key in gone:
+                lost = [key for key in gone if key.id not in self._settled]
+                SpoolCounters.add(self.counters.evicted, upstream, len(lost))
+                for key in lost:
                     self.on_loss(key, "evicted")
+                self._evictions_answered += 1
+                while self._settled and next(iter(self._settled.values())) <= self._evictions_answered:
+                    del self._settled[next(iter(self._settled))]
             case Flush(flushed):
                 if not flushed.done():
                     flushed.set_result(True)

@@ -121,10 +121,6 @@ class Lane:
         """There is no place for it: its producer is told."""
         self.ledger.counters.settle(batch.signal, "refused", batch.items)
 
-    def lost(self, signal: Signal, reason: str, items: int) -> None:
-        """The spool has lost what it held for this upstream."""
-        self.ledger.counters.settle(signal, reason, items)
-
     def offer(self, parcel: Parcel) -> None:
         """Take a parcel into the queue, or settle it at once."""
         ledger, standing, signal = self.ledger, self.standing, parcel.batch.signal

@@ -282,6 +282,31 @@ async def test_who_may_lose_what_waits_keeps_no_room_from_an_upstream_that_is_we
         assert lost["evicted"] == setup.spool.counters.evicted["up1"]
 
 
+class Moody(ScriptedSink):
+    """Slow, and every third time it takes nothing."""
+
+    async def send(self, batch: Batch) -> Outcome:
+        self.sent.append(batch)
+        await asyncio.sleep(len(self.sent) % 7 / 500)
+        return DOWN if len(self.sent) % 3 == 0 and self.open.is_set() else Accepted()
+
+
+async def test_what_is_evicted_while_it_is_read_or_sent_is_counted_once(tmp_path: Path) -> None:
+    """As accepted where it has arrived all the same, which is not known when it goes."""
+    async with spooling(tmp_path, False, sinks=[Moody()]) as setup:
+        for number in range(400):
+            setup.relay.take(Batch(list(Signal)[number % 3], large((500, 20_000, 400_000)[number % 5 % 3]), 1))
+            if number % 4 == 0:
+                await asyncio.sleep(0.004)
+        setup.sink.open.clear()
+        await setup.empty()
+        await setup.spool.flush()
+        counters = setup.view().counters
+        outcomes = counters.by_outcome()
+        assert outcomes.keys() <= {"accepted", "evicted"}
+        assert counters.taken_items == 400 == sum(outcomes.values())
+
+
 async def test_what_a_slow_optional_upstream_leaves_beyond_four_mib_goes_to_the_disk(tmp_path: Path) -> None:
     async with spooling(tmp_path, False) as setup:
         setup.sink.open.clear()
