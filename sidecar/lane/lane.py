@@ -119,7 +119,7 @@ class Lane:
 
     def refuse(self, batch: Batch) -> None:
         """There is no place for it: its producer is told."""
-        self.ledger.counters.settle(batch.signal, "refused", batch.items)
+        self.ledger.refuse(batch)
 
     def offer(self, parcel: Parcel) -> None:
         """Take a parcel into the queue, or settle it at once."""

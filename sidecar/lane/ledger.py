@@ -7,7 +7,7 @@ from collections.abc import Mapping
 
 from ..io.spool import Spool
 from ..model.counters import UpstreamCounters
-from ..model.signals import Accepted, Hold, Outcome, PartlyAccepted, Rejected, RetryLater, Split
+from ..model.signals import Accepted, Batch, Hold, Outcome, PartlyAccepted, Rejected, RetryLater, Split
 from ..model.spool import Key
 from ..parcel import Parcel
 
@@ -36,13 +36,18 @@ class Ledger:
 
     def open(self, parcel: Parcel) -> None:
         """It is new to us."""
-        batch = parcel.batch
-        size = len(batch.body)
-        self.counters.taken_items += batch.items
+        size = len(parcel.batch.body)
+        self.counters.taken_items += parcel.batch.items
         self.counters.taken_bytes += size
         self.bytes += size
         if parcel.own:
             self.own += size
+
+    def refuse(self, batch: Batch) -> None:
+        """It was meant for us, and its producer keeps it."""
+        self.counters.taken_items += batch.items
+        self.counters.taken_bytes += len(batch.body)
+        self.counters.settle(batch.signal, "refused", batch.items)
 
     def reopen(self, parcel: Parcel) -> None:
         """It comes out of the spool, where its row stays until it is settled."""

@@ -212,7 +212,7 @@ async def test_no_room_is_429_until_there_is_room_again(tmp_path: Path) -> None:
         assert [reply.status for reply in replies] == [200] * taken + [429] * (40 - taken)
         assert replies[-1].retry_after == 2
         view = setup.view()
-        assert view.counters.by_outcome() == {"refused": 40 - taken}
+        assert (view.counters.taken_items, view.counters.by_outcome()) == (40, {"refused": 40 - taken})
         assert (view.state, view.why) == (UpstreamState.FULL, "the spool is full; down")
         setup.sink.judge = lambda b: Accepted()
         await setup.empty()
