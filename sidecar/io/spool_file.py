@@ -73,6 +73,8 @@ class SpoolFile:
         self._max_pages = max(64, (max_bytes - self._reserve) // PAGE)
         self._quarantine_bytes = max_bytes // 16
         self._sync = "FULL" if full_sync else "NORMAL"
+        self._is_over = False
+        """The file is larger than the cap, which was higher once."""
         self._log_is_held = False
         """Somebody was reading at the last checkpoint."""
         self._now = now
@@ -140,6 +142,7 @@ class SpoolFile:
                     db.execute(f"PRAGMA {pragma}").fetchall()
                 if version == 0:
                     db.executescript(f"BEGIN IMMEDIATE; {SCHEMA} PRAGMA user_version={VERSION}; COMMIT;")
+                self._is_over = self._pages("page_count") > self._max_pages
                 self.totals = self._count()
                 self._quarantined()
                 self.last_id = self._last_id()
@@ -256,8 +259,13 @@ class SpoolFile:
             pass  # what cannot be rolled back was not committed
 
     def tidy(self) -> None:
-        """Restart the WAL before it grows, give space back when nothing is left. Best effort: work does not depend on it."""
+        """Restart the WAL before it grows, give space back when nothing is left, or what is over the cap. Best effort: work does
+        not depend on it."""
         try:
+            if self._is_over:
+                self._db.executescript(f"PRAGMA incremental_vacuum({self.group_bytes // PAGE})")
+                self._db.execute(f"PRAGMA max_page_count={self._max_pages}").fetchall()
+                self._is_over = self._pages("page_count") > self._max_pages
             if not self.totals and self._pages("page_count") > 256 and self._pages("freelist_count") > 64:
                 self._db.executescript("PRAGMA incremental_vacuum")  # which `execute` would leave after one page
                 self._checkpoint("TRUNCATE")

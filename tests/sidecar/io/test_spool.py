@@ -169,6 +169,22 @@ async def test_a_promised_place_is_there_when_the_quarantine_has_more_than_its_s
         assert spool.counters.errors == {}
 
 
+async def test_a_cap_that_was_lowered_holds_as_the_oldest_make_room(tmp_path: Path) -> None:
+    """The file gives back what it has too much while it is in use."""
+    async with spooling(tmp_path, 32 * MIB) as spool:
+        for name in "ab":
+            while spool.reserve(name, 60_000):
+                spool.write(spool.next_id(), name, batch(b"x" * 60_000))
+        await spool.flush()
+        assert spool.disk_bytes > 20 * MIB
+    async with spooling(tmp_path, on_full=OnFull.EVICT_OLDEST) as spool:
+        for _ in range(20):
+            for name in "ab":
+                assert await put(spool, b"x" * 60_000, upstream=name) is not None
+        assert spool.disk_bytes <= 8 * MIB
+        assert spool.counters.errors == {}
+
+
 @pytest.mark.parametrize("size", [1000, 3600, 60_000])
 async def test_what_waits_fills_the_quota_while_the_oldest_make_room(tmp_path: Path, size: int) -> None:
     async with spooling(tmp_path, on_full=OnFull.EVICT_OLDEST) as spool:
