@@ -32,6 +32,9 @@ from .spool_operations import Delete, Evict, Flush, Move, News, Operation, Read,
 from .spool_rows import cost_of, left_by
 
 SMALLEST = 8 << 20
+PATIENCE = 20.0
+"""Seconds that anybody waits for the disk: a start, a stop, a producer."""
+LATE = "the disk does not answer"
 
 
 class OnFull(StrEnum):
@@ -126,9 +129,11 @@ class Spool:
         self._last = 0
         self._operations: queue.SimpleQueue[Operation] = queue.SimpleQueue()
         self._thread: threading.Thread | None = None
+        self._unanswered: asyncio.Future[bool] | None = None
 
     async def open(self, upstreams: Sequence[str]) -> None:
-        """Start the thread; the rows of the last run are known when this returns. `upstreams` share the room equally."""
+        """Start the thread; the rows of the last run are known when this returns, unless the disk does not answer. `upstreams`
+        share the room equally."""
         from .spool_file import SpoolFile, reserve_of  # SQLite is for those who have a spool
         from .spool_thread import SpoolThread
 
@@ -302,19 +307,31 @@ class Spool:
         return done
 
     async def flush(self) -> None:
-        """Everything asked for so far has been tried."""
-        if self._thread is None or not self._thread.is_alive():
+        """Everything asked for so far has been tried, unless the disk does not answer."""
+        if self._thread is None or not self._thread.is_alive() or self._is_stuck:
             return
         done: asyncio.Future[bool] = self._loop.create_future()
         self._operations.put(Flush(done))
-        await done
+        await asyncio.wait([done], timeout=PATIENCE)
+        if not done.done():
+            self._unanswered = done
+            self.late()
+
+    def late(self) -> None:
+        """Somebody has waited too long: nothing is written until the thread has answered."""
+        self.why = LATE
+
+    @property
+    def _is_stuck(self) -> bool:
+        return self._unanswered is not None and not self._unanswered.done()
 
     async def close(self) -> None:
         if self._thread is None:
             return
         await self.flush()
         self._operations.put(None)
-        await asyncio.to_thread(self._thread.join)
+        if not self._is_stuck:  # else it ends with the process
+            await asyncio.to_thread(self._thread.join)
         self._thread = None
 
     def _from_thread(self, results: list[Result], news: News) -> bool:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import sqlite3
+import threading
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from pathlib import Path
@@ -12,9 +13,10 @@ from typing import Any
 import pytest
 import uvloop
 
+from sidecar import relay as relay_module
 from sidecar.io.clock import SystemClock
 from sidecar.io.spool import Config, OnFull, Spool
-from sidecar.io.spool_file import NAME, look
+from sidecar.io.spool_file import NAME, SpoolFile, look
 from sidecar.lane import backlog
 from sidecar.logic.otlp_http import OK, Reply
 from sidecar.logic.retry import UpstreamState
@@ -494,3 +496,26 @@ async def test_of_what_waited_in_the_spool_only_the_bad_records_are_lost(tmp_pat
         assert await setup.relay.take(Batch(Signal.LOGS, MANY, 100)) == OK
         await setup.empty()
         assert setup.view().counters.items == {(Signal.LOGS, "accepted"): 96, (Signal.LOGS, "rejected"): 4}
+
+
+async def test_a_disk_that_does_not_answer_leaves_no_producer_without_an_answer(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """And what comes after that is told at once, until it answers again."""
+    answers = threading.Event()
+    apply = SpoolFile.apply
+    monkeypatch.setattr(SpoolFile, "apply", lambda *args: (answers.wait(60), apply(*args)))
+    monkeypatch.setattr(relay_module, "PATIENCE", 0.2)
+    async with spooling(tmp_path, True) as setup:
+        setup.sink.judge = lambda b: RetryLater(0.2, "down")
+        replies = await take(setup, b"a", b"b")
+        assert [reply.status for reply in replies] == [503, 503]
+        assert setup.spool.why == "the disk does not answer"
+        assert [reply.status for reply in await take(setup, b"c")] == [503]
+        answers.set()
+        await until(lambda: setup.spool.usable)
+        setup.sink.judge = lambda b: Accepted()
+        await setup.empty()
+        assert await take(setup, b"d") == [OK]
+        counters = setup.view().counters
+        assert counters.taken_items == sum(counters.by_outcome().values())

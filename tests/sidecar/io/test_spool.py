@@ -5,15 +5,17 @@ from __future__ import annotations
 import asyncio
 import random
 import resource
+import threading
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from pathlib import Path
 
 import pytest
 
+from sidecar.io import spool as spool_module
 from sidecar.io import spool_thread
 from sidecar.io.spool import Config, OnFull, Spool
-from sidecar.io.spool_file import NAME
+from sidecar.io.spool_file import NAME, SpoolFile
 from sidecar.io.spool_rows import cost_of
 from sidecar.model.signals import Batch, Signal
 from tests.fakes import until
@@ -299,3 +301,23 @@ async def test_a_file_that_breaks_while_it_is_open_is_replaced(tmp_path: Path) -
         assert await put(spool, b"after") is not None
     async with spooling(tmp_path) as spool:
         assert b"after" in await bodies(spool)
+
+
+async def test_a_disk_that_does_not_answer_holds_neither_start_nor_stop_up(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(spool_module, "PATIENCE", 0.1)
+    answers = threading.Event()
+    found = SpoolFile._connect
+    monkeypatch.setattr(SpoolFile, "_connect", lambda file: (answers.wait(60), found(file)))
+    async with spooling(tmp_path) as spool:
+        assert spool.why == "the disk does not answer"
+        assert not spool.fits(1)
+        answers.set()
+        await until(lambda: spool.usable)
+        assert await put(spool) == 1
+        answers.clear()
+        monkeypatch.setattr(SpoolFile, "apply", lambda *_: answers.wait(60))
+        assert spool.reserve("a", 4)
+        spool.write(spool.next_id(), "a", batch())
+    answers.set()
