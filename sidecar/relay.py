@@ -39,7 +39,7 @@ from collections import deque
 from collections.abc import Sequence
 
 from .io.clock import Clock
-from .io.spool import Spool
+from .io.spool import PATIENCE, Spool
 from .lane.lane import Lane
 from .lane.sending import CUTS
 from .logic.loop import comes_back, via_with
@@ -47,6 +47,8 @@ from .logic.otlp_http import OK, Reply, refusal
 from .model.signals import Batch
 from .parcel import Parcel, Request, Upstream, UpstreamView
 
+LOOK = 0.5
+"""Seconds between two looks at what is being written."""
 MOST = 64 << 20
 """Bytes in flight in all. Receivers bound themselves far below; this bounds their sum."""
 
@@ -75,6 +77,8 @@ class Relay:
         self._awaited = self._required or self._lanes
         self._waiting: deque[tuple[float, Request]] = deque()
         self._timer: asyncio.TimerHandle | None = None
+        self._writing: deque[tuple[float, Request]] = deque()
+        self._last_timer: asyncio.TimerHandle | None = None
 
     @property
     def in_flight(self) -> int:
@@ -93,7 +97,7 @@ class Relay:
         return answer
 
     def take(self, batch: Batch) -> asyncio.Future[Reply]:
-        """The answer for its producer, within `PATIENCE` seconds."""
+        """The answer for its producer: within the patience of `lane.sending`, or where the disk hangs, of the spool."""
         answer: asyncio.Future[Reply] = self._loop.create_future()
         if batch.via and (why := comes_back(batch.via, self._name)):
             answer.set_result(refusal(508, why))
@@ -108,7 +112,7 @@ class Relay:
             lanes = {lane.upstream.name: lane for lane in self._lanes}
             await self.spool.open(list(lanes))
             self.spool.on_change = self._pump
-            self.spool.on_loss = lambda key, reason: lanes[key.upstream].lost(key.signal, reason, key.items)
+            self.spool.on_loss = lambda key, reason: lanes[key.upstream].ledger.lost(key, reason)
             self._pump()
 
     def _pump(self) -> None:
@@ -155,8 +159,24 @@ class Relay:
         loop, waiting = self._loop, self._waiting
         now = loop.time() + 0.001
         while waiting and (waiting[0][0] <= now or waiting[0][1].answer.done()):
-            waiting.popleft()[1].hurry()
+            request = waiting.popleft()[1]
+            request.hurry()
+            if not request.answer.done():
+                self._writing.append((now + PATIENCE, request))
         self._timer = loop.call_later(waiting[0][0] - loop.time(), self._impatient) if waiting else None
+        if self._writing and self._last_timer is None:
+            self._last_timer = loop.call_later(min(PATIENCE, LOOK), self._give_up)
+
+    def _give_up(self) -> None:
+        """A disk may hang for ever; producers do not."""
+        loop, writing = self._loop, self._writing
+        now = loop.time() + 0.001
+        while writing and (writing[0][0] <= now or writing[0][1].answer.done()):
+            answer = writing.popleft()[1].answer
+            if not answer.done() and self.spool is not None:
+                self.spool.late()
+                answer.set_result(refusal(503, f"not sent, and not written to the spool: {self.spool.why}", 1))
+        self._last_timer = loop.call_later(min(PATIENCE, LOOK), self._give_up) if writing else None
 
     def _reserve(self, spool: Spool, batch: Batch, required: Sequence[Lane]) -> str:
         """A place for each required upstream, or for none and why not."""
@@ -165,7 +185,12 @@ class Relay:
             if lane.crowds(batch):
                 why = f"no more {batch.signal} are kept for {lane.upstream.name}, which does not take them"
             else:
-                room = spool.reserve(lane.upstream.name, size, lane.ledger.claimed)
+                name, claimed = lane.upstream.name, lane.ledger.claimed
+                room = spool.reserve(name, size, claimed)
+                if not room and spool.lacks(name, size):
+                    for other in self._lanes:
+                        other.yields(spool, spool.lacks(name, size))
+                    room = spool.reserve(name, size, claimed)
                 if room is lane.standing.full:
                     lane.standing.full = not room
                     lane.standing.mark()
@@ -209,6 +234,9 @@ class Relay:
         if self._timer is not None:
             self._timer.cancel()
             self._timer = None
+        if self._last_timer is not None:
+            self._last_timer.cancel()
+            self._last_timer = None
         for lane in self._lanes:
             await lane.stop()
         if self.spool is not None:

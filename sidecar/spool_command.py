@@ -33,18 +33,20 @@ def arguments(made: argparse.ArgumentParser) -> None:
 
 
 def _told(options: argparse.Namespace) -> int:
-    import sqlite3
-
-    from .io.spool_errors import Unusable
+    from .io.spool_errors import Corrupt, Full, Unusable, translated
     from .io.spool_file import look
 
     options.look = look
     try:
-        code: int = options.work(options)
-    except (Unusable, OSError, sqlite3.Error) as error:
-        print(f"outrider spool: {error}", file=sys.stderr)
-        return 1
-    return code
+        with translated():
+            code: int = options.work(options)
+        return code
+    except (Unusable, Full, OSError) as error:
+        told = str(error)
+    except Corrupt as error:
+        told = f"{options.path}: {error}: a sidecar that starts there carries over what can be read"
+    print(f"outrider spool: {told}", file=sys.stderr)
+    return 1
 
 
 def ls(options: argparse.Namespace) -> int:

@@ -5,12 +5,15 @@
     {"version": 1, "sources": {name: what the source remembers}}
 
 It is written beside and renamed over, with both synced, so that a crash leaves the old or the new one. What cannot be read is
-moved aside and said; reading then starts as it did the first time.
+moved aside and said; reading then starts as it did the first time. One process at a time writes it: the directory is locked from
+the first save on, and the kernel lets go of it however the process ends.
 """
 
 from __future__ import annotations
 
 import asyncio
+import errno
+import fcntl
 import glob
 import os
 import threading
@@ -32,7 +35,7 @@ class _File(msgspec.Struct):
 
 
 class Checkpoints:
-    """`load` once, then `save` by one task. Neither raises for whatever the disk does."""
+    """`load` once, then `save` by one task, then `close`. None raises for whatever the disk does."""
 
     def __init__(self, directory: str, log: structlog.typing.FilteringBoundLogger) -> None:
         self.path = Path(directory) / NAME
@@ -41,6 +44,7 @@ class Checkpoints:
         self._log = log
         self._last = b""
         self._failing = False
+        self._lock: int | None = None
         self._one = threading.Lock()
         """A save that was cancelled goes on in its thread, before the next."""
 
@@ -109,6 +113,8 @@ class Checkpoints:
 
     def _replace(self, content: bytes) -> None:
         self.path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
+        if self._lock is None:
+            self._lock = _locked(self.path.parent)
         new = self.path.with_suffix(".new")
         try:
             handle = os.open(new, os.O_WRONLY | os.O_CREAT | os.O_TRUNC | os.O_CLOEXEC, 0o600)
@@ -126,5 +132,27 @@ class Checkpoints:
         finally:
             os.close(directory)
 
+    async def close(self) -> None:
+        """Another process may write now."""
+        await asyncio.to_thread(self._unlock)
+
+    def _unlock(self) -> None:
+        with self._one:
+            if self._lock is not None:
+                os.close(self._lock)
+                self._lock = None
+
     def _count(self, error: str) -> None:
         self.errors[error] = self.errors.get(error, 0) + 1
+
+
+def _locked(directory: Path) -> int:
+    lock = os.open(directory, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
+    try:
+        fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except BlockingIOError:
+        os.close(lock)
+        raise OSError(errno.EBUSY, "in use by another process", str(directory)) from None
+    except OSError:
+        pass  # a file system without locks on directories
+    return lock

@@ -32,6 +32,9 @@ from .spool_operations import Delete, Evict, Flush, Move, News, Operation, Read,
 from .spool_rows import cost_of, left_by
 
 SMALLEST = 8 << 20
+PATIENCE = 20.0
+"""Seconds that anybody waits for the disk: a start, a stop, a producer."""
+LATE = "the disk does not answer"
 
 
 class OnFull(StrEnum):
@@ -80,10 +83,11 @@ def _cost_of(rows: int, size: int) -> int:
 
 
 def _density(news: News) -> float:
-    """What its rows really take of their `cost_of`: at least their bodies, and what was measured."""
+    """What its rows really take of their `cost_of`: at least their bodies, and what was measured. More than all of it where
+    they were left on pages that others have gone from."""
     reckoned = sum(_cost_of(rows, size) for rows, size in news.totals.values())
     least = sum(rows + size for rows, size in news.totals.values())
-    return min(1.0, max(least, news.used_bytes) / reckoned) if reckoned else 1.0
+    return max(least, news.used_bytes - news.quarantined_bytes) / reckoned if reckoned else 1.0
 
 
 class Spool:
@@ -109,6 +113,9 @@ class Spool:
         self._writing: Totals = {}
         self._free = 0
         """Bytes for rows that are neither taken nor reserved."""
+        self._least_aside = 0
+        self._aside = 0
+        """Bytes that are set apart for the quarantine: its share, or what it has where that is more."""
         self._own: dict[str, int] = {}
         """The same of each upstream's quota, once some of it was used."""
         self.rows_in_all = 0
@@ -116,19 +123,25 @@ class Spool:
         self._waiting: dict[str, int] = {}
         self._taken: dict[str, int] = {}
         self._evictions: dict[str, _Evictions] = {}
+        self._evictions_asked = self._evictions_answered = 0
+        self._settled: dict[int, int] = {}
+        """Rows that were deleted or quarantined while evictions were not answered, and the last of these: it loses nothing."""
         self._last = 0
         self._operations: queue.SimpleQueue[Operation] = queue.SimpleQueue()
         self._thread: threading.Thread | None = None
+        self._unanswered: asyncio.Future[bool] | None = None
 
     async def open(self, upstreams: Sequence[str]) -> None:
-        """Start the thread; the rows of the last run are known when this returns. `upstreams` share the room equally."""
+        """Start the thread; the rows of the last run are known when this returns, unless the disk does not answer. `upstreams`
+        share the room equally."""
         from .spool_file import SpoolFile, reserve_of  # SQLite is for those who have a spool
         from .spool_thread import SpoolThread
 
         config = self.config
         budget = config.max_bytes - reserve_of(config.max_bytes)
         self._row_bytes = reserve_of(config.max_bytes) * 7 // 8
-        self._free = budget * 15 // 16  # the rest is the quarantine's
+        self._aside = self._least_aside = budget // 16
+        self._free = budget - self._aside
         self._quota = self._free // max(1, len(upstreams))
         self._loop = asyncio.get_running_loop()
         full = config.fsync is Fsync.FULL
@@ -183,11 +196,15 @@ class Spool:
 
     def room(self, upstream: str) -> int:
         """Bytes that `reserve` may still give."""
-        free, own = self._free, self._own.get(upstream, self._quota)
-        if self._evictions:
-            free += sum(eviction.pending for eviction in self._evictions.values())
-            own += self._evictions[upstream].pending if upstream in self._evictions else 0
-        return min(free, own)
+        return min(self._room_of_all(), self._room_of(upstream))
+
+    def _room_of_all(self) -> int:
+        return self._free + sum(eviction.pending for eviction in self._evictions.values())
+
+    def _room_of(self, upstream: str) -> int:
+        """Of its quota. Less than nothing where others have gone from its pages, which are all its own since."""
+        evictions = self._evictions.get(upstream)
+        return self._own.get(upstream, self._quota) + (evictions.pending if evictions else 0)
 
     def share(self, upstream: str, signals: Collection[Signal], size: int) -> float:
         """The part of the upstream's quota that rows of these signals will have with a body of this size."""
@@ -210,14 +227,36 @@ class Spool:
             return True
         missing = cost - self.room(upstream)
         if missing > 0:
-            evict = evict or self.config.on_full is OnFull.EVICT_OLDEST
-            if not evict or self.rows(upstream) <= len(skip):
+            if not (evict or self.config.on_full is OnFull.EVICT_OLDEST):
                 return False
-            evictions = self._evictions.setdefault(upstream, _Evictions())
-            evictions.asked = max(evictions.asked, evictions.freed) + max(missing, 64 << 10)
-            evictions.waiting += 1
-            self._operations.put(Evict(upstream, evictions.asked, frozenset(skip)))
+            # Of what is beyond its quota not all goes at once: that would be nearly all that it has.
+            is_beyond = self._room_of(upstream) < 0
+            least = max(cost, cost - self._room_of_all()) if is_beyond else max(missing, 64 << 10)
+            if not self._evict(upstream, least, skip):
+                return False
         self._reserve(upstream, cost)
+        return True
+
+    def lacks(self, upstream: str, size: int) -> int:
+        """Bytes that keep a body from a place that the upstream's own quota has."""
+        cost = cost_of(size)
+        return max(0, cost - self._room_of_all()) if cost <= self._room_of(upstream) else 0
+
+    def shrink(self, upstream: str, size: int, skip: Collection[int]) -> None:
+        """The oldest go, but for `skip`, until so many bytes are free or the upstream has no more than its quota."""
+        beyond = min(size, -self._room_of(upstream))
+        if beyond > 0:
+            self._evict(upstream, beyond, skip)
+
+    def _evict(self, upstream: str, size: int, skip: Collection[int]) -> bool:
+        """False: there is nothing that may go."""
+        if self.rows(upstream) <= len(skip):
+            return False
+        evictions = self._evictions.setdefault(upstream, _Evictions())
+        evictions.asked = max(evictions.asked, evictions.freed) + size
+        evictions.waiting += 1
+        self._evictions_asked += 1
+        self._operations.put(Evict(upstream, evictions.asked, frozenset(skip)))
         return True
 
     def _reserve(self, upstream: str, cost: int) -> None:
@@ -247,13 +286,19 @@ class Spool:
 
     def delete(self, number: int) -> None:
         """It has arrived. What is not there is no error."""
+        self._settles(number)
         self._operations.put(Delete(number))
 
     def quarantine(self, number: int, upstream: str, batch: Batch, reason: str, why: str) -> None:
         """It will never arrive: keep it to be looked at, with `why`. It need not be in the queue. `reason` is a word for the
         counter."""
         SpoolCounters.add(self.counters.quarantined, (upstream, reason))
+        self._settles(number)
         self._operations.put(Move(Row(number, upstream, batch, self._now()), why))
+
+    def _settles(self, number: int) -> None:
+        if self._evictions_answered < self._evictions_asked:
+            self._settled[number] = self._evictions_asked
 
     def read(self, upstream: str, signal: Signal, skip: Collection[int], limit: int) -> asyncio.Future[list[Row]]:
         """The oldest rows but for `skip`, at most `limit` bytes of bodies unless the first alone has more."""
@@ -262,19 +307,31 @@ class Spool:
         return done
 
     async def flush(self) -> None:
-        """Everything asked for so far has been tried."""
-        if self._thread is None or not self._thread.is_alive():
+        """Everything asked for so far has been tried, unless the disk does not answer."""
+        if self._thread is None or not self._thread.is_alive() or self._is_stuck:
             return
         done: asyncio.Future[bool] = self._loop.create_future()
         self._operations.put(Flush(done))
-        await done
+        await asyncio.wait([done], timeout=PATIENCE)
+        if not done.done():
+            self._unanswered = done
+            self.late()
+
+    def late(self) -> None:
+        """Somebody has waited too long: nothing is written until the thread has answered."""
+        self.why = LATE
+
+    @property
+    def _is_stuck(self) -> bool:
+        return self._unanswered is not None and not self._unanswered.done()
 
     async def close(self) -> None:
         if self._thread is None:
             return
         await self.flush()
         self._operations.put(None)
-        await asyncio.to_thread(self._thread.join)
+        if not self._is_stuck:  # else it ends with the process
+            await asyncio.to_thread(self._thread.join)
         self._thread = None
 
     def _from_thread(self, results: list[Result], news: News) -> bool:
@@ -286,6 +343,9 @@ class Spool:
     def _report(self, results: list[Result], news: News) -> None:
         self._totals, self.disk_bytes, self.why = news.totals, news.disk_bytes, news.why
         self._density = _density(news)
+        aside = max(self._least_aside, news.quarantined_bytes)
+        self._free += self._aside - aside
+        self._aside = aside
         self._oldest = news.oldest
         self._last = max(self._last, news.last_id)
         for reason in news.errors:
@@ -318,9 +378,13 @@ class Spool:
             case Evict(upstream):
                 gone: list[Key] = result if isinstance(result, list) else []
                 self._evictions[upstream].answered(sum(left_by(key.size) for key in gone))
-                SpoolCounters.add(self.counters.evicted, upstream, len(gone))
-                for key in gone:
+                lost = [key for key in gone if key.id not in self._settled]
+                SpoolCounters.add(self.counters.evicted, upstream, len(lost))
+                for key in lost:
                     self.on_loss(key, "evicted")
+                self._evictions_answered += 1
+                while self._settled and next(iter(self._settled.values())) <= self._evictions_answered:
+                    del self._settled[next(iter(self._settled))]
             case Flush(flushed):
                 if not flushed.done():
                     flushed.set_result(True)

@@ -8,7 +8,8 @@ What holds, at any moment and after a kill at any moment:
    while the file lives: the next one is above every row, quarantined ones included.
 3. Every body carries its CRC32. One that does not fit is moved to `quarantine`, counted, and the next row is read.
 4. The main file never exceeds `max_bytes` less a reserve for the WAL (`max_page_count`: SQLite itself refuses), and the WAL
-   is restarted whenever it holds an eighth of that reserve; one transaction may write a quarter of it, or one row.
+   is restarted whenever it holds an eighth of that reserve; one transaction may write a quarter of it, or one row. Where somebody
+   who reads the file keeps it from that, nothing is written once it holds half.
 5. A file that SQLite calls corrupt is moved aside whole (`corrupt-…`), every row that can still be read is carried into a
    fresh one, and work goes on. A file of a newer schema is left alone.
 
@@ -45,6 +46,8 @@ from .spool_salvage import salvage
 VERSION = 1
 NAME = "spool.db"
 PAGE = 4096
+PATIENCE = 5.0
+"""Seconds to wait for another process, but never for one that reads."""
 MOST_QUARANTINED = 1000
 MOST_ROWS_READ = 1000
 
@@ -60,6 +63,8 @@ class SpoolFile:
     def __init__(self, directory: str, max_bytes: int, *, full_sync: bool, now: Callable[[], float]) -> None:
         self.directory = Path(directory)
         self.totals: Totals = {}
+        self.quarantined_bytes = 0
+        """What the quarantine takes on disk, at least."""
         self.found_broken: list[str] = []
         """What was wrong with the files when they were opened, a word each: `corrupt`, `torn_log`. Work goes on."""
         self.lost: dict[str, int] = {}
@@ -68,6 +73,10 @@ class SpoolFile:
         self._max_pages = max(64, (max_bytes - self._reserve) // PAGE)
         self._quarantine_bytes = max_bytes // 16
         self._sync = "FULL" if full_sync else "NORMAL"
+        self._is_over = False
+        """The file is larger than the cap, which was higher once."""
+        self._log_is_held = False
+        """Somebody was reading at the last checkpoint."""
         self._now = now
         self.last_id = 0
         """The highest id that was in use when the file was opened."""
@@ -106,7 +115,7 @@ class SpoolFile:
 
     def _connect(self) -> None:
         with translated():
-            db = sqlite3.connect(self.directory / NAME, isolation_level=None, timeout=5.0, check_same_thread=False)
+            db = sqlite3.connect(self.directory / NAME, isolation_level=None, timeout=PATIENCE, check_same_thread=False)
         self._db = db
         try:
             with translated():
@@ -133,7 +142,9 @@ class SpoolFile:
                     db.execute(f"PRAGMA {pragma}").fetchall()
                 if version == 0:
                     db.executescript(f"BEGIN IMMEDIATE; {SCHEMA} PRAGMA user_version={VERSION}; COMMIT;")
+                self._is_over = self._pages("page_count") > self._max_pages
                 self.totals = self._count()
+                self._quarantined()
                 self.last_id = self._last_id()
                 self._checkpoint()
         except BaseException:
@@ -148,6 +159,13 @@ class SpoolFile:
         """What is there, from the file itself."""
         with translated():
             self.totals = self._count()
+            self._quarantined()
+
+    def _quarantined(self) -> tuple[int, int]:
+        """Rows and bytes of bodies."""
+        rows, size = self._db.execute("SELECT count(*), coalesce(sum(size), 0) FROM quarantine").fetchone()
+        self.quarantined_bytes = size + rows * left_by(0)
+        return rows, size
 
     def _last_id(self) -> int:
         (last,) = self._db.execute(
@@ -161,6 +179,7 @@ class SpoolFile:
         """All of it or nothing, in one transaction: new rows, then rows that have arrived, then rows to quarantine (which need
         not be in the queue)."""
         db, totals = self._db, dict(self.totals)
+        self._must_have_log()
         try:
             with translated():
                 db.execute("BEGIN IMMEDIATE")
@@ -199,7 +218,7 @@ class SpoolFile:
         db = self._db
         db.execute(f"INSERT OR REPLACE INTO quarantine VALUES ({marks(11)})", (*values, reason, self._now()))  # noqa: S608
         while True:
-            rows, size = db.execute("SELECT count(*), coalesce(sum(size), 0) FROM quarantine").fetchone()
+            rows, size = self._quarantined()
             if rows <= 1 or (rows <= MOST_QUARANTINED and size <= self._quarantine_bytes):
                 break
             db.execute("DELETE FROM quarantine WHERE id = (SELECT min(id) FROM quarantine)")
@@ -235,12 +254,18 @@ class SpoolFile:
         try:
             if self._db.in_transaction:
                 self._db.execute("ROLLBACK")
+                self._quarantined()
         except sqlite3.Error:
             pass  # what cannot be rolled back was not committed
 
     def tidy(self) -> None:
-        """Restart the WAL before it grows, give space back when nothing is left. Best effort: work does not depend on it."""
+        """Restart the WAL before it grows, give space back when nothing is left, or what is over the cap. Best effort: work does
+        not depend on it."""
         try:
+            if self._is_over:
+                self._db.executescript(f"PRAGMA incremental_vacuum({self.group_bytes // PAGE})")
+                self._db.execute(f"PRAGMA max_page_count={self._max_pages}").fetchall()
+                self._is_over = self._pages("page_count") > self._max_pages
             if not self.totals and self._pages("page_count") > 256 and self._pages("freelist_count") > 64:
                 self._db.executescript("PRAGMA incremental_vacuum")  # which `execute` would leave after one page
                 self._checkpoint("TRUNCATE")
@@ -250,7 +275,15 @@ class SpoolFile:
             pass  # the next write meets the same trouble, and says so
 
     def _checkpoint(self, how: str = "RESTART") -> None:
-        self._db.execute(f"PRAGMA wal_checkpoint({how})").fetchall()
+        """Waits for nobody who reads."""
+        self._db.execute("PRAGMA busy_timeout=0")
+        (busy, _, _) = self._db.execute(f"PRAGMA wal_checkpoint({how})").fetchone()
+        self._db.execute(f"PRAGMA busy_timeout={PATIENCE * 1000:.0f}")
+        self._log_is_held = bool(busy)
+
+    def _must_have_log(self) -> None:
+        if self._log_is_held and self._wal_bytes() > self._reserve // 2:
+            raise Unusable("locked", f"{self.directory}: the log is full while another process reads")
 
     def _pages(self, pragma: str) -> int:
         return int(self._db.execute(f"PRAGMA {pragma}").fetchone()[0])
@@ -278,6 +311,7 @@ class SpoolFile:
         try:
             with translated():
                 self._checkpoint()
+                self._must_have_log()
                 self._db.execute("INSERT OR REPLACE INTO probe VALUES (1, zeroblob(65536))")
                 self._db.execute("DELETE FROM probe")
         except Full:
@@ -415,6 +449,6 @@ def look(directory: str) -> sqlite3.Connection:
     if not path.is_file():
         raise Unusable("missing", f"{path}: no such file")
     try:
-        return sqlite3.connect(f"{path.resolve().as_uri()}?mode=ro", uri=True, timeout=5.0)
+        return sqlite3.connect(f"{path.resolve().as_uri()}?mode=ro", uri=True, timeout=PATIENCE)
     except sqlite3.Error as error:
         raise Unusable("unreadable", f"{path}: {error}") from None

@@ -58,8 +58,9 @@ Result: TypeAlias = tuple[Operation, object]
 
 
 class News(msgspec.Struct, frozen=True):
-    """How things stand: `why` is empty while the disk is well, `used_bytes` is of pages in use when `totals` was so, `oldest` in
-    unix seconds, `last_id` the highest in use when the file was opened (else 0).
+    """How things stand: `why` is empty while the disk is well, `used_bytes` is of pages in use when `totals` was so, of which
+    the quarantine has at least `quarantined_bytes`, `oldest` in unix seconds, `last_id` the highest in use when the file was
+    opened (else 0).
 
     And what was met since the last news: `errors` by one word each, rows whose bodies were `corrupt`, and how many were
     `unreadable` in a broken file, by upstream.
@@ -67,6 +68,7 @@ class News(msgspec.Struct, frozen=True):
 
     totals: Totals
     used_bytes: int
+    quarantined_bytes: int
     oldest: Mapping[str, float]
     disk_bytes: int
     why: str

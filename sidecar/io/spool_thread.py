@@ -47,6 +47,7 @@ class SpoolThread:
         self._said = ""
         self._told: Totals = {}
         self._used = 0
+        self._quarantined = 0
         self._last_id = 0
         self._freed: dict[str, int] = {}
         self._errors: list[str] = []
@@ -61,7 +62,7 @@ class SpoolThread:
                 listening = self._turn([operation for operation in operations if operation is not None])
             except Exception as error:  # noqa: BLE001 - a bug of ours may not leave anybody waiting
                 self._trouble = f"{type(error).__name__}: {error}"
-                news = News(dict(self._told), self._used, {}, 0, self._trouble, 0, ["bug"])
+                news = News(dict(self._told), self._used, self._quarantined, {}, 0, self._trouble, 0, ["bug"])
                 listening = self._report([(operation, None) for operation in operations], news)
             if closing or not listening:
                 break
@@ -109,10 +110,12 @@ class SpoolThread:
         disk = 0
         if self._file:
             self._used = self._guarded(self._file.used_bytes, self._used)
+            self._quarantined = self._file.quarantined_bytes
             disk = self._file.disk_bytes()
         unreadable = dict(self._unreadable)
+        used, aside = self._used, self._quarantined
         news = News(
-            totals, self._used, oldest, disk, self._trouble, self._last_id, self._errors, self._corrupt, unreadable
+            totals, used, aside, oldest, disk, self._trouble, self._last_id, self._errors, self._corrupt, unreadable
         )
         self._said, self._told, self._last_id = self._trouble, totals, 0
         self._errors, self._corrupt = [], []

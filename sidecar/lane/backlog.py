@@ -84,7 +84,11 @@ class Backlog:
             if not self.spool.rows(name, signal) or not self._may_send(signal):
                 continue
             began = self._loop.time()
-            rows = [row for row in await self.spool.read(name, signal, claimed, LARGEST) if row.id not in claimed]
+            gone = self._ledger.gone = set()
+            found = await self.spool.read(name, signal, claimed, LARGEST)
+            self._ledger.gone = None
+            rows = [row for row in found if row.id not in claimed and row.id not in gone]
+            del found
             if not rows or not self._admits() or not self._may_send(signal):
                 continue
             idle = 0

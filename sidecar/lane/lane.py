@@ -112,13 +112,14 @@ class Lane:
         """A place in the spool for an optional upstream: the oldest that waits for it makes room."""
         return spool.reserve(self.upstream.name, size, self.ledger.claimed, evict=True)
 
+    def yields(self, spool: Spool, size: int) -> None:
+        """Its oldest that wait beyond its quota leave their place to others, where they may be lost at all."""
+        if not self.upstream.required or spool.config.on_full is OnFull.EVICT_OLDEST:
+            spool.shrink(self.upstream.name, size, self.ledger.claimed)
+
     def refuse(self, batch: Batch) -> None:
         """There is no place for it: its producer is told."""
-        self.ledger.counters.settle(batch.signal, "refused", batch.items)
-
-    def lost(self, signal: Signal, reason: str, items: int) -> None:
-        """The spool has lost what it held for this upstream."""
-        self.ledger.counters.settle(signal, reason, items)
+        self.ledger.refuse(batch)
 
     def offer(self, parcel: Parcel) -> None:
         """Take a parcel into the queue, or settle it at once."""

@@ -7,7 +7,8 @@ from collections.abc import Mapping
 
 from ..io.spool import Spool
 from ..model.counters import UpstreamCounters
-from ..model.signals import Accepted, Hold, Outcome, PartlyAccepted, Rejected, RetryLater, Split
+from ..model.signals import Accepted, Batch, Hold, Outcome, PartlyAccepted, Rejected, RetryLater, Split
+from ..model.spool import Key
 from ..parcel import Parcel
 
 REFUSED: Mapping[type[Outcome], str] = {Rejected: "rejected", Split: "too_large"}
@@ -26,18 +27,27 @@ class Ledger:
         """Of them, of our own telemetry."""
         self.claimed: set[int] = set()
         """Rows that are in the air."""
+        self.evicted: set[int] = set()
+        """Of them, those that the spool has given up meanwhile: they are lost unless they arrive."""
+        self.gone: set[int] | None = None
+        """While rows are read, those that were evicted since: they are counted, and may be among them."""
         self.counters = UpstreamCounters()
         self._rng = rng
 
     def open(self, parcel: Parcel) -> None:
         """It is new to us."""
-        batch = parcel.batch
-        size = len(batch.body)
-        self.counters.taken_items += batch.items
+        size = len(parcel.batch.body)
+        self.counters.taken_items += parcel.batch.items
         self.counters.taken_bytes += size
         self.bytes += size
         if parcel.own:
             self.own += size
+
+    def refuse(self, batch: Batch) -> None:
+        """It was meant for us, and its producer keeps it."""
+        self.counters.taken_items += batch.items
+        self.counters.taken_bytes += len(batch.body)
+        self.counters.settle(batch.signal, "refused", batch.items)
 
     def reopen(self, parcel: Parcel) -> None:
         """It comes out of the spool, where its row stays until it is settled."""
@@ -100,8 +110,24 @@ class Ledger:
     def forget(self, parcel: Parcel) -> None:
         """The spool has it: it leaves memory."""
         parcel.until = -1.0
-        self.claimed.discard(parcel.number)
+        if parcel.number in self.evicted:
+            self.counters.settle(parcel.batch.signal, "evicted", parcel.batch.items)
+        self.unclaim(parcel)
         self.bytes -= len(parcel.batch.body)
+
+    def unclaim(self, parcel: Parcel) -> None:
+        """It is in the air no longer."""
+        self.claimed.discard(parcel.number)
+        self.evicted.discard(parcel.number)
+
+    def lost(self, key: Key, reason: str) -> None:
+        """The spool has lost a row that it held for this upstream."""
+        if key.id in self.claimed:
+            self.evicted.add(key.id)
+            return
+        self.counters.settle(key.signal, reason, key.items)
+        if self.gone is not None:
+            self.gone.add(key.id)
 
     def _leave(self, parcel: Parcel, outcome: Outcome, spool: Spool) -> None:
         """Out of the spool, whether it has a row there, will have one or only a place."""
@@ -112,7 +138,7 @@ class Ledger:
             spool.delete(parcel.number)
         if not written:
             spool.release(self.name, len(parcel.batch.body))
-        self.claimed.discard(parcel.number)
+        self.unclaim(parcel)
 
     def answer(self, parcel: Parcel, outcome: Outcome, alone: bool) -> None:
         """Tell whoever waits, once; the parcel may go on."""

@@ -3,7 +3,8 @@
 `ok` sends everything. After a failure it is `retrying`, and after a refusal that only a person can lift it is `held`: until
 `until` nothing is sent and new requests are refused at once instead of each waiting for its own timeout. Then a single
 trial may pass; its outcome is the next step. The wait is full jitter, uniform in 0 .. min(30 s, 1 s * 2^(failures - 1)), which
-keeps many sidecars from returning together; a time that the upstream named is waited in full.
+keeps many sidecars from returning together. A time that the upstream named is waited in full, but where it names hardly any,
+failure after failure, the wait grows to 1 s: "at once", or a date that has passed by our clock, is no leave to ask without end.
 """
 
 from __future__ import annotations
@@ -15,6 +16,7 @@ import msgspec
 
 from ..model.signals import Accepted, Hold, Outcome, PartlyAccepted, Rejected, RetryLater, Split
 
+SHORTEST = 0.001
 FIRST = 1.0
 LONGEST = 30.0
 HELD = 60.0
@@ -45,7 +47,12 @@ class Retry(msgspec.Struct, frozen=True):
             case Accepted() | PartlyAccepted() | Rejected() | Split() | Hold(of_signal=True):
                 return HEALTHY
             case RetryLater(after, why):
-                wait = after if after is not None else jitter * min(LONGEST, FIRST * 2 ** min(self.failures, 16))
+                grown = 2 ** min(self.failures, 16)
+                wait = (
+                    jitter * min(LONGEST, FIRST * grown)
+                    if after is None
+                    else max(after, min(FIRST, SHORTEST * (grown - 1)))
+                )
                 return Retry(UpstreamState.RETRYING, self.failures + 1, now + wait, why)
             case Hold(why, looped):
                 return Retry(UpstreamState.HELD, self.failures + 1, now + HELD, why, looped)

@@ -179,6 +179,8 @@ class Logs:
                 self._log.warning("not known to have been delivered", records=records, remedy=remedy)
             await self.delivery.close()
             await self._save()
+            if self.checkpoints is not None:
+                await self.checkpoints.close()
 
     async def _sweep(self) -> None:
         """Wakes up for what was fed alone."""

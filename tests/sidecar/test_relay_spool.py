@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import sqlite3
+import threading
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from pathlib import Path
@@ -12,9 +13,10 @@ from typing import Any
 import pytest
 import uvloop
 
+from sidecar import relay as relay_module
 from sidecar.io.clock import SystemClock
 from sidecar.io.spool import Config, OnFull, Spool
-from sidecar.io.spool_file import NAME, look
+from sidecar.io.spool_file import NAME, SpoolFile, look
 from sidecar.lane import backlog
 from sidecar.logic.otlp_http import OK, Reply
 from sidecar.logic.retry import UpstreamState
@@ -212,7 +214,7 @@ async def test_no_room_is_429_until_there_is_room_again(tmp_path: Path) -> None:
         assert [reply.status for reply in replies] == [200] * taken + [429] * (40 - taken)
         assert replies[-1].retry_after == 2
         view = setup.view()
-        assert view.counters.by_outcome() == {"refused": 40 - taken}
+        assert (view.counters.taken_items, view.counters.by_outcome()) == (40, {"refused": 40 - taken})
         assert (view.state, view.why) == (UpstreamState.FULL, "the spool is full; down")
         setup.sink.judge = lambda b: Accepted()
         await setup.empty()
@@ -251,6 +253,60 @@ async def test_what_waits_for_an_optional_upstream_outlives_the_process_and_its_
         sizes = [len(large(200_000 + n)) for n in range(40 - left, 40)]
         assert sum(len(b.body) for b in setup.sinks[1].sent) == sum(sizes)
         assert setup.sinks[0].sent == []
+
+
+@pytest.mark.parametrize("on_full", OnFull)
+async def test_who_may_lose_what_waits_keeps_no_room_from_an_upstream_that_is_well(
+    tmp_path: Path, on_full: OnFull
+) -> None:
+    """Small rows of both lie on the same pages. When those of one have arrived, the other's take more than their share: they
+    leave little by little, and at once as far as a large request needs it."""
+    async with spooling(tmp_path, True, on_full is OnFull.EVICT_OLDEST, on_full=on_full) as setup:
+        for sink in setup.sinks:
+            sink.judge = lambda b: RetryLater(30.0, "down")
+        while setup.spool.room("up0") > 200_000:
+            await asyncio.gather(*[setup.relay.take(Batch(Signal.TRACES, large(500), 1)) for _ in range(100)])
+        await setup.spool.flush()
+    async with spooling(tmp_path, True, on_full is OnFull.EVICT_OLDEST, on_full=on_full) as setup:
+        setup.sinks[1].judge = lambda b: RetryLater(30.0, "down")
+        await until(lambda: not setup.view(0).queue_rows)
+        await setup.spool.flush()
+        for _ in range(20):
+            assert await setup.relay.take(Batch(Signal.TRACES, large(500), 1)) == OK
+            await setup.spool.flush()
+        assert 0 < setup.spool.counters.evicted["up1"] < 200, "a few for each that comes, of thousands"
+        assert await setup.relay.take(Batch(Signal.TRACES, large(1_000_000), 1)) == OK
+        assert await setup.relay.take(Batch(Signal.TRACES, large(1_000_000), 1)) == OK
+        await setup.spool.flush()
+        assert setup.spool.counters.errors == {}
+        lost = setup.view(1).counters.by_outcome()
+        assert lost.keys() == {"evicted"}
+        assert lost["evicted"] == setup.spool.counters.evicted["up1"]
+
+
+class Moody(ScriptedSink):
+    """Slow, and every third time it takes nothing."""
+
+    async def send(self, batch: Batch) -> Outcome:
+        self.sent.append(batch)
+        await asyncio.sleep(len(self.sent) % 7 / 500)
+        return DOWN if len(self.sent) % 3 == 0 and self.open.is_set() else Accepted()
+
+
+async def test_what_is_evicted_while_it_is_read_or_sent_is_counted_once(tmp_path: Path) -> None:
+    """As accepted where it has arrived all the same, which is not known when it goes."""
+    async with spooling(tmp_path, False, sinks=[Moody()]) as setup:
+        for number in range(400):
+            setup.relay.take(Batch(list(Signal)[number % 3], large((500, 20_000, 400_000)[number % 5 % 3]), 1))
+            if number % 4 == 0:
+                await asyncio.sleep(0.004)
+        setup.sink.open.clear()
+        await setup.empty()
+        await setup.spool.flush()
+        counters = setup.view().counters
+        outcomes = counters.by_outcome()
+        assert outcomes.keys() <= {"accepted", "evicted"}
+        assert counters.taken_items == 400 == sum(outcomes.values())
 
 
 async def test_what_a_slow_optional_upstream_leaves_beyond_four_mib_goes_to_the_disk(tmp_path: Path) -> None:
@@ -440,3 +496,26 @@ async def test_of_what_waited_in_the_spool_only_the_bad_records_are_lost(tmp_pat
         assert await setup.relay.take(Batch(Signal.LOGS, MANY, 100)) == OK
         await setup.empty()
         assert setup.view().counters.items == {(Signal.LOGS, "accepted"): 96, (Signal.LOGS, "rejected"): 4}
+
+
+async def test_a_disk_that_does_not_answer_leaves_no_producer_without_an_answer(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """And what comes after that is told at once, until it answers again."""
+    answers = threading.Event()
+    apply = SpoolFile.apply
+    monkeypatch.setattr(SpoolFile, "apply", lambda *args: (answers.wait(60), apply(*args)))
+    monkeypatch.setattr(relay_module, "PATIENCE", 0.2)
+    async with spooling(tmp_path, True) as setup:
+        setup.sink.judge = lambda b: RetryLater(0.2, "down")
+        replies = await take(setup, b"a", b"b")
+        assert [reply.status for reply in replies] == [503, 503]
+        assert setup.spool.why == "the disk does not answer"
+        assert [reply.status for reply in await take(setup, b"c")] == [503]
+        answers.set()
+        await until(lambda: setup.spool.usable)
+        setup.sink.judge = lambda b: Accepted()
+        await setup.empty()
+        assert await take(setup, b"d") == [OK]
+        counters = setup.view().counters
+        assert counters.taken_items == sum(counters.by_outcome().values())

@@ -67,6 +67,20 @@ def test_verify_finds_a_body_that_has_changed(tmp_path: Path) -> None:
     assert spool("verify", "--path", str(tmp_path)) == (1, "row 1 is corrupt\n2 rows, 1 problem\n")
 
 
+def test_of_a_broken_file_each_command_says_that_it_is_broken_and_who_mends_it(tmp_path: Path) -> None:
+    file = SpoolFile(str(tmp_path), 8 << 20, full_sync=False, now=lambda: 86400.0)
+    file.apply([Row(n, "gw:1", Batch(Signal.TRACES, b"x" * 3000, 2), 60.0) for n in range(1, 300)], (), ())
+    file.close()
+    with (tmp_path / NAME).open("r+b") as raw:
+        raw.seek(20 * 4096)
+        raw.write(b"\xff" * 5 * 4096)
+    mended = "a sidecar that starts there carries over what can be read"
+    told = f"outrider spool: {tmp_path}: database disk image is malformed: {mended}\n"
+    assert spool("verify", "--path", str(tmp_path)) == (1, told)
+    assert spool("export", "--path", str(tmp_path), "--to", str(tmp_path / "out")) == (1, told)
+    assert spool("purge", "--path", str(tmp_path)) == (1, told)
+
+
 def test_what_is_not_there_is_said(tmp_path: Path) -> None:
     assert spool("ls", "--path", str(tmp_path)) == (1, f"outrider spool: {tmp_path / NAME}: no such file\n")
 

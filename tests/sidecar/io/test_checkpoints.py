@@ -81,3 +81,19 @@ async def test_a_full_disk_keeps_the_old_one_and_is_said_once(tmp_path: Path) ->
     assert await checkpoints.save({"app": {"number": 3}})
     assert Checkpoints(str(tmp_path), heard.log).load() == {"app": {"number": 3}}
     assert heard.events == ["error", "info"]
+
+
+async def test_of_two_in_one_place_the_first_writes_until_it_ends(tmp_path: Path) -> None:
+    """And the second says so, and writes from then on."""
+    heard = Heard()
+    first, second = Checkpoints(str(tmp_path), Heard().log), Checkpoints(str(tmp_path), heard.log)
+    assert await first.save(SAVED)
+    for number in range(2):
+        assert not await second.save({"other": {"number": number}})
+    assert await first.save({**SAVED, "more": {}})
+    assert Checkpoints(str(tmp_path), heard.log).load() == {**SAVED, "more": {}}
+    assert (second.errors, heard.events) == ({"unwritable": 2}, ["error"])
+    await first.close()
+    assert await second.save({"other": {}})
+    assert heard.events == ["error", "info"]
+    await second.close()

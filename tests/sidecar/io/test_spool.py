@@ -5,15 +5,17 @@ from __future__ import annotations
 import asyncio
 import random
 import resource
+import threading
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from pathlib import Path
 
 import pytest
 
+from sidecar.io import spool as spool_module
 from sidecar.io import spool_thread
 from sidecar.io.spool import Config, OnFull, Spool
-from sidecar.io.spool_file import NAME
+from sidecar.io.spool_file import NAME, SpoolFile
 from sidecar.io.spool_rows import cost_of
 from sidecar.model.signals import Batch, Signal
 from tests.fakes import until
@@ -133,6 +135,58 @@ async def test_a_promised_place_is_there_whatever_sizes_come_and_go(tmp_path: Pa
         assert spool.disk_bytes <= 8 * MIB
 
 
+@pytest.mark.parametrize("size", [500, 1400])
+async def test_a_promised_place_is_there_when_every_second_row_of_a_page_has_gone(tmp_path: Path, size: int) -> None:
+    """Two upstreams' rows lie side by side; what one leaves behind is half a page each time, which nobody else can use."""
+    async with spooling(tmp_path) as spool:
+        numbers: list[int] = []
+        writes: list[asyncio.Future[bool]] = []
+        while spool.room("a") > 100_000:
+            for name in "ab" * 20:
+                if spool.reserve(name, size):
+                    numbers += [spool.next_id()] if name == "a" else []
+                    number = numbers[-1] if name == "a" else spool.next_id()
+                    writes.append(spool.write(number, name, batch(b"x" * size)))
+            await writes[-1]
+        assert all(await asyncio.gather(*writes))
+        for number in numbers:
+            spool.delete(number)
+        await spool.flush()
+        while (again := spool.reserve("a", size)) and await spool.write(spool.next_id(), "a", batch(b"x" * size)):
+            pass
+        assert not again
+        assert spool.counters.errors == {}
+
+
+async def test_a_promised_place_is_there_when_the_quarantine_has_more_than_its_share(tmp_path: Path) -> None:
+    """The latest poison is kept whatever its size: 1.5 MiB where 384 KiB are set apart."""
+    async with spooling(tmp_path) as spool:
+        spool.quarantine(spool.next_id(), "a", batch(b"x" * (MIB * 3 // 2)), "rejected", "HTTP 400")
+        await spool.flush()
+        writes = []
+        for name in "ab":
+            while spool.reserve(name, 30_000):
+                writes.append(spool.write(spool.next_id(), name, batch(b"x" * 30_000)))
+        assert all(await asyncio.gather(*writes))
+        assert spool.counters.errors == {}
+
+
+async def test_a_cap_that_was_lowered_holds_as_the_oldest_make_room(tmp_path: Path) -> None:
+    """The file gives back what it has too much while it is in use."""
+    async with spooling(tmp_path, 32 * MIB) as spool:
+        for name in "ab":
+            while spool.reserve(name, 60_000):
+                spool.write(spool.next_id(), name, batch(b"x" * 60_000))
+        await spool.flush()
+        assert spool.disk_bytes > 20 * MIB
+    async with spooling(tmp_path, on_full=OnFull.EVICT_OLDEST) as spool:
+        for _ in range(20):
+            for name in "ab":
+                assert await put(spool, b"x" * 60_000, upstream=name) is not None
+        assert spool.disk_bytes <= 8 * MIB
+        assert spool.counters.errors == {}
+
+
 @pytest.mark.parametrize("size", [1000, 3600, 60_000])
 async def test_what_waits_fills_the_quota_while_the_oldest_make_room(tmp_path: Path, size: int) -> None:
     async with spooling(tmp_path, on_full=OnFull.EVICT_OLDEST) as spool:
@@ -247,3 +301,23 @@ async def test_a_file_that_breaks_while_it_is_open_is_replaced(tmp_path: Path) -
         assert await put(spool, b"after") is not None
     async with spooling(tmp_path) as spool:
         assert b"after" in await bodies(spool)
+
+
+async def test_a_disk_that_does_not_answer_holds_neither_start_nor_stop_up(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(spool_module, "PATIENCE", 0.1)
+    answers = threading.Event()
+    found = SpoolFile._connect
+    monkeypatch.setattr(SpoolFile, "_connect", lambda file: (answers.wait(60), found(file)))
+    async with spooling(tmp_path) as spool:
+        assert spool.why == "the disk does not answer"
+        assert not spool.fits(1)
+        answers.set()
+        await until(lambda: spool.usable)
+        assert await put(spool) == 1
+        answers.clear()
+        monkeypatch.setattr(SpoolFile, "apply", lambda *_: answers.wait(60))
+        assert spool.reserve("a", 4)
+        spool.write(spool.next_id(), "a", batch())
+    answers.set()

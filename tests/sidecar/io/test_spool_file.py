@@ -289,3 +289,25 @@ def test_what_a_broken_page_has_cost_is_known_where_the_index_is_whole(tmp_path:
     assert (file.found_broken, file.lost, file.totals) == (["corrupt"], {"a": 100}, {})
     file.apply([row(101)], (), ())
     file.close()
+
+
+def test_who_reads_and_does_not_end_holds_nothing_up_until_the_log_has_half_its_room(tmp_path: Path) -> None:
+    """Then nothing can be written until they have gone, because the log may not grow over the cap."""
+    file = opened(tmp_path, 8 * MIB)
+    file.apply([row(1)], (), ())
+    reader = look(str(tmp_path))
+    found = reader.execute("SELECT id FROM batch")
+    for number in (2, 3):
+        file.apply([row(number, b"x" * 600_000)], (), ())
+    with pytest.raises(Unusable, match="the log is full while another process reads") as raised:
+        file.apply([row(4)], (), ())
+    assert raised.value.reason == "locked"
+    assert file.disk_bytes() < 8 * MIB
+    with pytest.raises(Unusable):
+        file.probe()
+    found.close()
+    reader.close()
+    file.probe()
+    file.apply([row(100)], (), ())
+    assert file.totals == {("a", Signal.TRACES): (4, 1_200_008)}
+    file.close()

@@ -46,6 +46,15 @@ def test_a_time_that_the_upstream_named_is_waited_in_full() -> None:
     assert HEALTHY.step(RetryLater(90.0, "busy"), 10.0, 0.1) == Retry(UpstreamState.RETRYING, 1, 100.0, "busy")
 
 
+def test_an_upstream_that_names_no_time_at_all_is_soon_asked_once_a_second() -> None:
+    retry, waits = HEALTHY, []
+    for after in [0.0] * 12 + [0.3, 5.0]:
+        retry = retry.step(RetryLater(after, "Retry-After: 0"), 0.0, 0.1)
+        waits.append(retry.until)
+    assert waits[:5] == [0.0, 0.001, 0.003, 0.007, 0.015]
+    assert waits[9:] == [0.511, 1.0, 1.0, 1.0, 5.0]
+
+
 def test_a_held_upstream_is_tried_once_a_minute() -> None:
     assert HEALTHY.step(Hold("401"), 10.0, 0.1) == Retry(UpstreamState.HELD, 1, 70.0, "401")
 
